@@ -1,0 +1,1 @@
+//! The sandbox platform: what pagoPA does, on one machine, with invented money.
