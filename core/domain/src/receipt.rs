@@ -1,0 +1,250 @@
+//! What a receipt does. The receipt is the only proof of payment, and money that moved is always booked: to the wallet
+//! or the bill where that is sure, to suspense where it is not (design §3, rules 1 and 3).
+
+use crate::creditor::CreditorCode;
+use crate::id::{BillId, WalletId};
+use crate::ledger::{Account, EntryKind, coded};
+use crate::money::{Amount, Cents, CentsOverflow};
+use crate::top_up::NoticeState;
+
+/// What the Node says, as far as booking is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptFacts {
+    /// `idPA`: the creditor of ours it is addressed to.
+    pub addressed_to: CreditorCode,
+    /// `receipt/fiscalCode`: who issued the notice; differs for a payment shared with another creditor.
+    pub issuer: CreditorCode,
+    /// Whether `outcome` is OK; a receipt with KO moves no money.
+    pub outcome_ok: bool,
+    /// The transfers: who is paid, and how many cents.
+    pub transfers: Vec<(CreditorCode, Cents)>,
+}
+
+impl ReceiptFacts {
+    /// What was paid to the creditor it is addressed to: the sum of its own transfers.
+    ///
+    /// # Errors
+    /// [`CentsOverflow`] where the sum does not fit.
+    pub fn ours(&self) -> Result<Cents, CentsOverflow> {
+        let own = self.transfers.iter().filter(|(payee, _)| *payee == self.addressed_to);
+        own.into_iter().try_fold(Cents::ZERO, |sum, (_, cents)| sum.plus(*cents))
+    }
+}
+
+/// What the notice was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticePurpose {
+    /// To fill a wallet.
+    TopUp {
+        /// Which one.
+        wallet: WalletId,
+        /// Whether it takes money.
+        wallet_open: bool,
+    },
+    /// To pay a bill.
+    Bill {
+        /// Which one.
+        bill: BillId,
+    },
+}
+
+/// What we know of the notice a receipt names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticeFacts {
+    /// How it stands now, expiry included.
+    pub state: NoticeState,
+    /// What it asked for.
+    pub amount: Amount,
+    /// What it was made for.
+    pub purpose: NoticePurpose,
+}
+
+coded! {
+    /// Why money waits in suspense for the office.
+    SuspenseReason, "suspense reason" {
+        /// We never issued this notice.
+        UnknownNotice = "unknown_notice",
+        /// The notice is another creditor's: our share of a shared payment.
+        SharedPayment = "shared_payment",
+        /// The notice was settled by an earlier receipt: a real second payment.
+        DoublePayment = "double_payment",
+        /// The wallet no longer takes money.
+        WalletClosed = "wallet_closed",
+        /// The bill was withdrawn.
+        BillCancelled = "bill_cancelled",
+    }
+}
+
+coded! {
+    /// Why a receipt books nothing.
+    NothingReason, "reason to book nothing" {
+        /// Its outcome is KO: no money moved.
+        OutcomeKo = "outcome_ko",
+        /// None of its transfers is ours.
+        NothingOurs = "nothing_ours",
+        /// Its sums fit no ledger: a person must look.
+        Overflow = "overflow",
+    }
+}
+
+/// Where the money of a receipt goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Booking {
+    /// To its wallet.
+    Wallet {
+        /// Which.
+        wallet: WalletId,
+        /// How much.
+        amount: Amount,
+    },
+    /// To its bill.
+    Bill {
+        /// Which.
+        bill: BillId,
+        /// How much.
+        amount: Amount,
+    },
+    /// To suspense, for the office.
+    Suspense {
+        /// Why.
+        reason: SuspenseReason,
+        /// How much.
+        amount: Amount,
+    },
+    /// Nowhere: no money moved, or none of it is ours.
+    Nothing(NothingReason),
+}
+
+impl Booking {
+    /// The name of the outcome in storage.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Wallet { .. } => "wallet",
+            Self::Bill { .. } => "bill",
+            Self::Suspense { reason, .. } => reason.code(),
+            Self::Nothing(reason) => reason.code(),
+        }
+    }
+
+    /// The account that gets the money, the kind of the entry and the amount; `None` where nothing is booked.
+    pub const fn entry(self) -> Option<(Account, EntryKind, Amount)> {
+        match self {
+            Self::Wallet { wallet, amount } => Some((Account::wallet(wallet), EntryKind::TopUp, amount)),
+            Self::Bill { bill, amount } => Some((Account::bill(bill), EntryKind::BillPayment, amount)),
+            Self::Suspense { amount, .. } => Some((Account::SUSPENSE, EntryKind::Suspense, amount)),
+            Self::Nothing(_) => None,
+        }
+    }
+
+    /// Whether the notice is settled by it.
+    pub const fn settles_notice(self) -> bool {
+        match self {
+            Self::Wallet { .. } | Self::Bill { .. } => true,
+            Self::Suspense { reason, .. } => {
+                matches!(reason, SuspenseReason::WalletClosed | SuspenseReason::BillCancelled)
+            }
+            Self::Nothing(_) => false,
+        }
+    }
+}
+
+/// Decides where a receipt's money goes. What counts is what was paid to us, not what the notice asked for.
+pub fn decide(receipt: &ReceiptFacts, notice: Option<&NoticeFacts>) -> Booking {
+    if !receipt.outcome_ok {
+        return Booking::Nothing(NothingReason::OutcomeKo);
+    }
+    let amount = match receipt.ours() {
+        Ok(Cents::ZERO) => return Booking::Nothing(NothingReason::NothingOurs),
+        Ok(cents) => match Amount::from_cents(cents.get()) {
+            Ok(amount) => amount,
+            Err(_) => return Booking::Nothing(NothingReason::Overflow),
+        },
+        Err(CentsOverflow) => return Booking::Nothing(NothingReason::Overflow),
+    };
+    let suspense = |reason| Booking::Suspense { reason, amount };
+    if receipt.issuer != receipt.addressed_to {
+        return suspense(SuspenseReason::SharedPayment);
+    }
+    let Some(notice) = notice else {
+        return suspense(SuspenseReason::UnknownNotice);
+    };
+    match (notice.state, notice.purpose) {
+        (NoticeState::Paid, _) => suspense(SuspenseReason::DoublePayment),
+        (_, NoticePurpose::TopUp { wallet_open: false, .. }) => suspense(SuspenseReason::WalletClosed),
+        // Cancelled or expired, the money is here and the wallet is sure.
+        (_, NoticePurpose::TopUp { wallet, .. }) => Booking::Wallet { wallet, amount },
+        (NoticeState::Cancelled, NoticePurpose::Bill { .. }) => suspense(SuspenseReason::BillCancelled),
+        (NoticeState::Open | NoticeState::Expired, NoticePurpose::Bill { bill }) => Booking::Bill { bill, amount },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn code(text: &str) -> CreditorCode {
+        CreditorCode::parse(text).unwrap()
+    }
+
+    fn cents(value: i64) -> Amount {
+        Amount::from_cents(value).unwrap()
+    }
+
+    fn receipt(transfers: &[(&str, i64)]) -> ReceiptFacts {
+        let transfers = transfers.iter().map(|(payee, amount)| (code(payee), Cents::new(*amount))).collect();
+        ReceiptFacts { addressed_to: code(OURS), issuer: code(OURS), outcome_ok: true, transfers }
+    }
+
+    const OURS: &str = "99900010010";
+    const OTHER: &str = "99900040017";
+
+    fn wallet_notice(state: NoticeState) -> NoticeFacts {
+        let purpose = NoticePurpose::TopUp { wallet: WalletId::from(Uuid::from_u128(1)), wallet_open: true };
+        NoticeFacts { state, amount: cents(2_000), purpose }
+    }
+
+    #[test]
+    fn only_our_transfers_are_booked() {
+        let shared = receipt(&[(OURS, 15_000), (OTHER, 3_000)]);
+        let notice = wallet_notice(NoticeState::Open);
+        let wallet = WalletId::from(Uuid::from_u128(1));
+        assert_eq!(decide(&shared, Some(&notice)), Booking::Wallet { wallet, amount: cents(15_000) });
+        let copy = ReceiptFacts { addressed_to: code(OTHER), ..shared };
+        let reason = SuspenseReason::SharedPayment;
+        assert_eq!(decide(&copy, None), Booking::Suspense { reason, amount: cents(3_000) });
+    }
+
+    #[test]
+    fn money_that_moved_is_never_refused() {
+        let paid = receipt(&[(OURS, 2_000)]);
+        let amount = cents(2_000);
+        let wallet = WalletId::from(Uuid::from_u128(1));
+        let suspense = |reason| Booking::Suspense { reason, amount };
+        assert_eq!(decide(&paid, None), suspense(SuspenseReason::UnknownNotice));
+        let decide_at = |state| decide(&paid, Some(&wallet_notice(state)));
+        assert_eq!(decide_at(NoticeState::Paid), suspense(SuspenseReason::DoublePayment));
+        assert_eq!(decide_at(NoticeState::Expired), Booking::Wallet { wallet, amount });
+        assert_eq!(decide_at(NoticeState::Cancelled), Booking::Wallet { wallet, amount });
+        let closed = NoticePurpose::TopUp { wallet, wallet_open: false };
+        let closed = NoticeFacts { purpose: closed, ..wallet_notice(NoticeState::Open) };
+        assert_eq!(decide(&paid, Some(&closed)), suspense(SuspenseReason::WalletClosed));
+        let bill = BillId::from(Uuid::from_u128(3));
+        let withdrawn = NoticePurpose::Bill { bill };
+        let bill_notice = |state| NoticeFacts { state, amount, purpose: withdrawn };
+        let at = |state| decide(&paid, Some(&bill_notice(state)));
+        assert_eq!(at(NoticeState::Open), Booking::Bill { bill, amount });
+        assert_eq!(at(NoticeState::Expired), Booking::Bill { bill, amount });
+        assert_eq!(at(NoticeState::Cancelled), suspense(SuspenseReason::BillCancelled));
+    }
+
+    #[test]
+    fn nothing_is_booked_where_nothing_moved() {
+        let ko = ReceiptFacts { outcome_ok: false, ..receipt(&[(OURS, 2_000)]) };
+        assert_eq!(decide(&ko, None), Booking::Nothing(NothingReason::OutcomeKo));
+        assert_eq!(decide(&receipt(&[(OURS, 0)]), None), Booking::Nothing(NothingReason::NothingOurs));
+        assert_eq!(decide(&receipt(&[(OTHER, 5)]), None), Booking::Nothing(NothingReason::NothingOurs));
+        let huge = receipt(&[(OURS, i64::MAX), (OURS, 1)]);
+        assert_eq!(decide(&huge, None), Booking::Nothing(NothingReason::Overflow));
+    }
+}
