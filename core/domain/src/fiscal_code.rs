@@ -172,9 +172,13 @@ impl PersonalCode {
     /// Reads a tax code; surrounding blanks and lower case are forgiven.
     ///
     /// # Errors
-    /// The first rule broken, in the order of [`PersonalCodeError`]'s variants.
+    /// See [`PersonalCodeError`].
     pub fn parse(text: &str) -> Result<Self, PersonalCodeError> {
         let text = text.trim().to_ascii_uppercase();
+        // First, because such a character would also spoil the count of bytes.
+        if let Some(index) = text.chars().position(|c| !c.is_ascii_alphanumeric()) {
+            return Err(PersonalCodeError::Shape { position: index.saturating_add(1) });
+        }
         if let Ok(code) = <&[u8; 16]>::try_from(text.as_bytes()) {
             if let Some(index) = code.iter().zip(SHAPE).position(|(c, slot)| !slot.admits(*c)) {
                 return Err(PersonalCodeError::Shape { position: index.saturating_add(1) });
