@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn one_wrong_digit_in_an_iban_shows(body in "[A-Z][0-9]{22}", at in 2usize..27, step in 0usize..9) {
         let right: Vec<_> =
-            (2..=98).filter_map(|check| Iban::parse(&format!("IT{check:02}{body}")).ok()).collect();
+            (0..=99).filter_map(|check| Iban::parse(&format!("IT{check:02}{body}")).ok()).collect();
         prop_assert_eq!(right.len(), 1);
         let text = right[0].as_str();
         prop_assume!(text.as_bytes()[at].is_ascii_digit());
