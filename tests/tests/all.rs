@@ -1,0 +1,9 @@
+//! The one integration binary: every file of `all/` is a module of it, so that the workspace links one test program
+//! instead of dozens. A new suite is a file there and a line here.
+
+// Always true here; it tells clippy that the helpers between the tests may panic too.
+#[cfg(test)]
+mod all {
+    mod postgres;
+    mod tidy;
+}
