@@ -82,6 +82,7 @@ pub struct Template<'a> {
 ///
 /// # Panics
 /// When no server can be had, with what to do about it.
+#[track_caller]
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
     match SERVER.get_or_init(|| Server::start(Options::default()).map_err(|error| format!("{error:#}"))) {
@@ -90,6 +91,7 @@ pub fn server() -> &'static Server {
     }
 }
 
+#[track_caller]
 #[expect(clippy::panic, reason = "a test without its ground fails, loudly and at once")]
 fn give_up(what: &str, reason: impl std::fmt::Display) -> ! {
     panic!("{what}: {reason}")
