@@ -1,1 +1,236 @@
-//! Placeholder.
+//! Durable state on SQLite (the default) or PostgreSQL: SQL and row types, no rules.
+//!
+//! One SQL text and one function body serve both engines: the files in `ops/` are compiled twice, once inside
+//! [`lite`] and once inside [`pg`], against that engine's `Db`. Use cases see neither: they call [`Store::write`] or
+//! [`Store::read`] with a body against [`Tx`], whose methods forward to the engine at hand.
+//!
+//! ```text
+//! usecases --write(name, body)--> SQLite: one writer task, group commit, a savepoint per operation
+//!                             \-> PostgreSQL: a task of its own, BEGIN .. COMMIT, again on conflict
+//!          --read(body)--------> a pooled connection, in a task of its own
+//! ```
+//!
+//! Bodies can be run again (ids and times are made outside), so a commit whose outcome is unknown is simply repeated.
+
+mod error;
+pub mod lite;
+pub mod pg;
+pub mod rows;
+mod tx;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{PgPool, SqlitePool};
+
+pub use crate::error::StoreError;
+pub use crate::tx::Tx;
+use crate::writer::Writer;
+
+/// How often a body is run again after a conflict before the caller hears of it.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// How long a caller waits for a connection, in milliseconds: below the five seconds in which the Node wants an answer.
+const ACQUIRE_MILLIS: u64 = 4_000;
+
+/// A database of either kind. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    engine: Engine,
+    statements: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    Lite { readers: SqlitePool, writer: Writer },
+    Pg(PgPool),
+}
+
+impl Store {
+    /// Opens (and creates) the SQLite file at `path`, migrates it, and starts its writer.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file can't be opened or migrated.
+    pub async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        let statements = Arc::new(AtomicU64::new(0));
+        let options = lite::options(path);
+        let writer = Writer::start(options.clone(), Arc::clone(&statements)).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(8)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
+            .connect_with(lite::reader(options))
+            .await?;
+        Ok(Self { engine: Engine::Lite { readers, writer }, statements })
+    }
+
+    /// Connects to the PostgreSQL database at `url` with at most `connections` connections and migrates it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it can't be reached or migrated.
+    pub async fn connect_postgres(url: &str, connections: u32) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse()?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
+            .connect_with(options)
+            .await?;
+        pg::migrate(&pool).await?;
+        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default() })
+    }
+
+    /// Opens an existing SQLite file for reading only, for `ledger verify` beside a running server.
+    ///
+    /// # Errors
+    /// [`StoreError`] where there is none or it can't be read.
+    pub async fn open_sqlite_for_reading(path: &Path) -> Result<Self, StoreError> {
+        let statements = Arc::new(AtomicU64::new(0));
+        let options = lite::reader(lite::options(path).create_if_missing(false));
+        let readers = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        Ok(Self { engine: Engine::Lite { readers, writer: Writer::none() }, statements })
+    }
+
+    /// Runs `body` in one transaction and commits it before answering: `Ok(Ok(_))` is committed, `Ok(Err(_))` is a
+    /// refusal whose effects are undone, `Err(_)` is a failure of the database with nothing kept - except that after a
+    /// lost commit the body has been run again and found its own effect. The transaction goes on when the caller stops
+    /// waiting.
+    ///
+    /// # Errors
+    /// [`StoreError`], after up to five attempts where it was a conflict.
+    pub async fn write<T, R, F>(&self, name: &'static str, body: F) -> Result<Result<T, R>, StoreError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>> + Send + Sync + 'static,
+    {
+        match &self.engine {
+            Engine::Lite { writer, .. } => writer.submit(name, body).await,
+            Engine::Pg(pool) => {
+                let (pool, statements) = (pool.clone(), Arc::clone(&self.statements));
+                tokio::spawn(async move { pg_write(name, &pool, statements, body).await })
+                    .await
+                    .map_err(|_| StoreError::Panicked)?
+            }
+        }
+    }
+
+    /// Runs `body` on a connection of its own, outside any transaction: each statement sees what is committed. In a
+    /// task of its own, so that nothing is cut off in the middle when the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read<T, F>(&self, body: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        let (engine, statements) = (self.engine.clone(), Arc::clone(&self.statements));
+        let task = tokio::spawn(async move {
+            let mut tx = match &engine {
+                Engine::Lite { readers, .. } => Tx::lite_reader(readers.acquire().await?, statements),
+                Engine::Pg(pool) => Tx::pg_reader(pool.acquire().await?, statements),
+            };
+            body(&mut tx).await
+        });
+        task.await.map_err(|_| StoreError::Panicked)?
+    }
+
+    /// How many statements this store has run, `BEGIN`, `COMMIT` and savepoints not counted. For tests and benches.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn engine_name(&self) -> &'static str {
+        match self.engine {
+            Engine::Lite { .. } => "sqlite",
+            Engine::Pg(_) => "postgres",
+        }
+    }
+
+    /// Prepares every statement of `ops/` on this engine, and names the first that the engine does not take.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the first statement refused, with its name.
+    pub async fn prepare_all(&self) -> Result<usize, (&'static str, StoreError)> {
+        match &self.engine {
+            Engine::Lite { readers, .. } => lite::prepare_all(readers).await,
+            Engine::Pg(pool) => pg::prepare_all(pool).await,
+        }
+    }
+
+    /// Waits for what is under way and closes every connection.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Lite { readers, writer } => {
+                writer.stop().await;
+                readers.close().await;
+            }
+            Engine::Pg(pool) => pool.close().await,
+        }
+    }
+
+    /// For tests that look at, or spoil, the rows themselves.
+    pub fn raw(&self) -> RawPool<'_> {
+        match &self.engine {
+            Engine::Lite { readers, .. } => RawPool::Lite(readers),
+            Engine::Pg(pool) => RawPool::Pg(pool),
+        }
+    }
+}
+
+/// The bare pool behind a store, for tests.
+#[derive(Debug)]
+pub enum RawPool<'a> {
+    /// SQLite's readers: they cannot write.
+    Lite(&'a SqlitePool),
+    /// PostgreSQL.
+    Pg(&'a PgPool),
+}
+
+async fn pg_write<T, R, F>(
+    name: &'static str,
+    pool: &PgPool,
+    statements: Arc<AtomicU64>,
+    body: F,
+) -> Result<Result<T, R>, StoreError>
+where
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>>,
+{
+    let mut attempt = 1;
+    loop {
+        let outcome = pg_attempt(pool, Arc::clone(&statements), &body).await;
+        match outcome {
+            Err(error) if error.may_be_repeated() && attempt < MAX_ATTEMPTS => {
+                tracing::debug!(name, attempt, %error, "running the transaction again");
+                // A short, growing pause lets the other side of the conflict finish.
+                tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 3)).await;
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn pg_attempt<T, R, F>(
+    pool: &PgPool,
+    statements: Arc<AtomicU64>,
+    body: &F,
+) -> Result<Result<T, R>, StoreError>
+where
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>>,
+{
+    let mut tx = Tx::pg_writer(pool.begin().await?, statements);
+    let verdict = body(&mut tx).await?;
+    match &verdict {
+        Ok(_) => tx.commit().await.map_err(StoreError::from_commit)?,
+        Err(_) => tx.rollback().await?,
+    }
+    Ok(verdict)
+}

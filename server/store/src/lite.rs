@@ -1,0 +1,59 @@
+//! SQLite: its options, and `ops/` compiled against it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, Executor, SqliteConnection, SqlSafeStr, SqlitePool};
+
+use crate::error::StoreError;
+
+/// The engine that the files of `ops/` are compiled against here.
+pub(crate) type Db = sqlx::Sqlite;
+
+
+#[path = "ops/families.rs"]
+pub(crate) mod families;
+#[path = "ops/feed.rs"]
+pub(crate) mod feed;
+#[path = "ops/ledger.rs"]
+pub(crate) mod ledger;
+#[path = "ops/payments.rs"]
+pub(crate) mod payments;
+#[path = "ops/sessions.rs"]
+pub(crate) mod sessions;
+
+/// WAL with full durability: what was answered survives a power cut.
+pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("cache_size", "-16384")
+        .pragma("mmap_size", "0")
+        .pragma("wal_autocheckpoint", "10000")
+}
+
+/// The same file for a connection that can't write. (Not SQLite's read-only mode: WAL needs its shared memory.)
+pub(crate) fn reader(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options.pragma("query_only", "1").pragma("cache_size", "-2048")
+}
+
+/// Opens the writer's connection and brings the file up to date.
+pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    let mut connection = SqliteConnection::connect_with(options).await?;
+    sqlx::migrate!("../../migrations/sqlite").run_direct(None, &mut connection, false).await?;
+    Ok(connection)
+}
+
+pub(crate) async fn prepare_all(pool: &SqlitePool) -> Result<usize, (&'static str, StoreError)> {
+    let mut connection = pool.acquire().await.map_err(|error| ("connect", error.into()))?;
+    let tables = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
+    for (name, text) in tables.iter().copied().flatten().copied() {
+        connection.prepare(text.into_sql_str()).await.map_err(|error| (name, error.into()))?;
+    }
+    Ok(tables.iter().map(|table| table.len()).sum())
+}

@@ -1,0 +1,281 @@
+//! The journal: accounts, entries, postings, and what `ledger verify` reads. Compiled once per engine; one statement
+//! per function.
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::ledger::{Account, Entry, Hash, Head};
+use sqlx::{query, query_as};
+use uuid::Uuid;
+
+use super::Db;
+use crate::rows::*;
+
+type Conn = <Db as sqlx::Database>::Connection;
+
+crate::tx::statements! {
+    OPEN_ACCOUNT = "INSERT INTO account (creditor, kind, id, seq, balance_cents, head) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (creditor, kind, id) DO NOTHING";
+    LOCK_ACCOUNT = "UPDATE account SET seq = seq + 1 WHERE creditor = $1 AND kind = $2 AND id = $3
+        RETURNING kind, id, seq, balance_cents, head";
+    MOVE_ACCOUNT = "UPDATE account SET balance_cents = $4, head = $5 WHERE creditor = $1 AND kind = $2 AND id = $3";
+    INSERT_ENTRY = "INSERT INTO journal_entry (creditor, id, kind, at_ms, receipt_issuer, receipt_id, receipt_digest,
+            day, tariff, digest)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    INSERT_POSTING = "INSERT INTO posting (creditor, entry, line, account_kind, account_id, cents, seq,
+            balance_after_cents, hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT_POSTING_PAIR = "INSERT INTO posting (creditor, entry, line, account_kind, account_id, cents, seq,
+            balance_after_cents, hash)
+        VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8), ($1, $2, 1, $9, $10, $11, $12, $13, $14)";
+    LAST_MOVEMENTS = "SELECT p.account_id AS wallet, p.seq, p.cents, p.balance_after_cents, e.kind, e.at_ms, e.day,
+            e.tariff, e.id AS entry
+        FROM guardian_child gc
+        JOIN wallet w ON w.creditor = $1 AND w.child = gc.child
+        JOIN account a ON a.creditor = $1 AND a.kind = 'wallet' AND a.id = w.id
+        JOIN posting p ON p.creditor = $1 AND p.account_kind = 'wallet' AND p.account_id = w.id AND p.seq > a.seq - $3
+        JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
+        WHERE gc.creditor = $1 AND gc.guardian = $2
+        ORDER BY e.at_ms DESC, e.id DESC LIMIT $3";
+    FAMILY_MOVEMENTS = "SELECT p.account_id AS wallet, p.seq, p.cents, p.balance_after_cents, e.kind, e.at_ms, e.day,
+            e.tariff, e.id AS entry
+        FROM guardian_child gc
+        JOIN wallet w ON w.creditor = $1 AND w.child = gc.child
+        JOIN posting p ON p.creditor = $1 AND p.account_kind = 'wallet' AND p.account_id = w.id
+        JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
+        WHERE gc.creditor = $1 AND gc.guardian = $2 AND (e.at_ms < $3 OR (e.at_ms = $3 AND e.id < $4))
+        ORDER BY e.at_ms DESC, e.id DESC LIMIT $5";
+    WALLET_MOVEMENTS = "SELECT p.account_id AS wallet, p.seq, p.cents, p.balance_after_cents, e.kind, e.at_ms, e.day,
+            e.tariff, e.id AS entry
+        FROM posting p JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
+        WHERE p.creditor = $1 AND p.account_kind = 'wallet' AND p.account_id = $2 AND p.seq < $3
+        ORDER BY p.seq DESC LIMIT $4";
+    ENTRIES = "SELECT e.id, e.kind, e.at_ms, e.receipt_issuer, e.receipt_id, e.receipt_digest, e.digest, p.line,
+            p.account_kind, p.account_id, p.cents
+        FROM (SELECT * FROM journal_entry WHERE creditor = $1 AND id > $2 ORDER BY id LIMIT $3) e
+        LEFT JOIN posting p ON p.creditor = $1 AND p.entry = e.id
+        ORDER BY e.id, p.line";
+    ACCOUNTS = "SELECT kind, id, seq, balance_cents, head FROM account
+        WHERE creditor = $1 AND (kind > $2 OR (kind = $2 AND id > $3)) ORDER BY kind, id LIMIT $4";
+    CHAIN = "SELECT p.entry, p.seq, p.cents, p.balance_after_cents, p.hash, e.digest
+        FROM posting p JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
+        WHERE p.creditor = $1 AND p.account_kind = $2 AND p.account_id = $3 AND p.seq > $4
+        ORDER BY p.seq LIMIT $5";
+    CREDITOR_MOVED = "SELECT CAST(COALESCE(SUM(p.cents), 0) AS BIGINT) FROM posting p
+        WHERE p.creditor = $1 AND p.account_kind = $2";
+    STRAY_POSTING = "SELECT 'posting without its account' AS what, p.account_kind AS kind, p.entry AS entry,
+            CAST(NULL AS TEXT) AS receipt_id
+        FROM posting p
+        WHERE p.creditor = $1 AND p.account_kind IN ('wallet', 'bill', 'suspense')
+            AND (p.seq IS NULL OR NOT EXISTS (SELECT 1 FROM account a WHERE a.creditor = $1
+                AND a.kind = p.account_kind AND a.id = p.account_id)) LIMIT 1";
+    STRAY_RECEIPT = "SELECT 'receipt without its entry' AS what, r.issuer AS kind, r.entry AS entry, r.receipt_id
+        FROM receipt r
+        WHERE r.creditor = $1 AND r.outcome NOT IN ('outcome_ko', 'nothing_ours', 'overflow')
+            AND NOT EXISTS (SELECT 1 FROM journal_entry e JOIN posting p ON p.creditor = $1 AND p.entry = e.id
+                WHERE e.creditor = $1 AND e.id = r.entry AND e.receipt_issuer = r.issuer
+                AND e.receipt_id = r.receipt_id AND e.receipt_digest = r.message_digest AND p.line = 0
+                AND p.cents = r.ours_cents) LIMIT 1";
+    STRAY_ENTRY = "SELECT 'entry without its receipt' AS what, e.kind AS kind, e.id AS entry, e.receipt_id
+        FROM journal_entry e
+        WHERE e.creditor = $1 AND e.receipt_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.creditor = $1 AND r.issuer = e.receipt_issuer
+                AND r.receipt_id = e.receipt_id AND r.entry = e.id) LIMIT 1";
+}
+
+pub(crate) async fn open_account(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    account: Account,
+    head: &Head,
+) -> sqlx::Result<()> {
+    query(OPEN_ACCOUNT)
+        .bind(creditor.as_str())
+        .bind(account.kind.code())
+        .bind(account.id)
+        .bind(head.seq)
+        .bind(head.balance.get())
+        .bind(&head.hash.0[..])
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+/// Takes the next number of an account and holds its row until the transaction ends.
+pub(crate) async fn lock_account(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    account: Account,
+) -> sqlx::Result<Option<AccountRow>> {
+    let update = query_as(LOCK_ACCOUNT).bind(creditor.as_str()).bind(account.kind.code()).bind(account.id);
+    update.fetch_optional(c).await
+}
+
+pub(crate) async fn move_account(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    account: Account,
+    head: &Head,
+) -> sqlx::Result<()> {
+    query(MOVE_ACCOUNT)
+        .bind(creditor.as_str())
+        .bind(account.kind.code())
+        .bind(account.id)
+        .bind(head.balance.get())
+        .bind(&head.hash.0[..])
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn insert_entry(
+    c: &mut Conn,
+    entry: &Entry,
+    digest: Hash,
+    day: Option<&str>,
+    tariff: Option<&str>,
+) -> sqlx::Result<()> {
+    let receipt = entry.receipt();
+    query(INSERT_ENTRY)
+        .bind(entry.creditor().as_str())
+        .bind(entry.id().uuid())
+        .bind(entry.kind().code())
+        .bind(entry.at().get())
+        .bind(receipt.map(|receipt| receipt.issuer.as_str()))
+        .bind(receipt.map(|receipt| receipt.receipt_id.as_str()))
+        .bind(receipt.map(|receipt| &receipt.digest.0[..]))
+        .bind(day)
+        .bind(tariff)
+        .bind(&digest.0[..])
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn insert_posting(
+    c: &mut Conn,
+    entry: &Entry,
+    line: i64,
+    (account, cents, head): (Account, i64, Option<Head>),
+) -> sqlx::Result<()> {
+    query(INSERT_POSTING)
+        .bind(entry.creditor().as_str())
+        .bind(entry.id().uuid())
+        .bind(line)
+        .bind(account.kind.code())
+        .bind(account.id)
+        .bind(cents)
+        .bind(head.map(|head| head.seq))
+        .bind(head.map(|head| head.balance.get()))
+        .bind(head.map(|head| head.hash.0.to_vec()))
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+/// The two sides of an ordinary entry in one round trip.
+pub(crate) async fn insert_posting_pair(
+    c: &mut Conn,
+    entry: &Entry,
+    first: (Account, i64, Option<Head>),
+    second: (Account, i64, Option<Head>),
+) -> sqlx::Result<()> {
+    let mut insert = query(INSERT_POSTING_PAIR).bind(entry.creditor().as_str()).bind(entry.id().uuid());
+    for (account, cents, head) in [first, second] {
+        insert = insert
+            .bind(account.kind.code())
+            .bind(account.id)
+            .bind(cents)
+            .bind(head.map(|head| head.seq))
+            .bind(head.map(|head| head.balance.get()))
+            .bind(head.map(|head| head.hash.0.to_vec()));
+    }
+    insert.execute(c).await.map(drop)
+}
+
+pub(crate) async fn last_movements(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: Uuid,
+    count: i64,
+) -> sqlx::Result<Vec<MovementRow>> {
+    query_as(LAST_MOVEMENTS).bind(creditor.as_str()).bind(guardian).bind(count).fetch_all(c).await
+}
+
+pub(crate) async fn family_movements(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: Uuid,
+    (before_ms, before_entry): (i64, Uuid),
+    count: i64,
+) -> sqlx::Result<Vec<MovementRow>> {
+    query_as(FAMILY_MOVEMENTS)
+        .bind(creditor.as_str())
+        .bind(guardian)
+        .bind(before_ms)
+        .bind(before_entry)
+        .bind(count)
+        .fetch_all(c)
+        .await
+}
+
+pub(crate) async fn wallet_movements(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    wallet: Uuid,
+    before_seq: i64,
+    count: i64,
+) -> sqlx::Result<Vec<MovementRow>> {
+    let select = query_as(WALLET_MOVEMENTS).bind(creditor.as_str()).bind(wallet).bind(before_seq).bind(count);
+    select.fetch_all(c).await
+}
+
+pub(crate) async fn entries(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    after: Uuid,
+    count: i64,
+) -> sqlx::Result<Vec<EntrySideRow>> {
+    query_as(ENTRIES).bind(creditor.as_str()).bind(after).bind(count).fetch_all(c).await
+}
+
+pub(crate) async fn accounts(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    (kind, id): (&str, Uuid),
+    count: i64,
+) -> sqlx::Result<Vec<AccountRow>> {
+    query_as(ACCOUNTS).bind(creditor.as_str()).bind(kind).bind(id).bind(count).fetch_all(c).await
+}
+
+pub(crate) async fn chain(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    account: Account,
+    after: i64,
+    count: i64,
+) -> sqlx::Result<Vec<ChainRow>> {
+    query_as(CHAIN)
+        .bind(creditor.as_str())
+        .bind(account.kind.code())
+        .bind(account.id)
+        .bind(after)
+        .bind(count)
+        .fetch_all(c)
+        .await
+}
+
+pub(crate) async fn moved(c: &mut Conn, creditor: &CreditorCode, kind: &str) -> sqlx::Result<i64> {
+    let row: (i64,) = query_as(CREDITOR_MOVED).bind(creditor.as_str()).bind(kind).fetch_one(c).await?;
+    Ok(row.0)
+}
+
+pub(crate) async fn stray_posting(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayRow>> {
+    query_as(STRAY_POSTING).bind(creditor.as_str()).fetch_optional(c).await
+}
+
+pub(crate) async fn stray_receipt(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayRow>> {
+    query_as(STRAY_RECEIPT).bind(creditor.as_str()).fetch_optional(c).await
+}
+
+pub(crate) async fn stray_entry(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayRow>> {
+    query_as(STRAY_ENTRY).bind(creditor.as_str()).fetch_optional(c).await
+}

@@ -1,0 +1,312 @@
+//! Notices, top-ups, bills, pages and receipts. Compiled once per engine; one statement per function.
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::{BillId, GuardianId, TopUpId};
+use borsellino_domain::time::Millis;
+use sqlx::{query, query_as};
+use uuid::Uuid;
+
+use super::Db;
+use crate::rows::*;
+
+type Conn = <Db as sqlx::Database>::Connection;
+
+crate::tx::statements! {
+    INSERT_NOTICE = "INSERT INTO notice (creditor, number, wallet, bill, amount_cents, reason, taxonomy, debtor_code,
+            debtor_name, due_date, state, created_at_ms, expires_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11, $12)
+        ON CONFLICT (creditor, number) DO NOTHING";
+    NOTICE = "SELECT n.amount_cents, n.reason, n.taxonomy, n.debtor_code, n.debtor_name, n.due_date, n.state,
+            n.expires_at_ms, n.wallet, w.closed_at_ms AS wallet_closed_at_ms, n.bill,
+            a.balance_cents AS bill_balance_cents
+        FROM notice n
+        LEFT JOIN wallet w ON w.creditor = $1 AND w.id = n.wallet
+        LEFT JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = n.bill
+        WHERE n.creditor = $1 AND n.number = $2";
+    SETTLE_NOTICE = "UPDATE notice SET state = 'paid', settled_at_ms = $3 WHERE creditor = $1 AND number = $2
+        AND state <> 'paid'";
+    CANCEL_NOTICE = "UPDATE notice SET state = 'cancelled' WHERE creditor = $1 AND number = $2 AND state = 'open'";
+    INSERT_TOP_UP = "INSERT INTO top_up (creditor, id, guardian, wallet, amount_cents, pay_by, fingerprint, notice,
+            created_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    TOP_UP = "SELECT t.id, t.guardian, t.wallet, t.amount_cents, t.pay_by, t.fingerprint, t.created_at_ms, n.number,
+            n.reason, n.state, n.expires_at_ms, n.settled_at_ms, k.url AS page_url, k.opened_at_ms AS page_opened_at_ms
+        FROM top_up t
+        JOIN notice n ON n.creditor = $1 AND n.number = t.notice
+        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        WHERE t.creditor = $1 AND t.id = $2";
+    TOP_UP_OF_NOTICE = "SELECT t.id, t.guardian, t.wallet, t.amount_cents, t.pay_by, t.fingerprint, t.created_at_ms,
+            n.number, n.reason, n.state, n.expires_at_ms, n.settled_at_ms, k.url AS page_url,
+            k.opened_at_ms AS page_opened_at_ms
+        FROM top_up t
+        JOIN notice n ON n.creditor = $1 AND n.number = t.notice
+        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        WHERE t.creditor = $1 AND t.notice = $2";
+    HOLD_WALLET = "UPDATE account SET seq = seq WHERE creditor = $1 AND kind = 'wallet' AND id = $2";
+    INSERT_CART = "INSERT INTO cart (creditor, id, url, opened_at_ms) VALUES ($1, $2, $3, $4)";
+    SET_CART = "UPDATE notice SET cart = $3 WHERE creditor = $1 AND number = $2";
+    INSERT_BILL = "INSERT INTO bill (creditor, id, guardian, number, period, due_date, issued_at_ms, total_cents)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    INSERT_BILL_LINE = "INSERT INTO bill_line (creditor, bill, line, child, service, cents)
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    OPEN_TOP_UPS = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms,
+            n.settled_at_ms, k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, t.id AS top_up, t.wallet,
+            t.pay_by, n.bill, CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
+            CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
+            CAST(NULL AS TEXT) AS line_service, CAST(NULL AS BIGINT) AS line_cents
+        FROM top_up t
+        JOIN notice n ON n.creditor = $1 AND n.number = t.notice
+        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        WHERE t.creditor = $1 AND t.guardian = $2 AND n.state = 'open' AND n.expires_at_ms > $3
+        UNION ALL
+        SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
+            k.url, k.opened_at_ms, n.wallet, n.wallet, CAST(NULL AS TEXT), b.id, b.number, b.period, n.due_date,
+            b.total_cents, a.balance_cents, l.child, v.name, l.cents
+        FROM bill b
+        JOIN notice n ON n.creditor = $1 AND n.bill = b.id
+        JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
+        JOIN bill_line l ON l.creditor = $1 AND l.bill = b.id
+        JOIN service v ON v.creditor = $1 AND v.id = l.service
+        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        WHERE b.creditor = $1 AND a.balance_cents < 0 AND n.state <> 'cancelled'
+            AND b.id IN (SELECT bl.bill FROM bill_line bl
+                JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = bl.child AND gc.guardian = $2
+                WHERE bl.creditor = $1)
+        ORDER BY 16, 1";
+    BILL_DUE = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
+            k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
+            CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,
+            a.balance_cents AS bill_balance_cents, l.child AS line_child, v.name AS line_service,
+            l.cents AS line_cents
+        FROM bill b
+        JOIN notice n ON n.creditor = $1 AND n.bill = b.id
+        JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
+        JOIN bill_line l ON l.creditor = $1 AND l.bill = b.id
+        JOIN service v ON v.creditor = $1 AND v.id = l.service
+        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        WHERE b.creditor = $1 AND b.id = $3
+            AND b.id IN (SELECT bl.bill FROM bill_line bl
+                JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = bl.child AND gc.guardian = $2
+                WHERE bl.creditor = $1 AND bl.bill = $3)
+        ORDER BY l.line";
+    RECEIPT = "SELECT content_digest, outcome FROM receipt WHERE creditor = $1 AND issuer = $2 AND receipt_id = $3";
+    INSERT_RECEIPT = "INSERT INTO receipt (creditor, issuer, receipt_id, notice_number, received_at_ms, total_cents,
+            ours_cents, outcome, entry, content_digest, message_digest, key_id, sealed)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (creditor, issuer, receipt_id) DO NOTHING";
+    KEEP_MESSAGE = "INSERT INTO kept_message (creditor, queue, message_digest, why, received_at_ms, key_id, sealed)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (creditor, queue, message_digest) DO NOTHING";
+    COUNT_KEPT = "SELECT COUNT(*) FROM kept_message WHERE creditor = $1 AND queue = $2";
+    PAYABLE = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
+            k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, t.id AS top_up, n.wallet, t.pay_by, n.bill,
+            CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
+            CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
+            n.debtor_code AS line_service, CAST(NULL AS BIGINT) AS line_cents
+        FROM notice n
+        LEFT JOIN top_up t ON t.creditor = $1 AND t.notice = n.number
+        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        WHERE n.creditor = $1 AND n.state = 'open' AND (n.expires_at_ms IS NULL OR n.expires_at_ms > $2)
+        ORDER BY n.number LIMIT $3";
+}
+
+/// Whether the number was free.
+pub(crate) async fn insert_notice(c: &mut Conn, creditor: &CreditorCode, row: &NewNotice) -> sqlx::Result<bool> {
+    let done = query(INSERT_NOTICE)
+        .bind(creditor.as_str())
+        .bind(row.number.as_str())
+        .bind(row.wallet.map(|id| id.uuid()))
+        .bind(row.bill.map(|id| id.uuid()))
+        .bind(row.amount.cents())
+        .bind(&row.reason)
+        .bind(&row.taxonomy)
+        .bind(&row.debtor_code)
+        .bind(&row.debtor_name)
+        .bind(&row.due_date)
+        .bind(row.created_at.get())
+        .bind(row.expires_at.map(Millis::get))
+        .execute(c)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn notice(c: &mut Conn, creditor: &CreditorCode, number: &str) -> sqlx::Result<Option<NoticeRow>> {
+    query_as(NOTICE).bind(creditor.as_str()).bind(number).fetch_optional(c).await
+}
+
+pub(crate) async fn settle_notice(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    number: &str,
+    at: Millis,
+) -> sqlx::Result<bool> {
+    let done = query(SETTLE_NOTICE).bind(creditor.as_str()).bind(number).bind(at.get()).execute(c).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn cancel_notice(c: &mut Conn, creditor: &CreditorCode, number: &str) -> sqlx::Result<bool> {
+    let done = query(CANCEL_NOTICE).bind(creditor.as_str()).bind(number).execute(c).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn insert_top_up(c: &mut Conn, creditor: &CreditorCode, row: &NewTopUp) -> sqlx::Result<()> {
+    query(INSERT_TOP_UP)
+        .bind(creditor.as_str())
+        .bind(row.id.uuid())
+        .bind(row.guardian.uuid())
+        .bind(row.wallet.uuid())
+        .bind(row.amount.cents())
+        .bind(row.pay_by.code())
+        .bind(&row.fingerprint.0[..])
+        .bind(row.notice.as_str())
+        .bind(row.created_at.get())
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn top_up(c: &mut Conn, creditor: &CreditorCode, id: TopUpId) -> sqlx::Result<Option<TopUpRow>> {
+    query_as(TOP_UP).bind(creditor.as_str()).bind(id.uuid()).fetch_optional(c).await
+}
+
+pub(crate) async fn top_up_of_notice(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    number: &str,
+) -> sqlx::Result<Option<TopUpRow>> {
+    query_as(TOP_UP_OF_NOTICE).bind(creditor.as_str()).bind(number).fetch_optional(c).await
+}
+
+/// Holds a wallet's account until the transaction ends, so that two top-ups cannot both see the last free place.
+pub(crate) async fn hold_wallet(c: &mut Conn, creditor: &CreditorCode, wallet: Uuid) -> sqlx::Result<()> {
+    query(HOLD_WALLET).bind(creditor.as_str()).bind(wallet).execute(c).await.map(drop)
+}
+
+pub(crate) async fn insert_cart(c: &mut Conn, creditor: &CreditorCode, row: &NewCart) -> sqlx::Result<()> {
+    query(INSERT_CART)
+        .bind(creditor.as_str())
+        .bind(row.id.uuid())
+        .bind(&row.url)
+        .bind(row.opened_at.get())
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn set_cart(c: &mut Conn, creditor: &CreditorCode, number: &str, cart: Uuid) -> sqlx::Result<()> {
+    query(SET_CART).bind(creditor.as_str()).bind(number).bind(cart).execute(c).await.map(drop)
+}
+
+pub(crate) async fn insert_bill(c: &mut Conn, creditor: &CreditorCode, row: &NewBill) -> sqlx::Result<()> {
+    query(INSERT_BILL)
+        .bind(creditor.as_str())
+        .bind(row.id.uuid())
+        .bind(row.guardian.uuid())
+        .bind(&row.number)
+        .bind(&row.period)
+        .bind(&row.due_date)
+        .bind(row.issued_at.get())
+        .bind(row.total.cents())
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn insert_bill_line(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    (bill, line): (BillId, i64),
+    (child, service, cents): (Uuid, Uuid, i64),
+) -> sqlx::Result<()> {
+    query(INSERT_BILL_LINE)
+        .bind(creditor.as_str())
+        .bind(bill.uuid())
+        .bind(line)
+        .bind(child)
+        .bind(service)
+        .bind(cents)
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+/// What a guardian has to pay: own top-ups whose notice expires after `expiring_after`, and a row per line of each
+/// bill of their children with something left.
+pub(crate) async fn dues(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: GuardianId,
+    expiring_after: Millis,
+) -> sqlx::Result<Vec<DueRow>> {
+    let select = query_as(OPEN_TOP_UPS).bind(creditor.as_str()).bind(guardian.uuid()).bind(expiring_after.get());
+    select.fetch_all(c).await
+}
+
+/// A bill that the guardian may see, a row per line.
+pub(crate) async fn bill_due(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: GuardianId,
+    bill: Uuid,
+) -> sqlx::Result<Vec<DueRow>> {
+    query_as(BILL_DUE).bind(creditor.as_str()).bind(guardian.uuid()).bind(bill).fetch_all(c).await
+}
+
+pub(crate) async fn receipt(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    issuer: &str,
+    receipt_id: &str,
+) -> sqlx::Result<Option<ReceiptRow>> {
+    query_as(RECEIPT).bind(creditor.as_str()).bind(issuer).bind(receipt_id).fetch_optional(c).await
+}
+
+/// Whether the receipt is new. Another transaction with the same key is waited for.
+pub(crate) async fn insert_receipt(c: &mut Conn, creditor: &CreditorCode, row: &NewReceipt) -> sqlx::Result<bool> {
+    let done = query(INSERT_RECEIPT)
+        .bind(creditor.as_str())
+        .bind(&row.issuer)
+        .bind(&row.receipt_id)
+        .bind(&row.notice_number)
+        .bind(row.received_at.get())
+        .bind(row.total.get())
+        .bind(row.ours.get())
+        .bind(row.outcome)
+        .bind(row.entry)
+        .bind(&row.content_digest.0[..])
+        .bind(&row.message_digest.0[..])
+        .bind(&row.key_id)
+        .bind(&row.sealed)
+        .execute(c)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn keep_message(c: &mut Conn, creditor: &CreditorCode, row: &KeptMessage) -> sqlx::Result<()> {
+    query(KEEP_MESSAGE)
+        .bind(creditor.as_str())
+        .bind(row.queue)
+        .bind(&row.message_digest.0[..])
+        .bind(&row.why)
+        .bind(row.received_at.get())
+        .bind(&row.key_id)
+        .bind(&row.sealed)
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn kept_messages(c: &mut Conn, creditor: &CreditorCode, queue: &str) -> sqlx::Result<i64> {
+    let row: (i64,) = query_as(COUNT_KEPT).bind(creditor.as_str()).bind(queue).fetch_one(c).await?;
+    Ok(row.0)
+}
+
+/// Payable notices of a creditor; `line_service` carries the debtor's tax code. For the demo's announcement.
+pub(crate) async fn payable(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    now: Millis,
+    count: i64,
+) -> sqlx::Result<Vec<DueRow>> {
+    query_as(PAYABLE).bind(creditor.as_str()).bind(now.get()).bind(count).fetch_all(c).await
+}

@@ -1,0 +1,94 @@
+//! Sessions and failed sign-ins. Compiled once per engine; one statement per function.
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::SessionId;
+use borsellino_domain::ledger::Hash;
+use borsellino_domain::time::Millis;
+use sqlx::{query, query_as};
+
+use super::Db;
+use crate::rows::*;
+
+type Conn = <Db as sqlx::Database>::Connection;
+
+crate::tx::statements! {
+    INSERT_SESSION = "INSERT INTO session (creditor, id, guardian, device_name, created_at_ms, last_used_at_ms,
+            refresh_digest)
+        VALUES ($1, $2, $3, $4, $5, $5, $6)";
+    SESSION = "SELECT s.guardian, g.full_name, s.last_used_at_ms, s.refresh_digest, s.previous_digest, s.ended_at_ms,
+            g.disabled_at_ms, g.feed_seq
+        FROM session s JOIN guardian g ON g.creditor = $1 AND g.id = s.guardian
+        WHERE s.creditor = $1 AND s.id = $2";
+    ROTATE = "UPDATE session SET previous_digest = $3, refresh_digest = $4, last_used_at_ms = $5
+        WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
+    END_SESSION = "UPDATE session SET ended_at_ms = $3 WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
+    FAILURES = "SELECT failures, last_at_ms FROM sign_in_failure WHERE creditor = $1 AND who = $2";
+    ADD_FAILURE = "INSERT INTO sign_in_failure (creditor, who, failures, last_at_ms) VALUES ($1, $2, 1, $3)
+        ON CONFLICT (creditor, who) DO UPDATE SET failures = sign_in_failure.failures + 1,
+            last_at_ms = excluded.last_at_ms";
+    CLEAR_FAILURES = "DELETE FROM sign_in_failure WHERE creditor = $1 AND who = $2";
+}
+
+pub(crate) async fn insert_session(c: &mut Conn, creditor: &CreditorCode, row: &NewSession) -> sqlx::Result<()> {
+    query(INSERT_SESSION)
+        .bind(creditor.as_str())
+        .bind(row.id.uuid())
+        .bind(row.guardian.uuid())
+        .bind(&row.device_name)
+        .bind(row.created_at.get())
+        .bind(&row.refresh_digest.0[..])
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn session(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    id: SessionId,
+) -> sqlx::Result<Option<SessionRow>> {
+    query_as(SESSION).bind(creditor.as_str()).bind(id.uuid()).fetch_optional(c).await
+}
+
+pub(crate) async fn rotate_session(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    id: SessionId,
+    (previous, newest): (Hash, Hash),
+    at: Millis,
+) -> sqlx::Result<()> {
+    query(ROTATE)
+        .bind(creditor.as_str())
+        .bind(id.uuid())
+        .bind(&previous.0[..])
+        .bind(&newest.0[..])
+        .bind(at.get())
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn end_session(c: &mut Conn, creditor: &CreditorCode, id: SessionId, at: Millis) -> sqlx::Result<()> {
+    query(END_SESSION).bind(creditor.as_str()).bind(id.uuid()).bind(at.get()).execute(c).await.map(drop)
+}
+
+pub(crate) async fn sign_in_failures(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    who: Hash,
+) -> sqlx::Result<Option<FailureRow>> {
+    query_as(FAILURES).bind(creditor.as_str()).bind(&who.0[..]).fetch_optional(c).await
+}
+
+pub(crate) async fn add_sign_in_failure(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    who: Hash,
+    at: Millis,
+) -> sqlx::Result<()> {
+    query(ADD_FAILURE).bind(creditor.as_str()).bind(&who.0[..]).bind(at.get()).execute(c).await.map(drop)
+}
+
+pub(crate) async fn clear_sign_in_failures(c: &mut Conn, creditor: &CreditorCode, who: Hash) -> sqlx::Result<()> {
+    query(CLEAR_FAILURES).bind(creditor.as_str()).bind(&who.0[..]).execute(c).await.map(drop)
+}

@@ -1,0 +1,38 @@
+//! PostgreSQL: `ops/` compiled against it.
+
+use sqlx::{Executor, PgPool, SqlSafeStr};
+
+use crate::error::StoreError;
+
+/// The engine that the files of `ops/` are compiled against here.
+pub(crate) type Db = sqlx::Postgres;
+
+
+#[path = "ops/families.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod families;
+#[path = "ops/feed.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod feed;
+#[path = "ops/ledger.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod ledger;
+#[path = "ops/payments.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod payments;
+#[path = "ops/sessions.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod sessions;
+
+pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    Ok(sqlx::migrate!("../../migrations/postgres").run(pool).await?)
+}
+
+pub(crate) async fn prepare_all(pool: &PgPool) -> Result<usize, (&'static str, StoreError)> {
+    let mut connection = pool.acquire().await.map_err(|error| ("connect", error.into()))?;
+    let tables = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
+    for (name, text) in tables.iter().copied().flatten().copied() {
+        connection.prepare(text.into_sql_str()).await.map_err(|error| (name, error.into()))?;
+    }
+    Ok(tables.iter().map(|table| table.len()).sum())
+}

@@ -1,0 +1,311 @@
+//! What a body works against: one connection of either engine, with a method per statement.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::{BillId, EnrolmentId, GuardianId, OutboxId, ServiceId, SessionId, TopUpId, WalletId};
+use borsellino_domain::ledger::{Account, Entry, Hash, Head};
+use borsellino_domain::time::Millis;
+use sqlx::pool::PoolConnection;
+use sqlx::{Executor, Postgres, Sqlite, SqlSafeStr, SqliteConnection, Transaction};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::rows::*;
+use crate::{lite, pg};
+
+/// One connection, inside a transaction ([`crate::Store::write`]) or not ([`crate::Store::read`]).
+#[derive(Debug)]
+pub struct Tx {
+    connection: Connection,
+    statements: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Connection {
+    LiteWriter(SqliteConnection),
+    LiteReader(PoolConnection<Sqlite>),
+    PgWriter(Transaction<'static, Postgres>),
+    PgReader(PoolConnection<Postgres>),
+}
+
+impl Tx {
+    pub(crate) fn lite_writer(connection: SqliteConnection, statements: Arc<AtomicU64>) -> Self {
+        Self { connection: Connection::LiteWriter(connection), statements }
+    }
+
+    pub(crate) fn lite_reader(connection: PoolConnection<Sqlite>, statements: Arc<AtomicU64>) -> Self {
+        Self { connection: Connection::LiteReader(connection), statements }
+    }
+
+    pub(crate) fn pg_writer(transaction: Transaction<'static, Postgres>, statements: Arc<AtomicU64>) -> Self {
+        Self { connection: Connection::PgWriter(transaction), statements }
+    }
+
+    pub(crate) fn pg_reader(connection: PoolConnection<Postgres>, statements: Arc<AtomicU64>) -> Self {
+        Self { connection: Connection::PgReader(connection), statements }
+    }
+
+    /// BEGIN, SAVEPOINT and the like on SQLite's writer.
+    pub(crate) async fn control(&mut self, text: &'static str) -> sqlx::Result<()> {
+        match &mut self.connection {
+            Connection::LiteWriter(connection) => connection.execute(text.into_sql_str()).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        match self.connection {
+            Connection::PgWriter(transaction) => transaction.commit().await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn rollback(self) -> sqlx::Result<()> {
+        match self.connection {
+            Connection::PgWriter(transaction) => transaction.rollback().await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn into_lite_connection(self) -> Option<SqliteConnection> {
+        match self.connection {
+            Connection::LiteWriter(connection) => Some(connection),
+            _ => None,
+        }
+    }
+}
+
+/// The statements of an `ops/` file: a constant each, and the table that [`crate::Store::prepare_all`] reads.
+macro_rules! statements {
+    ($($name:ident = $text:expr;)*) => {
+        $(const $name: &str = $text;)*
+        pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name),)*];
+    };
+}
+pub(crate) use statements;
+
+/// A method on [`Tx`] per statement of an `ops/` file: counts it and forwards it to the engine at hand.
+macro_rules! forward {
+    ($module:ident: $($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Tx {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// [`StoreError`] of the database.
+            pub async fn $name(&mut self, $($arg: $type),*) -> Result<$answer, StoreError> {
+                self.statements.fetch_add(1, Ordering::Relaxed);
+                let answer = match &mut self.connection {
+                    Connection::LiteWriter(connection) => lite::$module::$name(connection, $($arg),*).await,
+                    Connection::LiteReader(connection) => lite::$module::$name(connection, $($arg),*).await,
+                    Connection::PgWriter(connection) => pg::$module::$name(connection, $($arg),*).await,
+                    Connection::PgReader(connection) => pg::$module::$name(connection, $($arg),*).await,
+                };
+                answer.map_err(StoreError::from)
+            }
+        )*}
+    };
+}
+
+
+forward! {
+    families:
+    /// Creditors.
+    fn creditors() -> Vec<CreditorRow>;
+    /// Stations.
+    fn stations() -> Vec<StationRow>;
+    /// Creditor of activation.
+    fn creditor_of_activation(code: &str) -> Option<String>;
+    /// Insert station.
+    fn insert_station(row: &StationRow) -> ();
+    /// Insert creditor.
+    fn insert_creditor(row: &CreditorRow) -> ();
+    /// Insert activation code.
+    fn insert_activation_code(creditor: &CreditorCode, code: &str) -> ();
+    /// Insert guardian.
+    fn insert_guardian(creditor: &CreditorCode, row: &NewGuardian) -> ();
+    /// Guardian by username.
+    fn guardian_by_username(creditor: &CreditorCode, username: &str) -> Option<GuardianRow>;
+    /// Disable guardian.
+    fn disable_guardian(creditor: &CreditorCode, guardian: GuardianId, at: Millis) -> ();
+    /// Insert child.
+    fn insert_child(creditor: &CreditorCode, row: &NewChild) -> ();
+    /// Link child.
+    fn link_child(creditor: &CreditorCode, guardian: GuardianId, child: Uuid) -> ();
+    /// Insert service.
+    fn insert_service(creditor: &CreditorCode, row: &NewService) -> ();
+    /// Insert enrolment.
+    fn insert_enrolment(creditor: &CreditorCode, id_child: (EnrolmentId, Uuid, ServiceId), school_year_tariff: (i64, &str, i64)) -> ();
+    /// Insert wallet.
+    fn insert_wallet(creditor: &CreditorCode, wallet: WalletId, child: Uuid, service: ServiceId) -> ();
+    /// Close wallet.
+    fn close_wallet(creditor: &CreditorCode, wallet: WalletId, at: Millis) -> ();
+    /// Wallet facts.
+    fn wallet_facts(creditor: &CreditorCode, guardian: GuardianId, wallet: WalletId, now: Millis) -> Option<WalletFactsRow>;
+    /// Home.
+    fn home(creditor: &CreditorCode, guardian_session: (GuardianId, SessionId), now: Millis, school_year: i64) -> Vec<HomeRow>;
+    /// Wallet balance.
+    fn wallet_balance(creditor: &CreditorCode, wallet: Uuid) -> Option<WalletBalanceRow>;
+    /// Guardian sees wallet.
+    fn guardian_sees_wallet(creditor: &CreditorCode, guardian: GuardianId, wallet: WalletId) -> bool;
+}
+
+forward! {
+    ledger:
+    /// Open account.
+    fn open_account(creditor: &CreditorCode, account: Account, head: &Head) -> ();
+    /// Takes the next number of an account and holds its row until the transaction ends.
+    fn lock_account(creditor: &CreditorCode, account: Account) -> Option<AccountRow>;
+    /// Move account.
+    fn move_account(creditor: &CreditorCode, account: Account, head: &Head) -> ();
+    /// Insert entry.
+    fn insert_entry(entry: &Entry, digest: Hash, day: Option<&str>, tariff: Option<&str>) -> ();
+    /// Insert posting.
+    fn insert_posting(entry: &Entry, line: i64, account_cents: (Account, i64, Option<Head>)) -> ();
+    /// The two sides of an ordinary entry in one round trip.
+    fn insert_posting_pair(entry: &Entry, first: (Account, i64, Option<Head>), second: (Account, i64, Option<Head>)) -> ();
+    /// Last movements.
+    fn last_movements(creditor: &CreditorCode, guardian: Uuid, count: i64) -> Vec<MovementRow>;
+    /// Family movements.
+    fn family_movements(creditor: &CreditorCode, guardian: Uuid, before_ms_before_entry: (i64, Uuid), count: i64) -> Vec<MovementRow>;
+    /// Wallet movements.
+    fn wallet_movements(creditor: &CreditorCode, wallet: Uuid, before_seq: i64, count: i64) -> Vec<MovementRow>;
+    /// Entries.
+    fn entries(creditor: &CreditorCode, after: Uuid, count: i64) -> Vec<EntrySideRow>;
+    /// Accounts.
+    fn accounts(creditor: &CreditorCode, kind_id: (&str, Uuid), count: i64) -> Vec<AccountRow>;
+    /// Chain.
+    fn chain(creditor: &CreditorCode, account: Account, after: i64, count: i64) -> Vec<ChainRow>;
+    /// Moved.
+    fn moved(creditor: &CreditorCode, kind: &str) -> i64;
+    /// Stray posting.
+    fn stray_posting(creditor: &CreditorCode) -> Option<StrayRow>;
+    /// Stray receipt.
+    fn stray_receipt(creditor: &CreditorCode) -> Option<StrayRow>;
+    /// Stray entry.
+    fn stray_entry(creditor: &CreditorCode) -> Option<StrayRow>;
+}
+
+forward! {
+    payments:
+    /// Whether the number was free.
+    fn insert_notice(creditor: &CreditorCode, row: &NewNotice) -> bool;
+    /// Notice.
+    fn notice(creditor: &CreditorCode, number: &str) -> Option<NoticeRow>;
+    /// Settle notice.
+    fn settle_notice(creditor: &CreditorCode, number: &str, at: Millis) -> bool;
+    /// Cancel notice.
+    fn cancel_notice(creditor: &CreditorCode, number: &str) -> bool;
+    /// Insert top up.
+    fn insert_top_up(creditor: &CreditorCode, row: &NewTopUp) -> ();
+    /// Top up.
+    fn top_up(creditor: &CreditorCode, id: TopUpId) -> Option<TopUpRow>;
+    /// Top up of notice.
+    fn top_up_of_notice(creditor: &CreditorCode, number: &str) -> Option<TopUpRow>;
+    /// Holds a wallet's account until the transaction ends, so that two top-ups cannot both see the last free place.
+    fn hold_wallet(creditor: &CreditorCode, wallet: Uuid) -> ();
+    /// Insert cart.
+    fn insert_cart(creditor: &CreditorCode, row: &NewCart) -> ();
+    /// Set cart.
+    fn set_cart(creditor: &CreditorCode, number: &str, cart: Uuid) -> ();
+    /// Insert bill.
+    fn insert_bill(creditor: &CreditorCode, row: &NewBill) -> ();
+    /// Insert bill line.
+    fn insert_bill_line(creditor: &CreditorCode, bill_line: (BillId, i64), child_service: (Uuid, Uuid, i64)) -> ();
+    /// What a guardian has to pay: own top-ups whose notice expires after `expiring_after`, and a row per line of each
+    /// bill of their children with something left.
+    fn dues(creditor: &CreditorCode, guardian: GuardianId, expiring_after: Millis) -> Vec<DueRow>;
+    /// A bill that the guardian may see, a row per line.
+    fn bill_due(creditor: &CreditorCode, guardian: GuardianId, bill: Uuid) -> Vec<DueRow>;
+    /// Receipt.
+    fn receipt(creditor: &CreditorCode, issuer: &str, receipt_id: &str) -> Option<ReceiptRow>;
+    /// Whether the receipt is new. Another transaction with the same key is waited for.
+    fn insert_receipt(creditor: &CreditorCode, row: &NewReceipt) -> bool;
+    /// Keep message.
+    fn keep_message(creditor: &CreditorCode, row: &KeptMessage) -> ();
+    /// Kept messages.
+    fn kept_messages(creditor: &CreditorCode, queue: &str) -> i64;
+    /// Payable notices of a creditor; `line_service` carries the debtor's tax code. For the demo's announcement.
+    fn payable(creditor: &CreditorCode, now: Millis, count: i64) -> Vec<DueRow>;
+}
+
+forward! {
+    sessions:
+    /// Insert session.
+    fn insert_session(creditor: &CreditorCode, row: &NewSession) -> ();
+    /// Session.
+    fn session(creditor: &CreditorCode, id: SessionId) -> Option<SessionRow>;
+    /// Rotate session.
+    fn rotate_session(creditor: &CreditorCode, id: SessionId, previous_newest: (Hash, Hash), at: Millis) -> ();
+    /// End session.
+    fn end_session(creditor: &CreditorCode, id: SessionId, at: Millis) -> ();
+    /// Sign in failures.
+    fn sign_in_failures(creditor: &CreditorCode, who: Hash) -> Option<FailureRow>;
+    /// Add sign in failure.
+    fn add_sign_in_failure(creditor: &CreditorCode, who: Hash, at: Millis) -> ();
+    /// Clear sign in failures.
+    fn clear_sign_in_failures(creditor: &CreditorCode, who: Hash) -> ();
+}
+
+forward! {
+    feed:
+    /// Gives each guardian who sees the wallet the next number; answers who.
+    fn number_wallet_change(creditor: &CreditorCode, wallet: Uuid) -> Vec<Uuid>;
+    /// Writes the rows for the numbers just taken.
+    fn feed_wallet_change(creditor: &CreditorCode, wallet: Uuid, at: Millis, notice: &str) -> ();
+    /// Gives each guardian who sees the bill the next number; answers who.
+    fn number_bill_change(creditor: &CreditorCode, bill: Uuid) -> Vec<Uuid>;
+    /// Writes the rows for the numbers just taken.
+    fn feed_bill_change(creditor: &CreditorCode, bill: Uuid, at: Millis, notice: &str) -> ();
+    /// Feed after.
+    fn feed_after(creditor: &CreditorCode, guardian: GuardianId, after: i64, count: i64) -> Vec<FeedRow>;
+    /// Insert outbox.
+    fn insert_outbox(creditor: &CreditorCode, id: OutboxId, kind_notice: (&str, &str), at: Millis) -> ();
+    /// Outbox waiting.
+    fn outbox_waiting(creditor: &CreditorCode) -> i64;
+}
+
+impl Tx {
+    /// Books an entry: takes the next place of each chained account it touches (in a fixed order, so that two entries
+    /// over the same accounts never wait for each other in a circle), links its postings, moves the balances. Answers
+    /// the entry's digest.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where an account is missing or a sum overflows; [`StoreError`] of the database.
+    pub async fn book(
+        &mut self,
+        entry: &Entry,
+        day: Option<&str>,
+        tariff: Option<&str>,
+    ) -> Result<Hash, StoreError> {
+        let digest = entry.digest();
+        let mut order: Vec<usize> = (0..entry.sides().len()).collect();
+        order.sort_by_key(|index| entry.sides().get(*index).map(|side| side.account));
+        let mut heads: Vec<Option<Head>> = vec![None; entry.sides().len()];
+        for index in order {
+            let (Some(side), Some(slot)) = (entry.sides().get(index), heads.get_mut(index)) else { continue };
+            if !side.account.kind.is_chained() {
+                continue;
+            }
+            let row = self.lock_account(entry.creditor(), side.account).await?;
+            let row = row.ok_or(StoreError::Corrupt("a posting's account is missing"))?;
+            // The row's number was raised when it was locked.
+            let before = Head { seq: row.seq - 1, balance: row.balance_cents, hash: row.head };
+            let after = before.append(side.cents, digest).map_err(|_| StoreError::Corrupt("a balance overflows"))?;
+            self.move_account(entry.creditor(), side.account, &after).await?;
+            *slot = Some(after);
+        }
+        self.insert_entry(entry, digest, day, tariff).await?;
+        let lines: Vec<_> = entry.sides().iter().zip(heads).map(|(side, head)| (side.account, side.cents.get(), head)).collect();
+        match lines.as_slice() {
+            [first, second] => self.insert_posting_pair(entry, *first, *second).await?,
+            many => {
+                for (line, posting) in (0i64..).zip(many) {
+                    self.insert_posting(entry, line, *posting).await?;
+                }
+            }
+        }
+        Ok(digest)
+    }
+}

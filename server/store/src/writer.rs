@@ -1,0 +1,236 @@
+//! SQLite's single writer: operations queue up, are run one after the other inside one transaction, each in a
+//! savepoint of its own, and are answered together after one commit (one fsync for many).
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::StoreError;
+use crate::lite;
+use crate::tx::Tx;
+
+/// How many operations may share a commit.
+const MAX_BATCH: usize = 256;
+
+/// How many operations may wait; more wait at the door.
+const QUEUE: usize = 1_024;
+
+/// A handle to the writer task.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer(Option<mpsc::Sender<Order>>);
+
+enum Order {
+    Write(Operation),
+    /// Finish what is queued and end.
+    Stop(oneshot::Sender<()>),
+}
+
+struct Operation {
+    name: &'static str,
+    run: Run,
+    /// Told once the commit is done, or why there was none.
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// A body whose answer is kept aside, so that the writer needs not know its type.
+type Run = Box<dyn for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Verdict, StoreError>> + Send + Sync>;
+
+/// What a body wants done with its effects.
+enum Verdict {
+    Keep,
+    Undo,
+}
+
+impl Writer {
+    /// Opens and migrates the file and starts the task.
+    pub(crate) async fn start(
+        options: SqliteConnectOptions,
+        statements: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
+        let connection = lite::connect_and_migrate(&options).await?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(work(options, connection, statements, receiver));
+        Ok(Self(Some(sender)))
+    }
+
+    /// A writer that takes nothing.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) async fn submit<T, R, F>(&self, name: &'static str, body: F) -> Result<Result<T, R>, StoreError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>> + Send + Sync + 'static,
+    {
+        let answer = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&answer);
+        let body = Arc::new(body);
+        let run: Run = Box::new(move |tx| {
+            let (slot, body) = (Arc::clone(&slot), Arc::clone(&body));
+            Box::pin(keep_answer(slot, body, tx))
+        });
+        let (done, committed) = oneshot::channel();
+        let sender = self.0.as_ref().ok_or(StoreError::NotWritable)?;
+        let operation = Operation { name, run, done };
+        sender.send(Order::Write(operation)).await.map_err(|_| StoreError::NotWritable)?;
+        committed.await.map_err(|_| StoreError::NotWritable)??;
+        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.ok_or(StoreError::Panicked)
+    }
+
+    pub(crate) async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        if let Some(sender) = &self.0
+            && sender.send(Order::Stop(done)).await.is_ok()
+        {
+            // An error means that the task is gone, which is what was asked for.
+            let _ = stopped.await;
+        }
+    }
+}
+
+async fn keep_answer<T, R, F>(
+    slot: Arc<Mutex<Option<Result<T, R>>>>,
+    body: Arc<F>,
+    tx: &mut Tx,
+) -> Result<Verdict, StoreError>
+where
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>>,
+{
+    let answer = body(tx).await?;
+    let verdict = if answer.is_ok() { Verdict::Keep } else { Verdict::Undo };
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    Ok(verdict)
+}
+
+async fn work(
+    options: SqliteConnectOptions,
+    connection: SqliteConnection,
+    statements: Arc<AtomicU64>,
+    mut orders: mpsc::Receiver<Order>,
+) {
+    let mut connection = Some(connection);
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    while orders.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        let mut stop = None;
+        let mut operations = Vec::with_capacity(batch.len());
+        for order in batch.drain(..) {
+            match order {
+                Order::Write(operation) => operations.push(operation),
+                Order::Stop(done) => stop = Some(done),
+            }
+        }
+        if !operations.is_empty() {
+            let opened = match connection.take() {
+                Some(connection) => Ok(connection),
+                None => SqliteConnection::connect_with(&options).await.map_err(StoreError::from),
+            };
+            match opened {
+                Ok(open) => connection = run_batch(open, &statements, operations).await,
+                Err(error) => answer_all(operations, &error),
+            }
+        }
+        if let Some(done) = stop {
+            orders.close();
+            if let Some(connection) = connection.take() {
+                // Closing checkpoints the WAL; a failure costs only time at the next start.
+                let _ = connection.close().await;
+            }
+            let _ = done.send(());
+            return;
+        }
+    }
+}
+
+/// Runs a batch; gives the connection back unless it has to be opened anew.
+async fn run_batch(
+    connection: SqliteConnection,
+    statements: &Arc<AtomicU64>,
+    operations: Vec<Operation>,
+) -> Option<SqliteConnection> {
+    let mut tx = Tx::lite_writer(connection, Arc::clone(statements));
+    if let Err(error) = tx.control("BEGIN IMMEDIATE").await {
+        answer_all(operations, &error.into());
+        return None;
+    }
+    let mut outcomes: Vec<(oneshot::Sender<Result<(), StoreError>>, Result<(), StoreError>)> = Vec::new();
+    let mut operations = operations.into_iter();
+    for operation in operations.by_ref() {
+        let outcome = run_one(&mut tx, &operation).await;
+        let lost = matches!(&outcome, Err((_, true)));
+        outcomes.push((operation.done, outcome.map_err(|(error, _)| error)));
+        if lost {
+            // The whole transaction is gone with this one: nothing of the batch may be answered as done.
+            let remaining = operations.map(|operation| operation.done);
+            let all = outcomes.into_iter().map(|(done, _)| done).chain(remaining);
+            for done in all {
+                let _ = done.send(Err(StoreError::Full));
+            }
+            return None;
+        }
+    }
+    let committed = tx.control("COMMIT").await;
+    match committed {
+        Ok(()) => {
+            for (done, outcome) in outcomes {
+                let _ = done.send(outcome);
+            }
+            tx.into_lite_connection()
+        }
+        Err(error) => {
+            let error = StoreError::from_commit(error);
+            for (done, _) in outcomes {
+                let _ = done.send(Err(error.again()));
+            }
+            None
+        }
+    }
+}
+
+/// Runs one operation in its savepoint. The flag of an error says whether the whole transaction is lost.
+async fn run_one(tx: &mut Tx, operation: &Operation) -> Result<(), (StoreError, bool)> {
+    tx.control("SAVEPOINT operation").await.map_err(|error| (error.into(), true))?;
+    let outcome = match AssertUnwindSafe((operation.run)(tx)).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            tracing::error!(name = operation.name, "a store operation panicked");
+            Err(StoreError::Panicked)
+        }
+    };
+    if let Ok(Verdict::Keep) = outcome {
+        return tx.control("RELEASE operation").await.map_err(|error| (error.into(), true));
+    }
+    let lost = match &outcome {
+        Err(StoreError::Panicked) => false,
+        Err(error) => error.ends_transaction(),
+        Ok(_) => false,
+    };
+    if !lost {
+        let undone = tx.control("ROLLBACK TO operation").await;
+        let released = tx.control("RELEASE operation").await;
+        if let Err(error) = undone.and(released) {
+            return Err((error.into(), true));
+        }
+    }
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::warn!(name = operation.name, %error, "a store operation failed");
+            Err((error, lost))
+        }
+    }
+}
+
+fn answer_all(operations: Vec<Operation>, error: &StoreError) {
+    for operation in operations {
+        let _ = operation.done.send(Err(error.again()));
+    }
+}
