@@ -91,7 +91,7 @@ impl FaultCode {
                 "PAA_PAGAMENTO_ANNULLATO",
                 "Pagamento in attesa risulta annullato all’Ente Creditore",
             ),
-            Self::ReceiptDuplicata => ("PAA_RECEIPT_DUPLICATA", "Receipt già acquisita"),
+            Self::ReceiptDuplicata => ("PAA_RECEIPT_DUPLICATA", "Receipt gia acquisita"),
             Self::Semantica => ("PAA_SEMANTICA", "Errore semantico"),
             Self::SystemError => ("PAA_SYSTEM_ERROR", "Errore generico"),
         }

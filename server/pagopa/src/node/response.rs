@@ -23,8 +23,8 @@ impl<const MAX: usize> Text<MAX> {
     /// Cleans and cuts `text` to fit; `None` where nothing is left to say.
     #[must_use]
     pub fn fit(text: &str) -> Option<Self> {
-        let fitted = clean(text.trim(), MAX);
-        (!fitted.trim().is_empty()).then_some(Self(fitted))
+        let fitted = clean(text, MAX);
+        (!fitted.is_empty()).then_some(Self(fitted))
     }
 
     /// The text.
@@ -273,20 +273,18 @@ fn envelope(body: impl FnOnce(&mut Xml)) -> Vec<u8> {
     x.0.into_inner()
 }
 
-/// Drops what XML 1.0 cannot carry, turns line breaks into blanks and cuts to `max` characters.
+/// Drops what XML 1.0 cannot carry, turns line breaks into blanks, trims and cuts to `max` characters.
 fn clean(text: &str, max: usize) -> String {
-    let legal = |c: char| !matches!(c, '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-    text.chars()
-        .map(|c| {
-            if matches!(c, '\t' | '\n' | '\r') {
-                ' '
-            } else {
-                c
-            }
-        })
-        .filter(|c| legal(*c))
-        .take(max)
-        .collect()
+    let blank = |c: char| {
+        if matches!(c, '\t' | '\n' | '\r') {
+            ' '
+        } else {
+            c
+        }
+    };
+    let legal = |c: &char| !matches!(c, '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+    let kept: String = text.chars().map(blank).filter(legal).collect();
+    kept.trim().chars().take(max).collect()
 }
 
 /// The order of calls is the order of the schema's sequence.
@@ -321,10 +319,7 @@ impl Xml {
 
     /// Left out when empty, cleaned and cut otherwise.
     fn optional(&mut self, name: &str, text: Option<&str>, max: usize) {
-        if let Some(text) = text
-            .map(|t| clean(t.trim(), max))
-            .filter(|t| !t.trim().is_empty())
-        {
+        if let Some(text) = text.map(|t| clean(t, max)).filter(|t| !t.is_empty()) {
             self.text(name, &text);
         }
     }
