@@ -50,12 +50,8 @@ impl CartNotices {
     /// Takes 1..=5 different notices; anything else is `None`.
     #[must_use]
     pub fn new(notices: Vec<CartNotice>) -> Option<Self> {
-        let different: HashSet<_> = notices
-            .iter()
-            .map(|n| (&n.fiscal_code, &n.notice_number))
-            .collect();
-        ((1..=5).contains(&notices.len()) && different.len() == notices.len())
-            .then_some(Self(notices))
+        let different: HashSet<_> = notices.iter().map(|n| (&n.fiscal_code, &n.notice_number)).collect();
+        ((1..=5).contains(&notices.len()) && different.len() == notices.len()).then_some(Self(notices))
     }
 }
 
@@ -147,9 +143,7 @@ pub struct CheckoutClient {
 
 impl fmt::Debug for CheckoutClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckoutClient")
-            .field("carts", &self.carts.as_str())
-            .finish_non_exhaustive()
+        f.debug_struct("CheckoutClient").field("carts", &self.carts.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -161,19 +155,14 @@ impl CheckoutClient {
     ///
     /// # Errors
     /// [`SetupError`], naming the setting at fault.
-    pub fn new(
-        base_url: &str,
-        subscription_key: &str,
-        timeouts: Timeouts,
-    ) -> Result<Self, SetupError> {
+    pub fn new(base_url: &str, subscription_key: &str, timeouts: Timeouts) -> Result<Self, SetupError> {
         let base = Url::parse(base_url).map_err(|_| SetupError::BaseUrl)?;
         if !is_web(&base) || base.query().is_some() || base.fragment().is_some() {
             return Err(SetupError::BaseUrl);
         }
         let carts = format!("{}/carts", base.as_str().trim_end_matches('/'));
         let carts = Url::parse(&carts).map_err(|_| SetupError::BaseUrl)?;
-        let mut key =
-            HeaderValue::from_str(subscription_key).map_err(|_| SetupError::SubscriptionKey)?;
+        let mut key = HeaderValue::from_str(subscription_key).map_err(|_| SetupError::SubscriptionKey)?;
         key.set_sensitive(true);
         let key_header = HeaderName::from_static("ocp-apim-subscription-key");
         // An error only says that another provider was installed first, which serves as well.
@@ -197,12 +186,7 @@ impl CheckoutClient {
     /// # Errors
     /// [`CheckoutError`]; the notices stay payable at any PSP.
     pub async fn open_cart(&self, cart: &Cart) -> Result<CartPage, CheckoutError> {
-        let sent = self
-            .http
-            .post(self.carts.clone())
-            .json(&CartBody::from(cart))
-            .send()
-            .await;
+        let sent = self.http.post(self.carts.clone()).json(&CartBody::from(cart)).send().await;
         let response = sent.map_err(|error| match error {
             e if e.is_connect() => CheckoutError::Unreachable,
             e if e.is_timeout() => CheckoutError::TimedOut,
@@ -218,25 +202,22 @@ impl CheckoutClient {
         }
         let mut locations = response.headers().get_all(LOCATION).iter();
         match (locations.next(), locations.next()) {
-            (Some(location), None) => self.page(location).ok_or(CheckoutError::BadAnswer),
+            (Some(location), None) => page(location, self.carts.scheme()).ok_or(CheckoutError::BadAnswer),
             _ => Err(CheckoutError::BadAnswer),
         }
     }
+}
 
-    fn page(&self, location: &HeaderValue) -> Option<CartPage> {
-        let location = location.to_str().ok().filter(|l| l.len() <= MAX_LOCATION)?;
-        let url = Url::parse(location).ok().filter(is_web)?;
-        // A platform spoken to over TLS sends nobody to a page without it.
-        (url.scheme() == "https" || self.carts.scheme() == "http").then_some(CartPage { url })
-    }
+/// The page in a `Location`. A platform spoken to over TLS sends nobody to a page without it.
+fn page(location: &HeaderValue, spoken_over: &str) -> Option<CartPage> {
+    let location = location.to_str().ok().filter(|l| l.len() <= MAX_LOCATION)?;
+    let url = Url::parse(location).ok().filter(is_web)?;
+    (url.scheme() == "https" || spoken_over == "http").then_some(CartPage { url })
 }
 
 /// Absolute http or https, with a host and without credentials.
 fn is_web(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
+    matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.password().is_none()
 }
 
 #[derive(Serialize)]
@@ -291,5 +272,18 @@ impl<'a> From<&'a Cart> for CartBody<'a> {
             id_cart: cart.id_cart.as_str(),
             all_ccp: cart.all_ccp,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_without_tls_is_taken_only_from_a_platform_without_tls() {
+        let (plain, secure) =
+            (HeaderValue::from_static("http://c.invalid/"), HeaderValue::from_static("https://c.invalid/"));
+        assert!(page(&plain, "http").is_some() && page(&secure, "http").is_some() && page(&secure, "https").is_some());
+        assert_eq!(page(&plain, "https"), None);
     }
 }

@@ -59,38 +59,26 @@ impl FaultCode {
         match self {
             Self::SintassiExtraXsd => ("PAA_SINTASSI_EXTRAXSD", "Errore di sintassi extra XSD"),
             Self::SintassiXsd => ("PAA_SINTASSI_XSD", "Errore di sintassi XSD"),
-            Self::IdDominioErrato => (
-                "PAA_ID_DOMINIO_ERRATO",
-                "La PAA non corrisponde al Dominio indicato",
-            ),
-            Self::IdIntermediarioErrato => (
-                "PAA_ID_INTERMEDIARIO_ERRATO",
-                "Identificativo intermediario non corrispondente",
-            ),
-            Self::StazioneIntErrata => (
-                "PAA_STAZIONE_INT_ERRATA",
-                "Stazione intermediario non corrispondente",
-            ),
-            Self::PagamentoSconosciuto => (
-                "PAA_PAGAMENTO_SCONOSCIUTO",
-                "Pagamento in attesa risulta sconosciuto all’Ente Creditore",
-            ),
-            Self::PagamentoDuplicato => (
-                "PAA_PAGAMENTO_DUPLICATO",
-                "Pagamento in attesa risulta concluso all’Ente Creditore",
-            ),
-            Self::PagamentoInCorso => (
-                "PAA_PAGAMENTO_IN_CORSO",
-                "Pagamento in attesa risulta in corso all’Ente Creditore",
-            ),
-            Self::PagamentoScaduto => (
-                "PAA_PAGAMENTO_SCADUTO",
-                "Pagamento in attesa risulta scaduto all’Ente Creditore",
-            ),
-            Self::PagamentoAnnullato => (
-                "PAA_PAGAMENTO_ANNULLATO",
-                "Pagamento in attesa risulta annullato all’Ente Creditore",
-            ),
+            Self::IdDominioErrato => ("PAA_ID_DOMINIO_ERRATO", "La PAA non corrisponde al Dominio indicato"),
+            Self::IdIntermediarioErrato => {
+                ("PAA_ID_INTERMEDIARIO_ERRATO", "Identificativo intermediario non corrispondente")
+            }
+            Self::StazioneIntErrata => ("PAA_STAZIONE_INT_ERRATA", "Stazione intermediario non corrispondente"),
+            Self::PagamentoSconosciuto => {
+                ("PAA_PAGAMENTO_SCONOSCIUTO", "Pagamento in attesa risulta sconosciuto all’Ente Creditore")
+            }
+            Self::PagamentoDuplicato => {
+                ("PAA_PAGAMENTO_DUPLICATO", "Pagamento in attesa risulta concluso all’Ente Creditore")
+            }
+            Self::PagamentoInCorso => {
+                ("PAA_PAGAMENTO_IN_CORSO", "Pagamento in attesa risulta in corso all’Ente Creditore")
+            }
+            Self::PagamentoScaduto => {
+                ("PAA_PAGAMENTO_SCADUTO", "Pagamento in attesa risulta scaduto all’Ente Creditore")
+            }
+            Self::PagamentoAnnullato => {
+                ("PAA_PAGAMENTO_ANNULLATO", "Pagamento in attesa risulta annullato all’Ente Creditore")
+            }
             Self::ReceiptDuplicata => ("PAA_RECEIPT_DUPLICATA", "Receipt gia acquisita"),
             Self::Semantica => ("PAA_SEMANTICA", "Errore semantico"),
             Self::SystemError => ("PAA_SYSTEM_ERROR", "Errore generico"),
@@ -125,19 +113,12 @@ impl Fault {
     /// A fault without description.
     #[must_use]
     pub const fn new(code: FaultCode, id: Digits11) -> Self {
-        Self {
-            code,
-            id,
-            description: None,
-        }
+        Self { code, id, description: None }
     }
 
     /// The same fault with a description.
     #[must_use]
     pub fn describe(self, description: impl Into<String>) -> Self {
-        Self {
-            description: Some(description.into()),
-            ..self
-        }
+        Self { description: Some(description.into()), ..self }
     }
 }

@@ -80,14 +80,8 @@ pub fn guard(bytes: &[u8]) -> Result<&str, Malformed> {
         } else if let Some(inner) = rest.strip_prefix("<?") {
             rest = after(inner, "?>")?;
         } else if let Some(inner) = rest.strip_prefix("<!") {
-            let doctype = inner
-                .get(..7)
-                .is_some_and(|word| word.eq_ignore_ascii_case("doctype"));
-            return Err(if doctype {
-                Malformed::Doctype
-            } else {
-                Malformed::NotXml
-            });
+            let doctype = inner.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("doctype"));
+            return Err(if doctype { Malformed::Doctype } else { Malformed::NotXml });
         } else if let Some(inner) = rest.strip_prefix("</") {
             open.pop().ok_or(Malformed::NotXml)?;
             rest = after(inner, ">")?;
@@ -96,11 +90,7 @@ pub fn guard(bytes: &[u8]) -> Result<&str, Malformed> {
             if open.len() >= MAX_DEPTH {
                 return Err(Malformed::TooDeep);
             }
-            let prefixes = open
-                .last()
-                .copied()
-                .unwrap_or(0)
-                .saturating_add(tag.prefixes);
+            let prefixes = open.last().copied().unwrap_or(0).saturating_add(tag.prefixes);
             if prefixes > MAX_PREFIXES {
                 return Err(Malformed::TooManyPrefixes);
             }
@@ -139,11 +129,7 @@ fn scan_tag(text: &str) -> Result<Tag<'_>, Malformed> {
                 }
                 // Up to the previous value (or the tag's name) there is only this attribute's name.
                 let name = text.get(name_from..at).unwrap_or_default();
-                if name
-                    .split_ascii_whitespace()
-                    .next_back()
-                    .is_some_and(|n| n.starts_with("xmlns:"))
-                {
+                if name.split_ascii_whitespace().next_back().is_some_and(|n| n.starts_with("xmlns:")) {
                     prefixes = prefixes.saturating_add(1);
                 }
             }
@@ -151,11 +137,7 @@ fn scan_tag(text: &str) -> Result<Tag<'_>, Malformed> {
             (None, b'>') => {
                 let (tag, rest) = text.split_at(at);
                 let rest = rest.get(1..).unwrap_or_default();
-                return Ok(Tag {
-                    prefixes,
-                    closed: tag.ends_with('/'),
-                    rest,
-                });
+                return Ok(Tag { prefixes, closed: tag.ends_with('/'), rest });
             }
             (None, _) => {}
         }
@@ -164,41 +146,20 @@ fn scan_tag(text: &str) -> Result<Tag<'_>, Malformed> {
 }
 
 fn after<'a>(text: &'a str, end: &str) -> Result<&'a str, Malformed> {
-    text.split_once(end)
-        .map(|(_, rest)| rest)
-        .ok_or(Malformed::NotXml)
+    text.split_once(end).map(|(_, rest)| rest).ok_or(Malformed::NotXml)
 }
 
 /// Refuses an XML declaration that names an encoding other than UTF-8 (US-ASCII, its subset, included: be simple).
 fn declared_utf8(text: &str) -> Result<(), Malformed> {
-    let Some(inner) = text
-        .strip_prefix("<?xml")
-        .filter(|t| t.starts_with([' ', '\t', '\r', '\n']))
-    else {
+    let Some(inner) = text.strip_prefix("<?xml").filter(|t| t.starts_with([' ', '\t', '\r', '\n'])) else {
         return Ok(());
     };
     let (declaration, _) = inner.split_once("?>").ok_or(Malformed::NotXml)?;
     let Some((_, value)) = declaration.split_once("encoding") else {
         return Ok(());
     };
-    let value = value
-        .trim_start()
-        .strip_prefix('=')
-        .ok_or(Malformed::NotXml)?
-        .trim_start();
-    let quote = value
-        .chars()
-        .next()
-        .filter(|c| matches!(c, '"' | '\''))
-        .ok_or(Malformed::NotXml)?;
-    let name = value
-        .get(1..)
-        .and_then(|v| v.split_once(quote))
-        .ok_or(Malformed::NotXml)?
-        .0;
-    if name.eq_ignore_ascii_case("utf-8") {
-        Ok(())
-    } else {
-        Err(Malformed::NotUtf8)
-    }
+    let value = value.trim_start().strip_prefix('=').ok_or(Malformed::NotXml)?.trim_start();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or(Malformed::NotXml)?;
+    let name = value.get(1..).and_then(|v| v.split_once(quote)).ok_or(Malformed::NotXml)?.0;
+    if name.eq_ignore_ascii_case("utf-8") { Ok(()) } else { Err(Malformed::NotUtf8) }
 }

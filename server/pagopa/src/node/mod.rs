@@ -19,17 +19,13 @@ pub use guard::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_NODES, Malformed, guar
 pub use read::{Flaw, Problem};
 pub use receipt::{Channel, MapEntry, Outcome, Psp, Receipt, Subject, SubjectKind, Transfer};
 pub use request::{
-    ActivateRequest, Addressee, DemandRequest, QrCode, ReceiptRequest, Refusal, Request,
-    TransferType, VerifyRequest, decode,
+    ActivateRequest, Addressee, DemandRequest, QrCode, ReceiptRequest, Refusal, Request, TransferType, VerifyRequest,
+    decode,
 };
 pub use response::{
-    ActivationOk, Blame, Code, DemandOk, Metadata, OutgoingTransfer, Response, Text, Transfers,
-    VerifyOk, soap_fault,
+    ActivationOk, Blame, Code, DemandOk, Metadata, OutgoingTransfer, Response, Text, Transfers, VerifyOk, soap_fault,
 };
-pub use wire::{
-    Digits11, MAX_CENTS, NoticeNumber18, PositiveCents, WireDate, WireDateTime, amount_text,
-    parse_amount,
-};
+pub use wire::{Digits11, MAX_CENTS, NoticeNumber18, PositiveCents, WireDate, WireDateTime, amount_text, parse_amount};
 
 /// Namespace of the wrapper elements.
 pub(crate) const NAMESPACE: &str = "http://pagopa-api.pagopa.gov.it/pa/paForNode.xsd";
@@ -112,9 +108,7 @@ impl Operation {
     #[must_use]
     pub fn from_soap_action(header: &str) -> Option<Self> {
         let action = bare_action(header);
-        Self::ALL
-            .into_iter()
-            .find(|operation| operation.name() == action)
+        Self::ALL.into_iter().find(|operation| operation.name() == action)
     }
 }
 
@@ -127,9 +121,5 @@ impl std::fmt::Display for Operation {
 /// A `SOAPAction` without white space and its optional pair of double quotes.
 fn bare_action(header: &str) -> &str {
     let header = header.trim();
-    header
-        .strip_prefix('"')
-        .and_then(|h| h.strip_suffix('"'))
-        .unwrap_or(header)
-        .trim()
+    header.strip_prefix('"').and_then(|h| h.strip_suffix('"')).unwrap_or(header).trim()
 }

@@ -95,40 +95,24 @@ impl<'a, 'input> Sequence<'a, 'input> {
                 None => return Err(flaw(element, Problem::Unexpected)),
             }
         }
-        Ok(Self {
-            manner,
-            children: children.into_iter().peekable(),
-        })
+        Ok(Self { manner, children: children.into_iter().peekable() })
     }
 
     /// The next child, if it is `name`.
     pub(super) fn next(&mut self, name: &'static str) -> Option<Node<'a, 'input>> {
-        self.children
-            .next_if(|(next, _)| *next == name)
-            .map(|(_, node)| node)
+        self.children.next_if(|(next, _)| *next == name).map(|(_, node)| node)
     }
 
     /// The next child, which must be `name`.
     pub(super) fn need(&mut self, name: &'static str) -> Result<Node<'a, 'input>, Flaw> {
         self.next(name).ok_or_else(|| {
             let later = self.children.any(|(next, _)| next == name);
-            flaw(
-                name,
-                if later {
-                    Problem::Misplaced
-                } else {
-                    Problem::Missing
-                },
-            )
+            flaw(name, if later { Problem::Misplaced } else { Problem::Missing })
         })
     }
 
     /// The value of the next child, which must be `name`.
-    pub(super) fn value<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, Flaw> {
+    pub(super) fn value<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Flaw> {
         let node = self.need(name)?;
         leaf(node, name, self.manner, parse)
     }
@@ -140,9 +124,7 @@ impl<'a, 'input> Sequence<'a, 'input> {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Flaw> {
         let manner = self.manner;
-        self.next(name)
-            .map(|node| leaf(node, name, manner, parse))
-            .transpose()
+        self.next(name).map(|node| leaf(node, name, manner, parse)).transpose()
     }
 
     /// Ends the sequence: what is left over is repeated or out of order.
@@ -162,9 +144,7 @@ fn unqualified(node: Node<'_, '_>) -> bool {
 fn check_attributes(node: Node<'_, '_>, element: &'static str, manner: Manner) -> Result<(), Flaw> {
     for attribute in node.attributes() {
         match attribute.namespace() {
-            Some(XSI)
-                if attribute.name() == "nil" && matches!(trim(attribute.value()), "true" | "1") =>
-            {
+            Some(XSI) if attribute.name() == "nil" && matches!(trim(attribute.value()), "true" | "1") => {
                 return Err(flaw(element, Problem::BadValue));
             }
             // xsi:type and its kin add nothing here, and the schema language allows them everywhere.

@@ -8,12 +8,8 @@ use std::fmt;
 use roxmltree::Node;
 
 use super::Version;
-use super::read::{
-    Flaw, Manner, Problem, Sequence, amount_not_zero, boolean, flaw, identifier, text,
-};
-use super::wire::{
-    Digits11, NoticeNumber18, WireDate, WireDateTime, parse_amount, parse_base64, trim,
-};
+use super::read::{Flaw, Manner, Problem, Sequence, amount_not_zero, boolean, flaw, identifier, text};
+use super::wire::{Digits11, NoticeNumber18, WireDate, WireDateTime, parse_amount, parse_base64, trim};
 
 /// `outcome`; in practice receipts exist only for payments that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,12 +170,7 @@ const RECEIPT_V1: &[&str] = &[
     "PSPCompanyName", "idChannel", "channelDescription", "payer", "paymentMethod", "fee", "paymentDateTime",
     "applicationDate", "transferDate", "metadata", "standIn",
 ];
-const RECEIPT_V2_ONLY: &[&str] = &[
-    "paymentNote",
-    "primaryCiIncurredFee",
-    "idBundle",
-    "idCiBundle",
-];
+const RECEIPT_V2_ONLY: &[&str] = &["paymentNote", "primaryCiIncurredFee", "idBundle", "idCiBundle"];
 #[rustfmt::skip]
 const TRANSFER_V1: &[&str] = &[
     "idTransfer", "transferAmount", "fiscalCodePA", "IBAN", "remittanceInformation", "transferCategory", "metadata",
@@ -230,10 +221,7 @@ pub(super) fn read(node: Node<'_, '_>, version: Version) -> Result<Receipt, Flaw
             id: s.value("idChannel", identifier(35))?,
             description: s.value("channelDescription", text(35))?,
         },
-        payer: s
-            .next("payer")
-            .map(|payer| subject(payer, "payer"))
-            .transpose()?,
+        payer: s.next("payer").map(|payer| subject(payer, "payer")).transpose()?,
         payment_method: s.optional("paymentMethod", text(35))?,
         payment_note: s.optional("paymentNote", identifier(210))?,
         fee_cents: s.optional("fee", parse_amount)?,
@@ -253,12 +241,7 @@ pub(super) fn read(node: Node<'_, '_>, version: Version) -> Result<Receipt, Flaw
 fn subject(node: Node<'_, '_>, element: &'static str) -> Result<Subject, Flaw> {
     let mut s = Sequence::open(node, element, SUBJECT, Manner::Tolerant)?;
     let names = ["entityUniqueIdentifierType", "entityUniqueIdentifierValue"];
-    let mut unique = Sequence::open(
-        s.need("uniqueIdentifier")?,
-        "uniqueIdentifier",
-        &names,
-        Manner::Tolerant,
-    )?;
+    let mut unique = Sequence::open(s.need("uniqueIdentifier")?, "uniqueIdentifier", &names, Manner::Tolerant)?;
     let kind = unique.value("entityUniqueIdentifierType", |t| match trim(t) {
         "F" => Some(SubjectKind::Person),
         "G" => Some(SubjectKind::Entity),
@@ -276,12 +259,8 @@ fn subject(node: Node<'_, '_>, element: &'static str) -> Result<Subject, Flaw> {
         postal_code: s.optional("postalCode", text(16))?,
         city: s.optional("city", text(35))?,
         province: s.optional("stateProvinceRegion", text(35))?,
-        country: s.optional("country", |t| {
-            Some(trim(t)).filter(|t| is_country(t)).map(str::to_owned)
-        })?,
-        email: s.optional("e-mail", |t| {
-            Some(trim(t)).filter(|t| is_email(t)).map(str::to_owned)
-        })?,
+        country: s.optional("country", |t| Some(trim(t)).filter(|t| is_country(t)).map(str::to_owned))?,
+        email: s.optional("e-mail", |t| Some(trim(t)).filter(|t| is_email(t)).map(str::to_owned))?,
     };
     s.close()?;
     Ok(subject)
@@ -303,9 +282,7 @@ fn transfers(node: Node<'_, '_>, version: Version) -> Result<Vec<Transfer>, Flaw
 
 fn transfer(node: Node<'_, '_>, known: &[&'static str]) -> Result<Transfer, Flaw> {
     let mut s = Sequence::open(node, "transfer", known, Manner::Tolerant)?;
-    let id = s.value("idTransfer", |t| {
-        trim(t).parse().ok().filter(|id| (1..=5).contains(id))
-    })?;
+    let id = s.value("idTransfer", |t| trim(t).parse().ok().filter(|id| (1..=5).contains(id)))?;
     let amount_cents = s.value("transferAmount", amount_not_zero)?;
     let fiscal_code_pa = s.value("fiscalCodePA", |t| Digits11::new(trim(t)))?;
     let company_name = s.optional("companyName", text(140))?;
@@ -349,10 +326,7 @@ fn metadata(parent: &mut Sequence<'_, '_>) -> Result<Vec<MapEntry>, Flaw> {
 
 fn map_entry(node: Node<'_, '_>) -> Result<MapEntry, Flaw> {
     let mut s = Sequence::open(node, "mapEntry", &["key", "value"], Manner::Tolerant)?;
-    let entry = MapEntry {
-        key: s.value("key", text(140))?,
-        value: s.value("value", text(140))?,
-    };
+    let entry = MapEntry { key: s.value("key", text(140))?, value: s.value("value", text(140))? };
     s.close()?;
     Ok(entry)
 }
@@ -370,12 +344,8 @@ pub(super) fn is_email(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     text.len() <= 256
         && !local.is_empty()
-        && local
-            .chars()
-            .all(|c| plain(c) || matches!(c, '_' | '.' | '+'))
-        && host
-            .split('.')
-            .all(|label| !label.is_empty() && label.chars().all(plain))
+        && local.chars().all(|c| plain(c) || matches!(c, '_' | '.' | '+'))
+        && host.split('.').all(|label| !label.is_empty() && label.chars().all(plain))
 }
 
 impl fmt::Debug for Subject {
@@ -411,10 +381,7 @@ impl fmt::Debug for Receipt {
             .field("payment_amount_cents", &self.payment_amount_cents)
             .field("transfers", &self.transfers)
             .field("psp", &self.psp.id)
-            .field(
-                "payment_date_time",
-                &self.payment_date_time.as_ref().map(|at| at.instant),
-            )
+            .field("payment_date_time", &self.payment_date_time.as_ref().map(|at| at.instant))
             .field("stand_in", &self.stand_in)
             .finish_non_exhaustive()
     }

@@ -176,11 +176,7 @@ impl Request {
 /// A [`Refusal`] that says how far reading got.
 pub fn decode(body: &[u8], soap_action: Option<&str>) -> Result<Request, Refusal> {
     let text = guard(body)?;
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: MAX_NODES,
-        ..ParsingOptions::default()
-    };
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| match error {
         roxmltree::Error::DtdDetected => Malformed::Doctype,
         roxmltree::Error::NodesLimitReached => Malformed::TooManyNodes,
@@ -189,16 +185,10 @@ pub fn decode(body: &[u8], soap_action: Option<&str>) -> Result<Request, Refusal
     let wrapper = open_envelope(document.root_element())?;
     let name = wrapper.tag_name();
     let operation = (name.namespace() == Some(NAMESPACE))
-        .then(|| {
-            Operation::ALL
-                .into_iter()
-                .find(|o| o.request_element() == name.name())
-        })
+        .then(|| Operation::ALL.into_iter().find(|o| o.request_element() == name.name()))
         .flatten()
         .ok_or(Refusal::UnknownOperation)?;
-    let action = soap_action
-        .map(super::bare_action)
-        .filter(|action| !action.is_empty());
+    let action = soap_action.map(super::bare_action).filter(|action| !action.is_empty());
     if action.is_some_and(|action| action != operation.name()) {
         return Err(Refusal::ActionMismatch { operation });
     }
@@ -208,11 +198,7 @@ pub fn decode(body: &[u8], soap_action: Option<&str>) -> Result<Request, Refusal
         Operation::SendRt(version) => send_rt(wrapper, version).map(Request::Receipt),
         Operation::DemandPaymentNotice => demand(wrapper).map(Request::Demand),
     };
-    request.map_err(|what| Refusal::Syntax {
-        operation,
-        id_pa: addressed_creditor(wrapper),
-        what,
-    })
+    request.map_err(|what| Refusal::Syntax { operation, id_pa: addressed_creditor(wrapper), what })
 }
 
 /// The only element in the SOAP 1.1 body. Header entries are ignored unless they must be understood.
@@ -224,18 +210,13 @@ fn open_envelope<'a, 'input>(root: Node<'a, 'input>) -> Result<Node<'a, 'input>,
     let mut parts = root.children().filter(Node::is_element).peekable();
     if let Some(header) = parts.next_if(|part| soap(*part, "Header")) {
         let must = |entry: Node<'_, '_>| {
-            entry
-                .attribute((SOAP, "mustUnderstand"))
-                .is_some_and(|value| !matches!(trim(value), "0" | "false"))
+            entry.attribute((SOAP, "mustUnderstand")).is_some_and(|value| !matches!(trim(value), "0" | "false"))
         };
         if header.children().filter(Node::is_element).any(must) {
             return Err(Malformed::MustUnderstand);
         }
     }
-    let body = parts
-        .next()
-        .filter(|part| soap(*part, "Body"))
-        .ok_or(Malformed::NotSoap)?;
+    let body = parts.next().filter(|part| soap(*part, "Body")).ok_or(Malformed::NotSoap)?;
     if parts.next().is_some() {
         return Err(Malformed::NotSoap);
     }
@@ -247,15 +228,12 @@ fn open_envelope<'a, 'input>(root: Node<'a, 'input>) -> Result<Node<'a, 'input>,
 }
 
 fn has_text(node: Node<'_, '_>) -> bool {
-    node.children()
-        .any(|child| child.is_text() && !trim(child.text().unwrap_or_default()).is_empty())
+    node.children().any(|child| child.is_text() && !trim(child.text().unwrap_or_default()).is_empty())
 }
 
 /// `idPA` of a message that otherwise breaks the schema; only an unambiguous one.
 fn addressed_creditor(wrapper: Node<'_, '_>) -> Option<Digits11> {
-    let mut found = wrapper
-        .children()
-        .filter(|child| child.has_tag_name("idPA"));
+    let mut found = wrapper.children().filter(|child| child.has_tag_name("idPA"));
     match (found.next(), found.next()) {
         (Some(node), None) => Digits11::new(trim(node.text().unwrap_or_default())),
         _ => None,
@@ -272,44 +250,24 @@ fn addressee(sequence: &mut Sequence<'_, '_>) -> Result<Addressee, Flaw> {
 
 fn qr_code(sequence: &mut Sequence<'_, '_>) -> Result<QrCode, Flaw> {
     let node = sequence.need("qrCode")?;
-    let mut inner = Sequence::open(
-        node,
-        "qrCode",
-        &["fiscalCode", "noticeNumber"],
-        sequence.manner,
-    )?;
+    let mut inner = Sequence::open(node, "qrCode", &["fiscalCode", "noticeNumber"], sequence.manner)?;
     let fiscal_code = inner.value("fiscalCode", |t| Digits11::new(trim(t)))?;
     let notice_number = inner.value("noticeNumber", |t| NoticeNumber18::new(trim(t)))?;
     inner.close()?;
-    Ok(QrCode {
-        fiscal_code,
-        notice_number,
-    })
+    Ok(QrCode { fiscal_code, notice_number })
 }
 
 fn verify(wrapper: Node<'_, '_>) -> Result<VerifyRequest, Flaw> {
     let known = ["idPA", "idBrokerPA", "idStation", "qrCode"];
     let element = Operation::VerifyPaymentNotice.request_element();
     let mut sequence = Sequence::open(wrapper, element, &known, Manner::Strict)?;
-    let request = VerifyRequest {
-        addressee: addressee(&mut sequence)?,
-        qr_code: qr_code(&mut sequence)?,
-    };
+    let request = VerifyRequest { addressee: addressee(&mut sequence)?, qr_code: qr_code(&mut sequence)? };
     sequence.close()?;
     Ok(request)
 }
 
 fn activate(wrapper: Node<'_, '_>, version: Version) -> Result<ActivateRequest, Flaw> {
-    let known = [
-        "idPA",
-        "idBrokerPA",
-        "idStation",
-        "qrCode",
-        "amount",
-        "paymentNote",
-        "transferType",
-        "dueDate",
-    ];
+    let known = ["idPA", "idBrokerPA", "idStation", "qrCode", "amount", "paymentNote", "transferType", "dueDate"];
     let element = Operation::GetPayment(version).request_element();
     let mut sequence = Sequence::open(wrapper, element, &known, Manner::Strict)?;
     let request = ActivateRequest {
@@ -336,23 +294,12 @@ fn send_rt(wrapper: Node<'_, '_>, version: Version) -> Result<ReceiptRequest, Fl
     let addressee = addressee(&mut sequence)?;
     let receipt = Box::new(receipt::read(sequence.need("receipt")?, version)?);
     sequence.close()?;
-    Ok(ReceiptRequest {
-        version,
-        addressee,
-        receipt,
-    })
+    Ok(ReceiptRequest { version, addressee, receipt })
 }
 
 fn demand(wrapper: Node<'_, '_>) -> Result<DemandRequest, Flaw> {
     let data = "datiSpecificiServizioRequest";
-    let known = [
-        "idPA",
-        "idBrokerPA",
-        "idStation",
-        "idServizio",
-        "idSoggettoServizio",
-        data,
-    ];
+    let known = ["idPA", "idBrokerPA", "idStation", "idServizio", "idSoggettoServizio", data];
     let element = Operation::DemandPaymentNotice.request_element();
     let mut sequence = Sequence::open(wrapper, element, &known, Manner::Strict)?;
     let five = |value: &str| text(5)(trim(value)).filter(|v| v.chars().count() == 5);

@@ -104,9 +104,7 @@ impl Transfers {
         if parts.len() > 5 {
             return None;
         }
-        let total = parts
-            .iter()
-            .try_fold(0_i64, |sum, part| sum.checked_add(part.amount.get()))?;
+        let total = parts.iter().try_fold(0_i64, |sum, part| sum.checked_add(part.amount.get()))?;
         PositiveCents::new(total).map(|total| Self { parts, total })
     }
 
@@ -204,38 +202,27 @@ impl Response {
     #[must_use]
     pub fn to_xml(&self) -> Vec<u8> {
         envelope(|x| {
-            x.element_with(
-                self.operation().response_element(),
-                &[("xmlns:pafn", NAMESPACE)],
-                |x| {
-                    x.text(
-                        "outcome",
-                        if matches!(self, Self::Ko(..)) {
-                            "KO"
-                        } else {
-                            "OK"
-                        },
-                    );
-                    match self {
-                        Self::Verify(ok) => x.offer(ok),
-                        Self::Activation(version, ok) => x.activation(*version, ok),
-                        Self::Receipt(_) => {}
-                        Self::Demand(ok) => {
-                            x.element("qrCode", |x| {
-                                x.text("fiscalCode", ok.offer.fiscal_code_pa.as_str());
-                                x.text("noticeNumber", ok.notice_number.as_str());
-                            });
-                            x.offer(&ok.offer);
-                        }
-                        Self::Ko(_, fault) => x.element("fault", |x| {
-                            x.text("faultCode", fault.code.code());
-                            x.text("faultString", fault.code.text());
-                            x.text("id", fault.id.as_str());
-                            x.optional("description", fault.description.as_deref(), 256);
-                        }),
+            x.element_with(self.operation().response_element(), &[("xmlns:pafn", NAMESPACE)], |x| {
+                x.text("outcome", if matches!(self, Self::Ko(..)) { "KO" } else { "OK" });
+                match self {
+                    Self::Verify(ok) => x.offer(ok),
+                    Self::Activation(version, ok) => x.activation(*version, ok),
+                    Self::Receipt(_) => {}
+                    Self::Demand(ok) => {
+                        x.element("qrCode", |x| {
+                            x.text("fiscalCode", ok.offer.fiscal_code_pa.as_str());
+                            x.text("noticeNumber", ok.notice_number.as_str());
+                        });
+                        x.offer(&ok.offer);
                     }
-                },
-            );
+                    Self::Ko(_, fault) => x.element("fault", |x| {
+                        x.text("faultCode", fault.code.code());
+                        x.text("faultString", fault.code.text());
+                        x.text("id", fault.id.as_str());
+                        x.optional("description", fault.description.as_deref(), 256);
+                    }),
+                }
+            });
         })
     }
 }
@@ -267,20 +254,14 @@ pub fn soap_fault(blame: Blame, reason: &str) -> Vec<u8> {
 fn envelope(body: impl FnOnce(&mut Xml)) -> Vec<u8> {
     let mut x = Xml(Writer::new(Vec::with_capacity(2048)));
     x.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
-    x.element_with("soapenv:Envelope", &[("xmlns:soapenv", SOAP)], |x| {
-        x.element("soapenv:Body", body)
-    });
+    x.element_with("soapenv:Envelope", &[("xmlns:soapenv", SOAP)], |x| x.element("soapenv:Body", body));
     x.0.into_inner()
 }
 
 /// Drops what XML 1.0 cannot carry, turns line breaks into blanks, trims and cuts to `max` characters.
 fn clean(text: &str, max: usize) -> String {
     let blank = |c: char| {
-        if matches!(c, '\t' | '\n' | '\r') {
-            ' '
-        } else {
-            c
-        }
+        if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c }
     };
     let legal = |c: &char| !matches!(c, '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
     let kept: String = text.chars().map(blank).filter(legal).collect();
@@ -300,15 +281,8 @@ impl Xml {
         self.element_with(name, &[], content);
     }
 
-    fn element_with(
-        &mut self,
-        name: &str,
-        attributes: &[(&str, &str)],
-        content: impl FnOnce(&mut Self),
-    ) {
-        self.event(Event::Start(
-            BytesStart::new(name).with_attributes(attributes.iter().copied()),
-        ));
+    fn element_with(&mut self, name: &str, attributes: &[(&str, &str)], content: impl FnOnce(&mut Self)) {
+        self.event(Event::Start(BytesStart::new(name).with_attributes(attributes.iter().copied())));
         content(self);
         self.event(Event::End(BytesEnd::new(name)));
     }
@@ -384,10 +358,7 @@ impl Xml {
             self.optional_text("companyName", part.company_name.as_ref());
         }
         self.text("IBAN", part.iban.as_str());
-        self.text(
-            "remittanceInformation",
-            part.remittance_information.as_str(),
-        );
+        self.text("remittanceInformation", part.remittance_information.as_str());
         self.text("transferCategory", part.category.as_str());
         self.metadata(&part.metadata);
     }
@@ -408,9 +379,7 @@ impl Xml {
 
     fn subject(&mut self, subject: &Subject) {
         let code = Some(subject.identifier.trim());
-        let code = code.filter(|c| {
-            (2..=16).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_alphanumeric())
-        });
+        let code = code.filter(|c| (2..=16).contains(&c.len()) && c.bytes().all(|b| b.is_ascii_alphanumeric()));
         let name = Text::<70>::fit(&subject.full_name);
         self.element("uniqueIdentifier", |x| {
             x.text(
@@ -428,16 +397,8 @@ impl Xml {
         self.optional("postalCode", subject.postal_code.as_deref(), 16);
         self.optional("city", subject.city.as_deref(), 35);
         self.optional("stateProvinceRegion", subject.province.as_deref(), 35);
-        self.optional(
-            "country",
-            subject.country.as_deref().filter(|c| is_country(c)),
-            2,
-        );
-        self.optional(
-            "e-mail",
-            subject.email.as_deref().filter(|e| is_email(e)),
-            256,
-        );
+        self.optional("country", subject.country.as_deref().filter(|c| is_country(c)), 2);
+        self.optional("e-mail", subject.email.as_deref().filter(|e| is_email(e)), 256);
     }
 }
 

@@ -127,10 +127,7 @@ impl WireDate {
         let text = trim(text);
         let (day, zone) = text.split_at_checked(10)?;
         parse_zone(zone)?;
-        Some(Self {
-            text: text.to_owned(),
-            date: parse_day(day)?,
-        })
+        Some(Self { text: text.to_owned(), date: parse_day(day)? })
     }
 }
 
@@ -147,31 +144,21 @@ impl WireDateTime {
             Some(offset) => offset.to_timestamp(local).ok()?,
             None => ITALY.to_ambiguous_timestamp(local).compatible().ok()?,
         };
-        Some(Self {
-            text: text.to_owned(),
-            instant,
-        })
+        Some(Self { text: text.to_owned(), instant })
     }
 }
 
 // The bundled rules, so that a host without zone files reads the same instants. Were they ever missing, winter time
 // is the better guess than none.
 static ITALY: LazyLock<TimeZone> = LazyLock::new(|| {
-    TimeZoneDatabase::bundled()
-        .get("Europe/Rome")
-        .unwrap_or_else(|_| TimeZone::fixed(Offset::constant(1)))
+    TimeZoneDatabase::bundled().get("Europe/Rome").unwrap_or_else(|_| TimeZone::fixed(Offset::constant(1)))
 });
 
 fn parse_day(text: &str) -> Option<Date> {
     let (year, rest) = text.split_at_checked(4)?;
     let (month, day) = rest.strip_prefix('-')?.split_once('-')?;
     let year = i16::try_from(number(year, 4)?).ok().filter(|y| *y > 0)?;
-    Date::new(
-        year,
-        i8::try_from(number(month, 2)?).ok()?,
-        i8::try_from(number(day, 2)?).ok()?,
-    )
-    .ok()
+    Date::new(year, i8::try_from(number(month, 2)?).ok()?, i8::try_from(number(day, 2)?).ok()?).ok()
 }
 
 fn parse_clock(day: Date, clock: &str, nanos: i32) -> Option<DateTime> {
@@ -193,18 +180,13 @@ fn parse_fraction(text: &str) -> Option<(i32, &str)> {
     let Some(rest) = text.strip_prefix('.') else {
         return Some((0, text));
     };
-    let end = rest
-        .bytes()
-        .position(|b| !b.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let end = rest.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
     let (digits, zone) = rest.split_at_checked(end)?;
     if digits.is_empty() {
         return None;
     }
     let nanos = digits.bytes().chain(std::iter::repeat(b'0')).take(9);
-    let nanos = nanos.fold(0_i32, |n, b| {
-        n.saturating_mul(10).saturating_add(i32::from(b & 0x0f))
-    });
+    let nanos = nanos.fold(0_i32, |n, b| n.saturating_mul(10).saturating_add(i32::from(b & 0x0f)));
     Some((nanos, zone))
 }
 
@@ -223,9 +205,7 @@ fn parse_zone(text: &str) -> Option<Option<Offset>> {
     if minutes > 59 || total > 14 * 60 {
         return None;
     }
-    Offset::from_seconds(total.checked_mul(60)?.checked_mul(sign)?)
-        .ok()
-        .map(Some)
+    Offset::from_seconds(total.checked_mul(60)?.checked_mul(sign)?).ok().map(Some)
 }
 
 fn number(text: &str, digits: usize) -> Option<i32> {
@@ -241,10 +221,7 @@ pub(super) fn trim(text: &str) -> &str {
 pub(super) fn parse_base64(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut held, mut pads) = (0_u32, 0_u32, 0_u32);
-    for byte in text
-        .bytes()
-        .filter(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
-    {
+    for byte in text.bytes().filter(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n')) {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,

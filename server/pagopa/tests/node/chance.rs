@@ -24,9 +24,7 @@ impl Chance {
 }
 
 fn survives(seed: u64, body: &[u8]) {
-    let action = ["", "paSendRTV2", "\""]
-        .get(usize::try_from(seed % 3).unwrap())
-        .copied();
+    let action = ["", "paSendRTV2", "\""].get(usize::try_from(seed % 3).unwrap()).copied();
     let survived = catch_unwind(|| {
         // The refusal's text and the log form are part of what must not panic.
         match decode(body, action) {
@@ -34,29 +32,13 @@ fn survives(seed: u64, body: &[u8]) {
             Err(refusal) => format!("{refusal} {refusal:?}"),
         }
     });
-    assert!(
-        survived.is_ok(),
-        "seed {seed}: {:?}",
-        String::from_utf8_lossy(body)
-    );
+    assert!(survived.is_ok(), "seed {seed}: {:?}", String::from_utf8_lossy(body));
 }
 
 #[test]
 fn arbitrary_bytes_never_panic() {
     let pieces: [&[u8]; 14] = [
-        b"<",
-        b">",
-        b"</",
-        b"/>",
-        b"<!--",
-        b"-->",
-        b"<![CDATA[",
-        b"]]>",
-        b"<?xml ",
-        b"?>",
-        b"='",
-        b"' ",
-        b"&#0;",
+        b"<", b">", b"</", b"/>", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?xml ", b"?>", b"='", b"' ", b"&#0;",
         b"encoding=\"",
     ];
     for seed in 0..20_000 {
@@ -92,17 +74,10 @@ fn mutated_messages_never_panic() {
                 3 => body.truncate(at.max(1)),
                 // Values between tags are where the typed readers are.
                 _ => {
-                    let text: Vec<u8> = (0..chance.below(30))
-                        .map(|_| b"0123456789.-:TZ+ =/\xc3"[chance.below(20)])
-                        .collect();
-                    let start = body[at..]
-                        .iter()
-                        .position(|b| *b == b'>')
-                        .map_or(at, |p| at + p + 1);
-                    let end = body[start..]
-                        .iter()
-                        .position(|b| *b == b'<')
-                        .map_or(start, |p| start + p);
+                    let text: Vec<u8> =
+                        (0..chance.below(30)).map(|_| b"0123456789.-:TZ+ =/\xc3"[chance.below(20)]).collect();
+                    let start = body[at..].iter().position(|b| *b == b'>').map_or(at, |p| at + p + 1);
+                    let end = body[start..].iter().position(|b| *b == b'<').map_or(start, |p| start + p);
                     body.splice(start..end, text);
                 }
             }
@@ -128,10 +103,7 @@ fn amounts_read_back() {
         assert_eq!(PositiveCents::new(cents), None, "{cents}");
     }
     assert_eq!(parse_amount("0.00"), Some(0));
-    assert_eq!(
-        parse_amount(" \n0000000000000000000000180.00\t"),
-        Some(18_000)
-    );
+    assert_eq!(parse_amount(" \n0000000000000000000000180.00\t"), Some(18_000));
     for text in [
         "",
         ".",

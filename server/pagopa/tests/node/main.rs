@@ -1,10 +1,5 @@
 //! The Node codec against recorded messages, golden answers, hostile bytes and chance.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod answers;
 mod chance;
