@@ -1,0 +1,126 @@
+//! The server's secret: one 32-byte key from outside the database, from which the keys for sealing messages and for
+//! signing tokens are derived. Whoever has only the database can neither read what the Node sent nor make a token.
+
+use std::fmt;
+
+use borsellino_domain::ledger::Hash;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use ring::{hkdf, hmac};
+use thiserror::Error;
+
+/// The server's derived keys.
+pub struct Keys {
+    /// Names the secret, so that it can be changed: kept beside everything sealed with it.
+    id: String,
+    seal: LessSafeKey,
+    sign: hmac::Key,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", self.id)
+    }
+}
+
+/// A key could not be derived, or a message not sealed or opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum KeyError {
+    /// The library refused; it does so only for lengths that cannot occur.
+    #[error("the key cannot be used")]
+    Unusable,
+    /// The message was sealed with another key, for another purpose, or was altered.
+    #[error("the sealed message does not open")]
+    DoesNotOpen,
+}
+
+struct KeyLength;
+
+impl hkdf::KeyType for KeyLength {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+impl Keys {
+    /// Derives the keys from `secret`; its id is the beginning of its digest.
+    ///
+    /// # Errors
+    /// [`KeyError::Unusable`].
+    pub fn derive(secret: &[u8; 32]) -> Result<Self, KeyError> {
+        let mut id = Hash::of(&[b"borsellino.key-id.v1", &secret[..]].concat()).to_string();
+        id.truncate(16);
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"borsellino.v1").extract(secret);
+        let derive = |purpose: &[u8]| -> Result<[u8; 32], KeyError> {
+            let mut key = [0; 32];
+            let info = [purpose];
+            let okm = root.expand(&info, KeyLength).map_err(|_| KeyError::Unusable)?;
+            okm.fill(&mut key).map_err(|_| KeyError::Unusable)?;
+            Ok(key)
+        };
+        let seal = UnboundKey::new(&CHACHA20_POLY1305, &derive(b"seal")?).map_err(|_| KeyError::Unusable)?;
+        let sign = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"sign")?);
+        Ok(Self { id, seal: LessSafeKey::new(seal), sign })
+    }
+
+    /// Names the secret.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Seals `message` for `purpose` (which must be given again to open it); `nonce` is 12 fresh random bytes and stands
+    /// in front of the result.
+    ///
+    /// # Errors
+    /// [`KeyError::Unusable`] for a message of many gigabytes.
+    pub fn seal(&self, purpose: &str, message: &[u8], nonce: [u8; 12]) -> Result<Vec<u8>, KeyError> {
+        let mut sealed = message.to_vec();
+        self.seal
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose.as_bytes()), &mut sealed)
+            .map_err(|_| KeyError::Unusable)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens what [`Keys::seal`] made.
+    ///
+    /// # Errors
+    /// [`KeyError::DoesNotOpen`].
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(KeyError::DoesNotOpen)?;
+        let mut buffer = sealed.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = self.seal.open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut buffer);
+        opened.map(|message| message.to_vec()).map_err(|_| KeyError::DoesNotOpen)
+    }
+
+    /// A tag over `message` that only this server can make.
+    pub fn tag(&self, message: &[u8]) -> [u8; 32] {
+        let tag = hmac::sign(&self.sign, message);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(tag.as_ref());
+        bytes
+    }
+
+    /// Whether `tag` is [`Keys::tag`] of `message`, in constant time.
+    pub fn holds(&self, message: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.sign, message, tag).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_opens_only_with_its_key_and_purpose() {
+        let keys = Keys::derive(&[7; 32]).unwrap();
+        let sealed = keys.seal("receipt", b"secret", [1; 12]).unwrap();
+        assert!(!sealed.windows(6).any(|part| part == b"secret"));
+        assert_eq!(keys.open("receipt", &sealed).unwrap(), b"secret");
+        assert_eq!(keys.open("quarantine", &sealed), Err(KeyError::DoesNotOpen));
+        assert_eq!(Keys::derive(&[8; 32]).unwrap().open("receipt", &sealed), Err(KeyError::DoesNotOpen));
+        assert_eq!(keys.open("receipt", &sealed[..5]), Err(KeyError::DoesNotOpen));
+        let mut altered = sealed;
+        altered[15] ^= 1;
+        assert_eq!(keys.open("receipt", &altered), Err(KeyError::DoesNotOpen));
+    }
+}

@@ -1,0 +1,5 @@
+//! Who somebody is: keys, tokens, passwords.
+
+pub mod keys;
+pub mod password;
+pub mod token;

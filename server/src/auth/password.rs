@@ -1,0 +1,93 @@
+//! Passwords: argon2id, and a bounded queue in front of it, because each check costs memory and time by design.
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+/// How many checks run at once.
+const RUNNING: usize = 2;
+
+/// How many may wait for their turn before the answer is "busy".
+const WAITING: usize = 32;
+
+/// OWASP's recommendation for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+
+/// The door in front of argon2.
+#[derive(Debug)]
+pub struct Passwords {
+    running: Semaphore,
+    waiting: Semaphore,
+    /// Checked for users that don't exist, so that they cost the same.
+    decoy: String,
+}
+
+/// Why a password was not checked or hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PasswordError {
+    /// Too many are being checked: try again in a moment.
+    #[error("too many sign-ins at once")]
+    Busy,
+    /// The stored hash, or the hasher, is broken.
+    #[error("the password could not be processed")]
+    Unusable,
+}
+
+fn hasher() -> Result<Argon2<'static>, PasswordError> {
+    let params = Params::new(MEMORY_KIB, 2, 1, None).map_err(|_| PasswordError::Unusable)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// The PHC text of `password` with 16 random bytes of salt. Slow by design: call it off the runtime's threads.
+///
+/// # Errors
+/// [`PasswordError::Unusable`].
+pub fn hash(password: &str, salt: [u8; 16]) -> Result<String, PasswordError> {
+    let hash = hasher()?.hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| PasswordError::Unusable)?;
+    Ok(hash.to_string())
+}
+
+impl Passwords {
+    /// A door whose decoy is made from these random bytes.
+    ///
+    /// # Errors
+    /// [`PasswordError::Unusable`].
+    pub fn new(decoy_salt: [u8; 16]) -> Result<Self, PasswordError> {
+        let decoy = hash("no user has this password", decoy_salt)?;
+        Ok(Self { running: Semaphore::new(RUNNING), waiting: Semaphore::new(WAITING), decoy })
+    }
+
+    /// Whether `password` is the one behind `stored`; with no stored hash it takes as long and is false.
+    ///
+    /// # Errors
+    /// [`PasswordError::Busy`] where too many wait already.
+    pub async fn check(&self, password: String, stored: Option<String>) -> Result<bool, PasswordError> {
+        let _place = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
+        let _turn = self.running.acquire().await.map_err(|_| PasswordError::Busy)?;
+        let known = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.decoy.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            let hash = PasswordHash::new(&stored).map_err(|_| PasswordError::Unusable)?;
+            Ok(hasher()?.verify_password(password.as_bytes(), &hash).is_ok())
+        });
+        let matches = task.await.map_err(|_| PasswordError::Unusable)??;
+        Ok(matches && known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_password_opens() {
+        let door = Passwords::new([1; 16]).unwrap();
+        let stored = hash("corretto cavallo", [2; 16]).unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert_eq!(door.check("corretto cavallo".into(), Some(stored.clone())).await, Ok(true));
+        assert_eq!(door.check("sbagliato".into(), Some(stored)).await, Ok(false));
+        assert_eq!(door.check("no user has this password".into(), None).await, Ok(false));
+        assert_eq!(door.check("x".into(), Some("garbage".into())).await, Err(PasswordError::Unusable));
+    }
+}

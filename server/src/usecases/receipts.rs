@@ -1,0 +1,216 @@
+//! Money that arrived. The receipt is kept as it came, booked exactly once by what was paid to us, and announced after
+//! the commit; whatever cannot be booked is kept for the office (design §3, rules 1 to 4 and 8).
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::{EntryId, OutboxId};
+use borsellino_domain::ledger::{Account, Entry, Hash, ReceiptProof};
+use borsellino_domain::money::{Amount, Cents};
+use borsellino_domain::receipt::{Booking, NoticeFacts, NoticePurpose, ReceiptFacts, decide};
+use borsellino_domain::time::Millis;
+use borsellino_store::rows::{KeptMessage, NewReceipt, NoticeRow};
+use borsellino_store::{StoreError, Tx};
+use uuid::Uuid;
+
+use super::{App, Fault};
+use crate::clock::random;
+
+/// A receipt as the Node sent it.
+#[derive(Clone)]
+pub struct Incoming {
+    /// What counts for booking.
+    pub facts: ReceiptFacts,
+    /// `receiptId`.
+    pub receipt_id: String,
+    /// 18 digits.
+    pub notice_number: String,
+    /// What the payer paid in all.
+    pub total: Cents,
+    /// Of the fields that make the receipt what it is: the same for the same receipt in either version of the message.
+    pub content_digest: Hash,
+    /// The message, byte for byte.
+    pub message: Vec<u8>,
+}
+
+/// What became of a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// New: kept and booked as said.
+    Booked(Booking),
+    /// Delivered before: nothing changed.
+    Repeated,
+    /// Another receipt stands under the same key: kept as an anomaly, credited nowhere.
+    Anomaly,
+}
+
+/// Keeps and books a receipt. Goes on to its end when the caller stops waiting; the same receipt again finds it done.
+///
+/// # Errors
+/// A [`Fault`]: nothing was kept, the Node must deliver it again.
+pub async fn receive(app: &App, incoming: Incoming) -> Result<Received, Fault> {
+    let creditor = incoming.facts.addressed_to;
+    let plan = Plan {
+        now: app.now(),
+        entry: app.new_id()?,
+        outbox: app.new_id()?,
+        key_id: app.keys.id().to_owned(),
+        sealed: app.keys.seal("receipt", &incoming.message, random()?)?,
+        message_digest: Hash::of(&incoming.message),
+        incoming,
+    };
+    let plan = std::sync::Arc::new(plan);
+    let outcome = app.store.write::<_, (), _>("receive a receipt", move |tx| {
+        let plan = std::sync::Arc::clone(&plan);
+        Box::pin(async move { plan.run(tx).await.map(Ok) })
+    });
+    let (received, guardians) = match outcome.await? {
+        Ok(done) => done,
+        Err(()) => return Err(Fault::BadData("a receipt was refused")),
+    };
+    app.live.wake(creditor, &guardians);
+    Ok(received)
+}
+
+/// Keeps a message that is addressed to a creditor of ours and cannot be read as a receipt.
+///
+/// # Errors
+/// A [`Fault`]: it was not kept.
+pub async fn quarantine(app: &App, creditor: CreditorCode, why: String, message: &[u8]) -> Result<(), Fault> {
+    let row = KeptMessage {
+        queue: "quarantine",
+        message_digest: Hash::of(message),
+        why,
+        received_at: app.now(),
+        key_id: app.keys.id().to_owned(),
+        sealed: app.keys.seal("quarantine", message, random()?)?,
+    };
+    let kept = app.store.write::<(), (), _>("quarantine a message", move |tx| {
+        let row = row.clone();
+        Box::pin(async move { Ok(Ok(tx.keep_message(&creditor, &row).await?)) })
+    });
+    let _committed = kept.await?;
+    Ok(())
+}
+
+/// One receipt with everything made for it, so that it can be run again.
+pub(crate) struct Plan {
+    pub(crate) incoming: Incoming,
+    pub(crate) now: Millis,
+    pub(crate) entry: EntryId,
+    pub(crate) outbox: OutboxId,
+    pub(crate) key_id: String,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) message_digest: Hash,
+}
+
+impl Plan {
+    /// Runs it in the transaction at hand; answers what became of it and whom to wake.
+    pub(crate) async fn run(&self, tx: &mut Tx) -> Result<(Received, Vec<Uuid>), StoreError> {
+        let incoming = &self.incoming;
+        let creditor = incoming.facts.addressed_to;
+        let number = incoming.notice_number.as_str();
+        let own = incoming.facts.issuer == creditor;
+        let notice = if own { tx.notice(&creditor, number).await? } else { None };
+        let facts = notice.as_ref().map(|row| notice_facts(row, self.now)).transpose()?;
+        let booking = decide(&incoming.facts, facts.as_ref());
+
+        // The key first: of many deliveries at once, one inserts, the others wait here and find it.
+        if !tx.insert_receipt(&creditor, &self.row(booking)?).await? {
+            return self.known(tx).await;
+        }
+        if booking.settles_notice() && !tx.settle_notice(&creditor, number, self.now).await? {
+            // Another receipt for the same notice was faster: decide again, knowing that.
+            return Err(StoreError::Conflict);
+        }
+        self.book(tx, booking).await?;
+        let guardians = self.announce(tx, booking).await?;
+        Ok((Received::Booked(booking), guardians))
+    }
+
+    fn row(&self, booking: Booking) -> Result<NewReceipt, StoreError> {
+        let incoming = &self.incoming;
+        // Sums that fit no ledger are kept as the largest number, with their own outcome: a person must look.
+        let ours = incoming.facts.ours().unwrap_or(Cents::new(i64::MAX));
+        Ok(NewReceipt {
+            issuer: incoming.facts.issuer.as_str().to_owned(),
+            receipt_id: incoming.receipt_id.clone(),
+            notice_number: incoming.notice_number.clone(),
+            received_at: self.now,
+            total: incoming.total,
+            ours,
+            outcome: booking.code(),
+            entry: booking.entry().map(|_| self.entry.uuid()),
+            content_digest: incoming.content_digest,
+            message_digest: self.message_digest,
+            key_id: self.key_id.clone(),
+            sealed: self.sealed.clone(),
+        })
+    }
+
+    async fn known(&self, tx: &mut Tx) -> Result<(Received, Vec<Uuid>), StoreError> {
+        let incoming = &self.incoming;
+        let creditor = incoming.facts.addressed_to;
+        let issuer = incoming.facts.issuer;
+        let stored = tx.receipt(&creditor, issuer.as_str(), &incoming.receipt_id).await?;
+        // Gone between the two statements means that its transaction was undone: try again.
+        let stored = stored.ok_or(StoreError::Conflict)?;
+        if stored.content_digest == incoming.content_digest {
+            return Ok((Received::Repeated, Vec::new()));
+        }
+        let row = KeptMessage {
+            queue: "anomaly",
+            message_digest: self.message_digest,
+            why: format!("another receipt stands under {issuer} {}", incoming.receipt_id),
+            received_at: self.now,
+            key_id: self.key_id.clone(),
+            sealed: self.sealed.clone(),
+        };
+        tx.keep_message(&creditor, &row).await?;
+        Ok((Received::Anomaly, Vec::new()))
+    }
+
+    async fn book(&self, tx: &mut Tx, booking: Booking) -> Result<(), StoreError> {
+        let Some((account, kind, amount)) = booking.entry() else { return Ok(()) };
+        let proof = ReceiptProof {
+            issuer: self.incoming.facts.issuer,
+            receipt_id: self.incoming.receipt_id.clone(),
+            digest: self.message_digest,
+        };
+        let creditor = self.incoming.facts.addressed_to;
+        let sides = (account, Account::CLEARING, Amount::as_cents(amount));
+        let entry = Entry::transfer(creditor, self.entry, kind, self.now, Some(proof), sides)
+            .map_err(|_| StoreError::Corrupt("an entry that does not balance"))?;
+        tx.book(&entry, None, None).await.map(drop)
+    }
+
+    async fn announce(&self, tx: &mut Tx, booking: Booking) -> Result<Vec<Uuid>, StoreError> {
+        let creditor = self.incoming.facts.addressed_to;
+        let number = self.incoming.notice_number.as_str();
+        let guardians = match booking {
+            Booking::Wallet { wallet, .. } => {
+                let guardians = tx.number_wallet_change(&creditor, wallet.uuid()).await?;
+                tx.feed_wallet_change(&creditor, wallet.uuid(), self.now, number).await?;
+                guardians
+            }
+            Booking::Bill { bill, .. } => {
+                let guardians = tx.number_bill_change(&creditor, bill.uuid()).await?;
+                tx.feed_bill_change(&creditor, bill.uuid(), self.now, number).await?;
+                guardians
+            }
+            Booking::Suspense { .. } | Booking::Nothing(_) => return Ok(Vec::new()),
+        };
+        tx.insert_outbox(&creditor, self.outbox, ("payment_done", number), self.now).await?;
+        Ok(guardians)
+    }
+}
+
+fn notice_facts(row: &NoticeRow, now: Millis) -> Result<NoticeFacts, StoreError> {
+    let purpose = match (row.wallet, row.bill) {
+        (Some(wallet), None) => {
+            NoticePurpose::TopUp { wallet: wallet.into(), wallet_open: row.wallet_closed_at_ms.is_none() }
+        }
+        (None, Some(bill)) => NoticePurpose::Bill { bill: bill.into() },
+        _ => return Err(StoreError::Corrupt("a notice for nothing, or for two things")),
+    };
+    let state = row.state.at(row.expires_at_ms.map(Millis::new), now);
+    Ok(NoticeFacts { state, amount: row.amount_cents, purpose })
+}

@@ -1,0 +1,341 @@
+//! What use cases answer: domain types, ready for any edge to encode.
+
+use borsellino_domain::bill::BillState;
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::{BillId, ChildId, GuardianId, TopUpId, WalletId};
+use borsellino_domain::ledger::EntryKind;
+use borsellino_domain::money::{Amount, Cents};
+use borsellino_domain::notice::{NoticeNumber, QrText};
+use borsellino_domain::service::ServiceKind;
+use borsellino_domain::time::Millis;
+use borsellino_domain::top_up::{PAYMENT_TOKEN_MILLIS, PayBy, PaymentState, payment_state};
+use borsellino_store::rows::{CreditorRow, DueRow, MovementRow, TopUpRow};
+use uuid::Uuid;
+
+use super::Fault;
+
+/// A creditor, as a parent needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditorView {
+    /// Its tax code.
+    pub fiscal_code: CreditorCode,
+    /// Its name.
+    pub name: String,
+    /// Its interbank code, may be empty.
+    pub cbill: String,
+    /// Whom to call, may be empty.
+    pub help_phone: String,
+}
+
+impl From<&CreditorRow> for CreditorView {
+    fn from(row: &CreditorRow) -> Self {
+        let (name, cbill, help_phone) = (row.name.clone(), row.cbill.clone(), row.help_phone.clone());
+        Self { fiscal_code: row.fiscal_code, name, cbill, help_phone }
+    }
+}
+
+/// A notice, as a parent shows or types it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeView {
+    /// 18 digits.
+    pub number: NoticeNumber,
+    /// How much.
+    pub amount: Amount,
+    /// What for.
+    pub reason: String,
+    /// The text of its QR code.
+    pub qr_text: String,
+    /// When it stops being payable.
+    pub expires_at: Option<Millis>,
+}
+
+impl NoticeView {
+    /// The view of a notice of `creditor`.
+    pub fn new(
+        creditor: CreditorCode,
+        number: NoticeNumber,
+        amount: Amount,
+        reason: String,
+        expires_at_ms: Option<i64>,
+    ) -> Self {
+        let qr_text = QrText::new(number, creditor, amount).to_string();
+        Self { number, amount, reason, qr_text, expires_at: expires_at_ms.map(Millis::new) }
+    }
+}
+
+/// A top-up, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentView {
+    /// The top-up.
+    pub id: TopUpId,
+    /// Where its money goes.
+    pub wallet: WalletId,
+    /// How much.
+    pub amount: Amount,
+    /// How the parent meant to pay.
+    pub pay_by: PayBy,
+    /// How it stands.
+    pub state: PaymentState,
+    /// When it was asked for.
+    pub created_at: Millis,
+    /// When the receipt came.
+    pub paid_at: Option<Millis>,
+    /// Its notice.
+    pub notice: NoticeView,
+    /// The pagoPA page, while one is live.
+    pub page_url: Option<String>,
+}
+
+/// The page of a notice, while pagoPA may still hold its payment.
+pub fn live_page(url: Option<&str>, opened_at_ms: Option<i64>, now: Millis) -> Option<String> {
+    let live = opened_at_ms.is_some_and(|at| now < Millis::new(at).plus(PAYMENT_TOKEN_MILLIS));
+    url.filter(|_| live).map(str::to_owned)
+}
+
+impl PaymentView {
+    /// The view of a stored top-up at `now`.
+    pub fn new(creditor: CreditorCode, row: &TopUpRow, now: Millis) -> Self {
+        let opened = row.page_opened_at_ms.map(Millis::new);
+        let state = payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now);
+        let live = matches!(state, PaymentState::InProgress { .. });
+        Self {
+            id: row.id,
+            wallet: row.wallet,
+            amount: row.amount_cents,
+            pay_by: row.pay_by,
+            state,
+            created_at: row.created_at_ms,
+            paid_at: row.settled_at_ms.map(Millis::new),
+            notice: NoticeView::new(creditor, row.number, row.amount_cents, row.reason.clone(), row.expires_at_ms),
+            page_url: if live { live_page(row.page_url.as_deref(), row.page_opened_at_ms, now) } else { None },
+        }
+    }
+
+    /// The same from a row of what is due.
+    pub fn from_due(creditor: CreditorCode, row: &DueRow, now: Millis) -> Option<Self> {
+        let opened = row.page_opened_at_ms.map(Millis::new);
+        let state = payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now);
+        let live = matches!(state, PaymentState::InProgress { .. });
+        Some(Self {
+            id: row.top_up?.into(),
+            wallet: row.wallet?.into(),
+            amount: row.amount_cents,
+            pay_by: PayBy::try_from(row.pay_by.clone()?).ok()?,
+            state,
+            created_at: Millis::new(row.created_at_ms),
+            paid_at: row.settled_at_ms.map(Millis::new),
+            notice: NoticeView::new(creditor, row.number, row.amount_cents, row.reason.clone(), row.expires_at_ms),
+            page_url: if live { live_page(row.page_url.as_deref(), row.page_opened_at_ms, now) } else { None },
+        })
+    }
+}
+
+/// One line of a bill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BillLineView {
+    /// Whose.
+    pub child: ChildId,
+    /// For what.
+    pub service_name: String,
+    /// How much.
+    pub cents: Cents,
+}
+
+/// A bill, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BillView {
+    /// Its id.
+    pub id: BillId,
+    /// The creditor's number.
+    pub number: String,
+    /// For which period.
+    pub period: String,
+    /// ISO date.
+    pub due_date: String,
+    /// What it was issued for.
+    pub total: Amount,
+    /// How far it is paid.
+    pub state: BillState,
+    /// Its lines.
+    pub lines: Vec<BillLineView>,
+    /// Under which the rest is paid.
+    pub notice: Option<NoticeView>,
+    /// How its payment stands.
+    pub payment: PaymentState,
+    /// The pagoPA page, while one is live.
+    pub page_url: Option<String>,
+}
+
+impl BillView {
+    /// Bills from rows of what is due (a row per line, a bill's rows together).
+    ///
+    /// # Errors
+    /// [`Fault::BadData`] where an amount cannot be a bill's.
+    pub fn gather<'a>(
+        creditor: CreditorCode,
+        rows: impl IntoIterator<Item = &'a DueRow>,
+        now: Millis,
+    ) -> Result<Vec<Self>, Fault> {
+        let mut bills: Vec<Self> = Vec::new();
+        for row in rows {
+            let Some(id) = row.bill else { continue };
+            let line = Self::line(row);
+            if let Some(last) = bills.last_mut()
+                && last.id == BillId::from(id)
+            {
+                last.lines.extend(line);
+                continue;
+            }
+            let mut bill = Self::head(creditor, id, row, now)?;
+            bill.lines.extend(line);
+            bills.push(bill);
+        }
+        Ok(bills)
+    }
+
+    fn head(creditor: CreditorCode, id: Uuid, row: &DueRow, now: Millis) -> Result<Self, Fault> {
+        let bad = Fault::BadData("a bill's amounts");
+        let total = row.total_cents.and_then(|cents| Amount::from_cents(cents).ok()).ok_or(bad)?;
+        let balance = Cents::new(row.bill_balance_cents.unwrap_or_default());
+        let state = BillState::of(total, balance).map_err(|_| Fault::BadData("a bill's balance"))?;
+        let opened = row.page_opened_at_ms.map(Millis::new);
+        let payment = match state.residual() {
+            Some(_) => payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now),
+            None => PaymentState::Paid,
+        };
+        let notice = state.residual().map(|residual| {
+            NoticeView::new(creditor, row.number, residual, row.reason.clone(), row.expires_at_ms)
+        });
+        let live = matches!(payment, PaymentState::InProgress { .. });
+        Ok(Self {
+            id: id.into(),
+            number: row.bill_number.clone().unwrap_or_default(),
+            period: row.period.clone().unwrap_or_default(),
+            due_date: row.due_date.clone(),
+            total,
+            state,
+            lines: Vec::new(),
+            notice,
+            payment,
+            page_url: if live { live_page(row.page_url.as_deref(), row.page_opened_at_ms, now) } else { None },
+        })
+    }
+
+    fn line(row: &DueRow) -> Option<BillLineView> {
+        Some(BillLineView {
+            child: row.line_child?.into(),
+            service_name: row.line_service.clone()?,
+            cents: Cents::new(row.line_cents?),
+        })
+    }
+}
+
+/// One movement of a wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovementView {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// Counts its movements.
+    pub seq: i64,
+    /// How much.
+    pub cents: Cents,
+    /// What it held then.
+    pub balance_after: Cents,
+    /// Why.
+    pub kind: EntryKind,
+    /// When it was booked.
+    pub at: Millis,
+    /// The day of a charge.
+    pub day: Option<String>,
+    /// The tariff of a charge.
+    pub tariff: Option<String>,
+}
+
+impl From<MovementRow> for MovementView {
+    fn from(row: MovementRow) -> Self {
+        Self {
+            wallet: row.wallet,
+            seq: row.seq,
+            cents: row.cents,
+            balance_after: row.balance_after_cents,
+            kind: row.kind,
+            at: row.at_ms,
+            day: row.day,
+            tariff: row.tariff,
+        }
+    }
+}
+
+/// What may be put into a wallet, ready to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChoicesView {
+    /// The service's presets that still fit.
+    pub presets: Vec<Amount>,
+    /// The one to mark.
+    pub suggested: Option<Amount>,
+    /// The smallest.
+    pub min: Amount,
+    /// The largest that fits now; `None` where nothing does.
+    pub max: Option<Amount>,
+}
+
+/// A wallet on the home screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalletView {
+    /// Its id.
+    pub id: WalletId,
+    /// The service's kind.
+    pub kind: ServiceKind,
+    /// The service's name.
+    pub service_name: String,
+    /// What it holds.
+    pub balance: Cents,
+    /// Of one unit for this child.
+    pub unit_price: Option<Amount>,
+    /// How many units it still pays for.
+    pub covers: Option<u64>,
+    /// Below the service's low mark.
+    pub low: bool,
+    /// Takes money.
+    pub open: bool,
+    /// What may be put in.
+    pub choices: ChoicesView,
+}
+
+/// A child on the home screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildView {
+    /// Its id.
+    pub id: ChildId,
+    /// First name.
+    pub given_name: String,
+    /// Class.
+    pub class_name: String,
+    /// School.
+    pub school: String,
+    /// Its wallets.
+    pub wallets: Vec<WalletView>,
+}
+
+/// The home screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeView {
+    /// When it was read.
+    pub as_of: Millis,
+    /// Everything up to this number of the feed is in it.
+    pub feed_seq: i64,
+    /// Whose.
+    pub guardian: GuardianId,
+    /// Their name.
+    pub guardian_name: String,
+    /// Their children.
+    pub children: Vec<ChildView>,
+    /// Bills with something left, soonest first.
+    pub bills: Vec<BillView>,
+    /// Top-ups under way or waiting, newest first.
+    pub payments: Vec<PaymentView>,
+    /// The last five.
+    pub movements: Vec<MovementView>,
+    /// What all open bills ask for.
+    pub total_due: Cents,
+}
