@@ -217,7 +217,10 @@ pub(super) async fn pay_checkout(
                 }
                 Ok(_) => {}
                 Err(not) => {
-                    let changed = cart.notices.iter_mut().find(|n| n.notice == not.notice);
+                    let changed = cart
+                        .notices
+                        .iter_mut()
+                        .find(|n| n.notice == not.notice && n.creditor == not.creditor);
                     if let Some((notice, amount)) = changed.zip(not.amount) {
                         notice.amount = amount;
                     }

@@ -256,7 +256,7 @@ async fn dashboard(State(platform): State<Shared>) -> Response {
                         let last = d
                             .attempts
                             .last()
-                            .map(|a| format!("{} alle {}", a.result, hour(a.at)));
+                            .map(|a| format!("{} il {}", a.result, hour(a.at)));
                         (
                             d.creditor.clone(),
                             d.status.words(),

@@ -44,7 +44,7 @@ impl Fault {
     /// For a person, in Italian: the groups that pagoPA's guide for touchpoints shows to payers.
     pub(super) fn words(&self) -> &'static str {
         match self.original_code.as_deref().unwrap_or(self.code) {
-            "PPT_PAGAMENTO_IN_CORSO" | "PAA_PAGAMENTO_IN_CORSO" => {
+            IN_PROGRESS | "PAA_PAGAMENTO_IN_CORSO" => {
                 "C'è già un pagamento in corso per questo avviso. Se non è andato a buon fine, riprova più tardi."
             }
             "PPT_PAGAMENTO_DUPLICATO" | "PAA_PAGAMENTO_DUPLICATO" => {
@@ -65,6 +65,8 @@ impl Fault {
 
 /// Not pagoPA's: the creditor activated another amount than the one the payer was shown.
 pub(super) const AMOUNT_CHANGED: &str = "SANDBOX_IMPORTO_CAMBIATO";
+/// Another activation holds the notice.
+pub(super) const IN_PROGRESS: &str = "PPT_PAGAMENTO_IN_CORSO";
 /// The Node is going down.
 const SYSTEM_ERROR: &str = "PPT_SYSTEM_ERROR";
 /// The creditor's answer cannot be used.
@@ -109,6 +111,7 @@ pub(super) struct Order {
 /// An order that was not carried out: the notice at fault, its new amount where only that changed.
 #[derive(Clone, Debug)]
 pub(super) struct NotPayable {
+    pub(super) creditor: String,
     pub(super) notice: String,
     pub(super) amount: Option<i64>,
     pub(super) fault: Fault,
@@ -253,7 +256,7 @@ impl Platform {
             .token
             .as_ref()
             .filter(|(_, until)| now < *until)
-            .map(|_| "PPT_PAGAMENTO_IN_CORSO".into())
+            .map(|_| IN_PROGRESS.into())
     }
 
     /// Asks the creditor what a notice is worth today.
@@ -294,6 +297,7 @@ impl Platform {
     /// Activates one notice: from here on its token blocks it.
     async fn activate(&self, due: &Due, order: &Order, fee: i64) -> Result<String, NotPayable> {
         let not = |amount, fault| NotPayable {
+            creditor: due.creditor.clone(),
             notice: due.notice.clone(),
             amount,
             fault,
@@ -321,7 +325,7 @@ impl Platform {
                 .as_ref()
                 .is_some_and(|(_, until)| now < *until)
             {
-                return Err(not(None, "PPT_PAGAMENTO_IN_CORSO".into()));
+                return Err(not(None, IN_PROGRESS.into()));
             }
             position.token = Some((token.clone(), expires));
         }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::cards::{self, Complaints};
-use super::node::Outcome;
+use super::node::{self, Outcome};
 use super::psps::{self, Method, Psp};
 use super::schema::is_email;
 use super::state::{Cart, CartStatus};
@@ -89,6 +89,8 @@ fn page_with(status: StatusCode, template: &impl Template) -> Response {
 struct Message {
     title: String,
     text: String,
+    /// For whoever looks into it; empty for none.
+    code: String,
     /// Address and words of the way on.
     link: Option<(String, &'static str)>,
 }
@@ -104,6 +106,7 @@ pub(super) fn message(
         &Message {
             title: title.to_owned(),
             text: text.to_owned(),
+            code: String::new(),
             link,
         },
     )
@@ -561,23 +564,24 @@ async fn pay(
             message(StatusCode::OK, "Finestra chiusa", text, None)
         }
         Some(Ok(_)) => Redirect::to(url).into_response(),
-        Some(Err(not)) if not.amount.is_some() => {
-            let again = Some((format!("/c/{id}"), "Rivedi il carrello"));
-            message(
-                StatusCode::CONFLICT,
-                "Pagamento non eseguito",
-                not.fault.words(),
-                again,
-            )
-        }
         Some(Err(not)) => {
-            let text = format!(
-                "{} (codice {})",
-                not.fault.words(),
-                not.fault.original_code.as_deref().unwrap_or(not.fault.code)
-            );
-            let back = Some((cart.urls.error.clone(), "Torna al sito dell'ente"));
-            message(StatusCode::CONFLICT, "Pagamento non eseguito", &text, back)
+            // Mended by a second look: another amount, or this same cart being paid by a double click.
+            let again = not.amount.is_some() || not.fault.code == node::IN_PROGRESS;
+            let link = if again {
+                (format!("/c/{id}"), "Rivedi il carrello")
+            } else {
+                (cart.urls.error.clone(), "Torna al sito dell'ente")
+            };
+            let page = Message {
+                title: "Pagamento non eseguito".to_owned(),
+                text: not.fault.words().to_owned(),
+                code: not
+                    .fault
+                    .original_code
+                    .unwrap_or_else(|| not.fault.code.to_owned()),
+                link: Some(link),
+            };
+            page_with(StatusCode::CONFLICT, &page)
         }
     }
 }

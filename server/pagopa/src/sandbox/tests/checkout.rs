@@ -381,6 +381,30 @@ async fn the_browser_walks_from_the_cart_to_each_way_back() {
 }
 
 #[tokio::test]
+async fn a_double_click_pays_once_and_leads_back_to_the_cart() {
+    let world = World::new().await;
+    let path = world.open_cart().await;
+    world.choose_card(&path).await;
+    let pay = format!("{path}/pay");
+    let (a, b) = futures_util::future::join(
+        world.submit(&pay, "outcome=ok"),
+        world.submit(&pay, "outcome=ok"),
+    )
+    .await;
+    let redirects = [&a, &b].iter().filter(|r| r.0 == 303).count();
+    assert_eq!(redirects, 1, "{a:?} {b:?}");
+    let other = if a.0 == 303 { b } else { a };
+    assert!(
+        other.2.contains(&path) || other.2.contains("già stato pagato"),
+        "{other:?}"
+    );
+    assert_eq!(
+        world.get("/api/payments").await.as_array().unwrap().len(),
+        1
+    );
+}
+
+#[tokio::test]
 async fn closing_the_window_pays_without_a_way_back() {
     let world = World::new().await;
     let path = world.open_cart().await;
