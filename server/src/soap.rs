@@ -302,13 +302,7 @@ fn account(payable: &Payable, wanted: Option<TransferType>) -> Option<(&Iban, Me
     })
 }
 
-async fn receipt(
-    app: &App,
-    creditor: &CreditorRow,
-    listing: &Listing,
-    request: ReceiptRequest,
-    body: &[u8],
-) -> Reply {
+async fn receipt(app: &App, creditor: &CreditorRow, listing: &Listing, request: ReceiptRequest, body: &[u8]) -> Reply {
     let operation = Operation::SendRt(request.version);
     let Some(incoming) = incoming(creditor.fiscal_code, &request.receipt, body) else {
         return unavailable(app, Some(operation));

@@ -83,8 +83,7 @@ fn children(rows: Vec<HomeRow>) -> Result<Vec<ChildView>, Fault> {
     for row in rows {
         let Some(id) = row.child else { continue };
         if children.last().is_none_or(|child| child.id != id.into()) {
-            let (given_name, class_name, school) =
-                (row.given_name.clone(), row.class_name.clone(), row.school.clone());
+            let (given_name, class_name, school) = (row.given_name.clone(), row.class_name.clone(), row.school.clone());
             children.push(ChildView {
                 id: id.into(),
                 given_name: given_name.unwrap_or_default(),
@@ -217,10 +216,10 @@ pub async fn movements(
     let size = usize::try_from(size).unwrap_or(1);
     let more = rows.len() > size;
     rows.truncate(size);
-    let next = rows.last().filter(|_| more).map(|row: &MovementRow| PageEnd { at: row.at_ms, seq: row.seq, entry: row.entry });
+    let next =
+        rows.last().filter(|_| more).map(|row: &MovementRow| PageEnd { at: row.at_ms, seq: row.seq, entry: row.entry });
     Ok(MovementPage { movements: rows.into_iter().map(MovementView::from).collect(), next })
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -158,7 +158,9 @@ impl Directory {
     pub async fn reload(&self, store: &Store) -> Result<(), StoreError> {
         let listing = store
             .read(|tx| {
-                Box::pin(async move { Ok(Listing { creditors: tx.creditors().await?, stations: tx.stations().await? }) })
+                Box::pin(
+                    async move { Ok(Listing { creditors: tx.creditors().await?, stations: tx.stations().await? }) },
+                )
             })
             .await?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listing);

@@ -10,7 +10,8 @@ use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::service::TopUpRules;
 use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::{
-    NoticeState, PAYMENT_TOKEN_MILLIS, PayBy, PaymentState, TopUpDecision, TopUpOrder, TopUpRefusal, WalletFacts, decide,
+    NoticeState, PAYMENT_TOKEN_MILLIS, PayBy, PaymentState, TopUpDecision, TopUpOrder, TopUpRefusal, WalletFacts,
+    decide,
 };
 use borsellino_pagopa::checkout::{Cart, CartNotice, CartNotices, ReturnUrls, Url};
 use borsellino_pagopa::node::{Code, Digits11, NoticeNumber18, PositiveCents, Text};
@@ -60,7 +61,8 @@ pub struct Started {
 pub async fn start_top_up(app: &App, who: Identity, order: TopUpOrder) -> Result<Started, Stop<PayRefusal>> {
     let now = app.now();
     let listing = app.directory.listing();
-    let creditor = listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
+    let creditor =
+        listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
     let mut numbers = [NoticeNumber::issue(creditor.segregation_code, random()?); DRAWS];
     for number in &mut numbers[1..] {
         *number = NoticeNumber::issue(creditor.segregation_code, random()?);
@@ -312,7 +314,8 @@ pub async fn pay_bill(app: &App, who: Identity, id: BillId) -> Result<BillPage, 
         return Ok(BillPage { page_url: bill.page_url.clone(), bill });
     }
     let listing = app.directory.listing();
-    let creditor = listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
+    let creditor =
+        listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
     let page_url = open_page(app, creditor, notice.number, notice.amount, &notice.reason).await;
     let until = app.now().plus(PAYMENT_TOKEN_MILLIS);
     let payment = if page_url.is_some() { PaymentState::InProgress { until } } else { bill.payment };

@@ -13,7 +13,9 @@ use borsellino_store::rows::{FailureRow, NewSession, SessionRow};
 use super::views::CreditorView;
 use super::{App, Fault, Stop};
 use crate::auth::password::PasswordError;
-use crate::auth::token::{ACCESS_MILLIS, Identity, REFRESH_MILLIS, RefreshToken, TokenError, issue_access, read_access};
+use crate::auth::token::{
+    ACCESS_MILLIS, Identity, REFRESH_MILLIS, RefreshToken, TokenError, issue_access, read_access,
+};
 use crate::clock::random;
 
 /// Tries that cost no delay: per account, and per address (a school's whole network may share one).
@@ -139,8 +141,13 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
     let refresh = RefreshToken::first(code, session, random()?);
     let identity = Identity { creditor: code, guardian: guardian.id, session };
     let device_name: String = credentials.device_name.chars().filter(|c| !c.is_control()).take(80).collect();
-    let row =
-        NewSession { id: session, guardian: guardian.id, device_name, created_at: now, refresh_digest: refresh.digest() };
+    let row = NewSession {
+        id: session,
+        guardian: guardian.id,
+        device_name,
+        created_at: now,
+        refresh_digest: refresh.digest(),
+    };
     let opened = app.store.write::<(), (), _>("open a session", move |tx| {
         let row = row.clone();
         Box::pin(async move {

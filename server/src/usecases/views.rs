@@ -203,9 +203,9 @@ impl BillView {
             Some(_) => payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now),
             None => PaymentState::Paid,
         };
-        let notice = state.residual().map(|residual| {
-            NoticeView::new(creditor, row.number, residual, row.reason.clone(), row.expires_at_ms)
-        });
+        let notice = state
+            .residual()
+            .map(|residual| NoticeView::new(creditor, row.number, residual, row.reason.clone(), row.expires_at_ms));
         let live = matches!(payment, PaymentState::InProgress { .. });
         Ok(Self {
             id: id.into(),

@@ -218,11 +218,7 @@ where
     }
 }
 
-async fn pg_attempt<T, R, F>(
-    pool: &PgPool,
-    statements: Arc<AtomicU64>,
-    body: &F,
-) -> Result<Result<T, R>, StoreError>
+async fn pg_attempt<T, R, F>(pool: &PgPool, statements: Arc<AtomicU64>, body: &F) -> Result<Result<T, R>, StoreError>
 where
     F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>>,
 {

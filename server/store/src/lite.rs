@@ -4,13 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection, Executor, SqliteConnection, SqlSafeStr, SqlitePool};
+use sqlx::{Connection, Executor, SqlSafeStr, SqliteConnection, SqlitePool};
 
 use crate::error::StoreError;
 
 /// The engine that the files of `ops/` are compiled against here.
 pub(crate) type Db = sqlx::Sqlite;
-
 
 #[path = "ops/families.rs"]
 pub(crate) mod families;

@@ -7,7 +7,6 @@ use crate::error::StoreError;
 /// The engine that the files of `ops/` are compiled against here.
 pub(crate) type Db = sqlx::Postgres;
 
-
 #[path = "ops/families.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod families;

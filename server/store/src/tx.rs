@@ -8,7 +8,7 @@ use borsellino_domain::id::{BillId, EnrolmentId, GuardianId, OutboxId, ServiceId
 use borsellino_domain::ledger::{Account, Entry, Hash, Head};
 use borsellino_domain::time::Millis;
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor, Postgres, Sqlite, SqlSafeStr, SqliteConnection, Transaction};
+use sqlx::{Executor, Postgres, SqlSafeStr, Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -107,7 +107,6 @@ macro_rules! forward {
         )*}
     };
 }
-
 
 forward! {
     families:
@@ -273,12 +272,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where an account is missing or a sum overflows; [`StoreError`] of the database.
-    pub async fn book(
-        &mut self,
-        entry: &Entry,
-        day: Option<&str>,
-        tariff: Option<&str>,
-    ) -> Result<Hash, StoreError> {
+    pub async fn book(&mut self, entry: &Entry, day: Option<&str>, tariff: Option<&str>) -> Result<Hash, StoreError> {
         let digest = entry.digest();
         let mut order: Vec<usize> = (0..entry.sides().len()).collect();
         order.sort_by_key(|index| entry.sides().get(*index).map(|side| side.account));
@@ -297,7 +291,8 @@ impl Tx {
             *slot = Some(after);
         }
         self.insert_entry(entry, digest, day, tariff).await?;
-        let lines: Vec<_> = entry.sides().iter().zip(heads).map(|(side, head)| (side.account, side.cents.get(), head)).collect();
+        let lines: Vec<_> =
+            entry.sides().iter().zip(heads).map(|(side, head)| (side.account, side.cents.get(), head)).collect();
         match lines.as_slice() {
             [first, second] => self.insert_posting_pair(entry, *first, *second).await?,
             many => {

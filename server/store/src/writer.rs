@@ -49,10 +49,7 @@ enum Verdict {
 
 impl Writer {
     /// Opens and migrates the file and starts the task.
-    pub(crate) async fn start(
-        options: SqliteConnectOptions,
-        statements: Arc<AtomicU64>,
-    ) -> Result<Self, StoreError> {
+    pub(crate) async fn start(options: SqliteConnectOptions, statements: Arc<AtomicU64>) -> Result<Self, StoreError> {
         let connection = lite::connect_and_migrate(&options).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(work(options, connection, statements, receiver));

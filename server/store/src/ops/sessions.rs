@@ -42,11 +42,7 @@ pub(crate) async fn insert_session(c: &mut Conn, creditor: &CreditorCode, row: &
         .map(drop)
 }
 
-pub(crate) async fn session(
-    c: &mut Conn,
-    creditor: &CreditorCode,
-    id: SessionId,
-) -> sqlx::Result<Option<SessionRow>> {
+pub(crate) async fn session(c: &mut Conn, creditor: &CreditorCode, id: SessionId) -> sqlx::Result<Option<SessionRow>> {
     query_as(SESSION).bind(creditor.as_str()).bind(id.uuid()).fetch_optional(c).await
 }
 
