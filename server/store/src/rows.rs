@@ -609,6 +609,21 @@ pub struct EntrySideRow {
     pub cents: Option<i64>,
 }
 
+/// Where an account stands, for `ledger verify`; kept as stored, since the row may be spoilt.
+#[derive(Clone, Debug, FromRow)]
+pub struct StoredAccountRow {
+    /// What it stands for.
+    pub kind: String,
+    /// Whose it is.
+    pub id: Uuid,
+    /// The number of its last posting.
+    pub seq: i64,
+    /// Its balance.
+    pub balance_cents: i64,
+    /// The hash of its last posting.
+    pub head: Vec<u8>,
+}
+
 /// One posting of a chain with its entry's digest, for `ledger verify`.
 #[derive(Clone, Debug, FromRow)]
 pub struct ChainRow {
@@ -622,19 +637,41 @@ pub struct ChainRow {
     pub balance_after_cents: Option<i64>,
     /// Its hash.
     pub hash: Option<Vec<u8>>,
-    /// The entry's digest, as stored.
-    pub digest: Vec<u8>,
+    /// The entry's digest, as stored; absent where the entry is gone.
+    pub digest: Option<Vec<u8>>,
 }
 
-/// Something in the ledger that belongs to nothing, for `ledger verify`.
+/// What the accounts of one kind hold, for `ledger verify`.
 #[derive(Clone, Debug, FromRow)]
-pub struct StrayRow {
-    /// What it is.
-    pub what: String,
-    /// The kind of account or entry, or the receipt's issuer.
+pub struct TotalsRow {
+    /// The kind.
     pub kind: String,
-    /// The entry, where it has one.
+    /// What their postings sum to.
+    pub moved_cents: i64,
+    /// What their rows say; zero for the kinds that have none.
+    pub balance_cents: i64,
+}
+
+/// A posting that belongs to nothing, for `ledger verify`.
+#[derive(Clone, Debug, FromRow)]
+pub struct StrayPostingRow {
+    /// The account's kind.
+    pub account_kind: String,
+    /// The account.
+    pub account_id: Uuid,
+    /// Its number.
+    pub seq: Option<i64>,
+    /// Its entry.
+    pub entry: Uuid,
+}
+
+/// A receipt without its entry, or the reverse, for `ledger verify`.
+#[derive(Clone, Debug, FromRow)]
+pub struct StrayReceiptRow {
+    /// `receipt/fiscalCode`.
+    pub issuer: Option<String>,
+    /// `receipt/receiptId`.
+    pub receipt_id: String,
+    /// The entry, where there is one.
     pub entry: Option<Uuid>,
-    /// The receipt, where it has one.
-    pub receipt_id: Option<String>,
 }

@@ -170,20 +170,24 @@ forward! {
     fn family_movements(creditor: &CreditorCode, guardian: Uuid, before_ms_before_entry: (i64, Uuid), count: i64) -> Vec<MovementRow>;
     /// Wallet movements.
     fn wallet_movements(creditor: &CreditorCode, wallet: Uuid, before_seq: i64, count: i64) -> Vec<MovementRow>;
-    /// Entries.
-    fn entries(creditor: &CreditorCode, after: Uuid, count: i64) -> Vec<EntrySideRow>;
-    /// Accounts.
-    fn accounts(creditor: &CreditorCode, kind_id: (&str, Uuid), count: i64) -> Vec<AccountRow>;
-    /// Chain.
+    /// The highest id of an entry.
+    fn last_entry(creditor: &CreditorCode) -> Option<Uuid>;
+    /// The sides of `count` entries from the id `from` on, each entry whole.
+    fn entries(creditor: &CreditorCode, from: Uuid, count: i64) -> Vec<EntrySideRow>;
+    /// The next `count` accounts after `kind_id`.
+    fn accounts(creditor: &CreditorCode, kind_id: (&str, Uuid), count: i64) -> Vec<StoredAccountRow>;
+    /// The next `count` postings of an account after the number `after`.
     fn chain(creditor: &CreditorCode, account: Account, after: i64, count: i64) -> Vec<ChainRow>;
-    /// Moved.
-    fn moved(creditor: &CreditorCode, kind: &str) -> i64;
-    /// Stray posting.
-    fn stray_posting(creditor: &CreditorCode) -> Option<StrayRow>;
-    /// Stray receipt.
-    fn stray_receipt(creditor: &CreditorCode) -> Option<StrayRow>;
-    /// Stray entry.
-    fn stray_entry(creditor: &CreditorCode) -> Option<StrayRow>;
+    /// What each kind of account holds, by its postings and by its rows, at one instant.
+    fn totals(creditor: &CreditorCode) -> Vec<TotalsRow>;
+    /// A posting beyond the end of its account, or of an account that is gone.
+    fn stray_posting(creditor: &CreditorCode) -> Option<StrayPostingRow>;
+    /// A posting whose entry is gone.
+    fn orphan_posting(creditor: &CreditorCode) -> Option<StrayPostingRow>;
+    /// A receipt that no entry books as it says.
+    fn stray_receipt(creditor: &CreditorCode) -> Option<StrayReceiptRow>;
+    /// An entry whose receipt is gone, or rests on another entry.
+    fn stray_entry(creditor: &CreditorCode) -> Option<StrayReceiptRow>;
 }
 
 forward! {

@@ -48,37 +48,43 @@ crate::tx::statements! {
         FROM posting p JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
         WHERE p.creditor = $1 AND p.account_kind = 'wallet' AND p.account_id = $2 AND p.seq < $3
         ORDER BY p.seq DESC LIMIT $4";
+    LAST_ENTRY = "SELECT id FROM journal_entry WHERE creditor = $1 ORDER BY id DESC LIMIT 1";
     ENTRIES = "SELECT e.id, e.kind, e.at_ms, e.receipt_issuer, e.receipt_id, e.receipt_digest, e.digest, p.line,
             p.account_kind, p.account_id, p.cents
-        FROM (SELECT * FROM journal_entry WHERE creditor = $1 AND id > $2 ORDER BY id LIMIT $3) e
+        FROM (SELECT * FROM journal_entry WHERE creditor = $1 AND id >= $2 ORDER BY id LIMIT $3) e
         LEFT JOIN posting p ON p.creditor = $1 AND p.entry = e.id
         ORDER BY e.id, p.line";
     ACCOUNTS = "SELECT kind, id, seq, balance_cents, head FROM account
         WHERE creditor = $1 AND (kind > $2 OR (kind = $2 AND id > $3)) ORDER BY kind, id LIMIT $4";
     CHAIN = "SELECT p.entry, p.seq, p.cents, p.balance_after_cents, p.hash, e.digest
-        FROM posting p JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
+        FROM posting p LEFT JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
         WHERE p.creditor = $1 AND p.account_kind = $2 AND p.account_id = $3 AND p.seq > $4
         ORDER BY p.seq LIMIT $5";
-    CREDITOR_MOVED = "SELECT CAST(COALESCE(SUM(p.cents), 0) AS BIGINT) FROM posting p
-        WHERE p.creditor = $1 AND p.account_kind = $2";
-    STRAY_POSTING = "SELECT 'posting without its account' AS what, p.account_kind AS kind, p.entry AS entry,
-            CAST(NULL AS TEXT) AS receipt_id
-        FROM posting p
+    TOTALS = "SELECT p.account_kind AS kind, CAST(SUM(p.cents) AS BIGINT) AS moved_cents,
+            (SELECT CAST(COALESCE(SUM(a.balance_cents), 0) AS BIGINT) FROM account a
+                WHERE a.creditor = $1 AND a.kind = p.account_kind) AS balance_cents
+        FROM posting p WHERE p.creditor = $1 GROUP BY p.account_kind ORDER BY p.account_kind";
+    STRAY_POSTING = "SELECT p.account_kind, p.account_id, p.seq, p.entry FROM posting p
         WHERE p.creditor = $1 AND p.account_kind IN ('wallet', 'bill', 'suspense')
-            AND (p.seq IS NULL OR NOT EXISTS (SELECT 1 FROM account a WHERE a.creditor = $1
-                AND a.kind = p.account_kind AND a.id = p.account_id)) LIMIT 1";
-    STRAY_RECEIPT = "SELECT 'receipt without its entry' AS what, r.issuer AS kind, r.entry AS entry, r.receipt_id
-        FROM receipt r
-        WHERE r.creditor = $1 AND r.outcome NOT IN ('outcome_ko', 'nothing_ours', 'overflow')
+            AND NOT EXISTS (SELECT 1 FROM account a WHERE a.creditor = $1 AND a.kind = p.account_kind
+                AND a.id = p.account_id AND a.seq >= p.seq)
+        ORDER BY p.account_kind, p.account_id, p.seq LIMIT 1";
+    ORPHAN_POSTING = "SELECT p.account_kind, p.account_id, p.seq, p.entry FROM posting p
+        WHERE p.creditor = $1
+            AND NOT EXISTS (SELECT 1 FROM journal_entry e WHERE e.creditor = $1 AND e.id = p.entry)
+        ORDER BY p.entry, p.line LIMIT 1";
+    STRAY_RECEIPT = "SELECT r.issuer, r.receipt_id, r.entry FROM receipt r
+        WHERE r.creditor = $1 AND (r.entry IS NOT NULL OR r.outcome NOT IN ('outcome_ko', 'nothing_ours', 'overflow'))
             AND NOT EXISTS (SELECT 1 FROM journal_entry e JOIN posting p ON p.creditor = $1 AND p.entry = e.id
                 WHERE e.creditor = $1 AND e.id = r.entry AND e.receipt_issuer = r.issuer
                 AND e.receipt_id = r.receipt_id AND e.receipt_digest = r.message_digest AND p.line = 0
-                AND p.cents = r.ours_cents) LIMIT 1";
-    STRAY_ENTRY = "SELECT 'entry without its receipt' AS what, e.kind AS kind, e.id AS entry, e.receipt_id
-        FROM journal_entry e
+                AND p.cents = r.ours_cents)
+        ORDER BY r.issuer, r.receipt_id LIMIT 1";
+    STRAY_ENTRY = "SELECT e.receipt_issuer AS issuer, e.receipt_id, e.id AS entry FROM journal_entry e
         WHERE e.creditor = $1 AND e.receipt_id IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.creditor = $1 AND r.issuer = e.receipt_issuer
-                AND r.receipt_id = e.receipt_id AND r.entry = e.id) LIMIT 1";
+                AND r.receipt_id = e.receipt_id AND r.entry = e.id)
+        ORDER BY e.id LIMIT 1";
 }
 
 pub(crate) async fn open_account(
@@ -228,24 +234,32 @@ pub(crate) async fn wallet_movements(
     select.fetch_all(c).await
 }
 
+pub(crate) async fn last_entry(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<Uuid>> {
+    let row: Option<(Uuid,)> = query_as(LAST_ENTRY).bind(creditor.as_str()).fetch_optional(c).await?;
+    Ok(row.map(|(id,)| id))
+}
+
+/// The sides of `count` entries from the id `from` on.
 pub(crate) async fn entries(
     c: &mut Conn,
     creditor: &CreditorCode,
-    after: Uuid,
+    from: Uuid,
     count: i64,
 ) -> sqlx::Result<Vec<EntrySideRow>> {
-    query_as(ENTRIES).bind(creditor.as_str()).bind(after).bind(count).fetch_all(c).await
+    query_as(ENTRIES).bind(creditor.as_str()).bind(from).bind(count).fetch_all(c).await
 }
 
+/// The next `count` accounts after `kind` and `id`.
 pub(crate) async fn accounts(
     c: &mut Conn,
     creditor: &CreditorCode,
     (kind, id): (&str, Uuid),
     count: i64,
-) -> sqlx::Result<Vec<AccountRow>> {
+) -> sqlx::Result<Vec<StoredAccountRow>> {
     query_as(ACCOUNTS).bind(creditor.as_str()).bind(kind).bind(id).bind(count).fetch_all(c).await
 }
 
+/// The next `count` postings of an account after the number `after`.
 pub(crate) async fn chain(
     c: &mut Conn,
     creditor: &CreditorCode,
@@ -263,19 +277,27 @@ pub(crate) async fn chain(
         .await
 }
 
-pub(crate) async fn moved(c: &mut Conn, creditor: &CreditorCode, kind: &str) -> sqlx::Result<i64> {
-    let row: (i64,) = query_as(CREDITOR_MOVED).bind(creditor.as_str()).bind(kind).fetch_one(c).await?;
-    Ok(row.0)
+/// What each kind of account holds, by its postings and by its rows, at one instant.
+pub(crate) async fn totals(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<TotalsRow>> {
+    query_as(TOTALS).bind(creditor.as_str()).fetch_all(c).await
 }
 
-pub(crate) async fn stray_posting(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayRow>> {
+/// A posting beyond the end of its account, or of an account that is gone.
+pub(crate) async fn stray_posting(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayPostingRow>> {
     query_as(STRAY_POSTING).bind(creditor.as_str()).fetch_optional(c).await
 }
 
-pub(crate) async fn stray_receipt(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayRow>> {
+/// A posting whose entry is gone.
+pub(crate) async fn orphan_posting(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayPostingRow>> {
+    query_as(ORPHAN_POSTING).bind(creditor.as_str()).fetch_optional(c).await
+}
+
+/// A receipt that no entry books as it says.
+pub(crate) async fn stray_receipt(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayReceiptRow>> {
     query_as(STRAY_RECEIPT).bind(creditor.as_str()).fetch_optional(c).await
 }
 
-pub(crate) async fn stray_entry(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayRow>> {
+/// An entry whose receipt is gone, or rests on another entry.
+pub(crate) async fn stray_entry(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayReceiptRow>> {
     query_as(STRAY_ENTRY).bind(creditor.as_str()).fetch_optional(c).await
 }
