@@ -1,3 +1,7 @@
-//! The command line.
+//! `borsellino`: the command line of the server.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    borsellino_server::cli::main()
+}

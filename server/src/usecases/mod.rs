@@ -44,6 +44,8 @@ pub struct App {
     pub checkout: Option<Arc<CheckoutClient>>,
     /// Where browsers come back to, without a trailing slash.
     pub public_url: Arc<str>,
+    /// True once the server is stopping: streams end, so that phones go elsewhere.
+    pub stopping: tokio::sync::watch::Receiver<bool>,
 }
 
 /// A fault of ours: nothing the caller did. Logged here, shown to people as "try again later".

@@ -675,3 +675,34 @@ pub struct StrayReceiptRow {
     /// The entry, where there is one.
     pub entry: Option<Uuid>,
 }
+
+/// A wallet by the names people know it by.
+#[derive(Clone, FromRow)]
+pub struct WalletNameRow {
+    /// The wallet.
+    #[sqlx(try_from = "Uuid")]
+    pub wallet: WalletId,
+    /// The child's first name.
+    pub child: String,
+    /// The service's name.
+    pub service: String,
+    /// What it holds.
+    pub balance_cents: i64,
+}
+
+/// A payable notice.
+#[derive(Clone, FromRow)]
+pub struct PayableRow {
+    /// 18 digits.
+    #[sqlx(try_from = "String")]
+    pub number: NoticeNumber,
+    /// What it was issued for.
+    #[sqlx(try_from = "i64")]
+    pub amount_cents: Amount,
+    /// Names no child.
+    pub reason: String,
+    /// The bill it pays, if it is no top-up's.
+    pub bill: Option<Uuid>,
+    /// Who owes.
+    pub debtor_code: String,
+}

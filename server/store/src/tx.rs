@@ -146,6 +146,8 @@ forward! {
     fn home(creditor: &CreditorCode, guardian_session: (GuardianId, SessionId), now: Millis, school_year: i64) -> Vec<HomeRow>;
     /// Wallet balance.
     fn wallet_balance(creditor: &CreditorCode, wallet: Uuid) -> Option<WalletBalanceRow>;
+    /// The wallets of a guardian's children.
+    fn wallets_of_guardian(creditor: &CreditorCode, guardian: GuardianId) -> Vec<WalletNameRow>;
     /// Guardian sees wallet.
     fn guardian_sees_wallet(creditor: &CreditorCode, guardian: GuardianId, wallet: WalletId) -> bool;
 }
@@ -229,8 +231,8 @@ forward! {
     fn keep_message(creditor: &CreditorCode, row: &KeptMessage) -> ();
     /// Kept messages.
     fn kept_messages(creditor: &CreditorCode, queue: &str) -> i64;
-    /// Payable notices of a creditor; `line_service` carries the debtor's tax code. For the demo's announcement.
-    fn payable(creditor: &CreditorCode, now: Millis, count: i64) -> Vec<DueRow>;
+    /// Notices of a creditor that can be paid at `now`.
+    fn payable(creditor: &CreditorCode, now: Millis, count: i64) -> Vec<PayableRow>;
 }
 
 forward! {

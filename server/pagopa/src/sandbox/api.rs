@@ -97,22 +97,13 @@ fn cart_json(cart: &Cart, platform: &Platform) -> Value {
 
 async fn carts(State(platform): State<Shared>) -> Response {
     let state = platform.state();
-    let all: Vec<Value> = state
-        .cart_order
-        .iter()
-        .filter_map(|id| state.carts.get(id))
-        .map(|cart| cart_json(cart, &platform))
-        .collect();
+    let all: Vec<Value> =
+        state.cart_order.iter().filter_map(|id| state.carts.get(id)).map(|cart| cart_json(cart, &platform)).collect();
     reply(Ok(Value::Array(all)))
 }
 
 fn find_cart(platform: &Platform, id: &str) -> Result<Cart, Response> {
-    platform
-        .state()
-        .carts
-        .get(id)
-        .cloned()
-        .ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such cart"))
+    platform.state().carts.get(id).cloned().ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such cart"))
 }
 
 async fn cart(State(platform): State<Shared>, Path(id): Path<String>) -> Response {
@@ -131,11 +122,7 @@ struct PayCart {
     outcome: Option<String>,
 }
 
-async fn pay_cart(
-    State(platform): State<Shared>,
-    Path(id): Path<String>,
-    bytes: Bytes,
-) -> Response {
+async fn pay_cart(State(platform): State<Shared>, Path(id): Path<String>, bytes: Bytes) -> Response {
     reply(try_pay_cart(platform, &id, &bytes).await)
 }
 
@@ -148,29 +135,20 @@ async fn try_pay_cart(platform: Shared, id: &str, bytes: &Bytes) -> Answer {
     let method = Method::parse(wish.method.as_deref().unwrap_or("card"))
         .filter(|m| Method::CHECKOUT.contains(m))
         .ok_or_else(|| bad("method: card, account or other"))?;
-    let psp = psps::choose(method, wish.psp.as_deref())
-        .ok_or_else(|| bad("psp: not one that offers this method"))?;
+    let psp = psps::choose(method, wish.psp.as_deref()).ok_or_else(|| bad("psp: not one that offers this method"))?;
     let outcome = Outcome::parse(wish.outcome.as_deref())?;
-    let paid = pay_checkout(&platform, &cart, psp, outcome)
-        .await
-        .ok_or_else(gone)?;
+    let paid = pay_checkout(&platform, &cart, psp, outcome).await.ok_or_else(gone)?;
     match paid {
         Ok((tokens, first)) => {
             wait(first).await;
             let state = platform.state();
-            let payments: Vec<Value> = tokens
-                .iter()
-                .filter_map(|t| state.payments.get(t))
-                .map(payment_json)
-                .collect();
+            let payments: Vec<Value> = tokens.iter().filter_map(|t| state.payments.get(t)).map(payment_json).collect();
             let url = match outcome {
                 Outcome::Ok => &cart.urls.ok,
                 Outcome::Refused => &cart.urls.error,
                 Outcome::Unknown => &cart.urls.waiting,
             };
-            Ok(
-                json!({ "outcome": outcome.word(), "payments": payments, "fault": null, "return_url": url }),
-            )
+            Ok(json!({ "outcome": outcome.word(), "payments": payments, "fault": null, "return_url": url }))
         }
         Err(not) => Ok(json!({
             "outcome": "not_payable", "payments": [], "fault": not.fault, "notice_number": not.notice,
@@ -182,28 +160,13 @@ async fn try_pay_cart(platform: Shared, id: &str, bytes: &Bytes) -> Answer {
 type Paid = Result<(Vec<String>, Vec<tokio::sync::oneshot::Receiver<()>>), node::NotPayable>;
 
 /// Pays a cart and moves it to its new status. `None` when shutting down.
-pub(super) async fn pay_checkout(
-    platform: &Shared,
-    cart: &Cart,
-    psp: &'static Psp,
-    outcome: Outcome,
-) -> Option<Paid> {
+pub(super) async fn pay_checkout(platform: &Shared, cart: &Cart, psp: &'static Psp, outcome: Outcome) -> Option<Paid> {
     let dues = cart
         .notices
         .iter()
-        .map(|n| Due {
-            creditor: n.creditor.clone(),
-            notice: n.notice.clone(),
-            shown: Some(n.amount),
-        })
+        .map(|n| Due { creditor: n.creditor.clone(), notice: n.notice.clone(), shown: Some(n.amount) })
         .collect();
-    let order = Order {
-        dues,
-        psp,
-        outcome,
-        note: cart.note.clone(),
-        transfer_type: Some("PAGOPA"),
-    };
+    let order = Order { dues, psp, outcome, note: cart.note.clone(), transfer_type: Some("PAGOPA") };
     let (shared, id) = (Shared::clone(platform), cart.id.clone());
     let work = async move {
         let paid = node::pay(Shared::clone(&shared), order).await;
@@ -217,10 +180,8 @@ pub(super) async fn pay_checkout(
                 }
                 Ok(_) => {}
                 Err(not) => {
-                    let changed = cart
-                        .notices
-                        .iter_mut()
-                        .find(|n| n.notice == not.notice && n.creditor == not.creditor);
+                    let changed =
+                        cart.notices.iter_mut().find(|n| n.notice == not.notice && n.creditor == not.creditor);
                     if let Some((notice, amount)) = changed.zip(not.amount) {
                         notice.amount = amount;
                     }
@@ -256,9 +217,7 @@ impl NoticeCall {
     fn notice(&self) -> Result<(String, String), Response> {
         match (&self.creditor, &self.notice_number, &self.qr) {
             (Some(creditor), Some(notice), None) => Ok((creditor.clone(), notice.clone())),
-            (None, None, Some(qr)) => {
-                read_qr(qr).ok_or_else(|| bad("qr: PAGOPA|002|notice|creditor|cents"))
-            }
+            (None, None, Some(qr)) => read_qr(qr).ok_or_else(|| bad("qr: PAGOPA|002|notice|creditor|cents")),
             _ => Err(bad("either creditor and notice_number, or qr")),
         }
     }
@@ -267,9 +226,8 @@ impl NoticeCall {
 /// Creditor and notice of a QR text `PAGOPA|002|<18 digits>|<11 digits>|<2 to 11 digits of cents>` (payment notice
 /// guide 3.3). Its amount is not used: the creditor says what is due today.
 pub(super) fn read_qr(text: &str) -> Option<(String, String)> {
-    let digits = |s: &str, len: std::ops::RangeInclusive<usize>| {
-        len.contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit())
-    };
+    let digits =
+        |s: &str, len: std::ops::RangeInclusive<usize>| len.contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
     let parts: Vec<&str> = text.trim().split('|').collect();
     match parts.as_slice() {
         ["PAGOPA", "002", notice, creditor, cents]
@@ -316,17 +274,10 @@ async fn try_pay_notice(platform: Shared, bytes: &Bytes) -> Answer {
         Some(id) => PSPS.iter().find(|p| p.id == id),
     };
     let psp = psp.ok_or_else(|| bad("psp: unknown"))?;
-    match pay_at_counter(&platform, creditor, notice, psp, outcome, transfer_type)
-        .await
-        .ok_or_else(gone)?
-    {
+    match pay_at_counter(&platform, creditor, notice, psp, outcome, transfer_type).await.ok_or_else(gone)? {
         Ok(token) => {
             let state = platform.state();
-            let mut answer = state
-                .payments
-                .get(&token)
-                .map(payment_json)
-                .unwrap_or_default();
+            let mut answer = state.payments.get(&token).map(payment_json).unwrap_or_default();
             if let Some(fields) = answer.as_object_mut() {
                 fields.insert("outcome".to_owned(), outcome.word().into());
                 fields.insert("fault".to_owned(), Value::Null);
@@ -351,18 +302,8 @@ pub(super) async fn pay_at_counter(
     let shared = Shared::clone(platform);
     let work = async move {
         let found = shared.verify(&creditor, &notice).await?;
-        let due = Due {
-            creditor,
-            notice,
-            shown: Some(found.amount),
-        };
-        let order = Order {
-            dues: vec![due],
-            psp,
-            outcome,
-            note: None,
-            transfer_type,
-        };
+        let due = Due { creditor, notice, shown: Some(found.amount) };
+        let order = Order { dues: vec![due], psp, outcome, note: None, transfer_type };
         node::pay(shared, order).await.map_err(|not| not.fault)
     };
     let (tokens, first) = match platform.run(work).await? {
@@ -393,29 +334,18 @@ fn payment_json(p: &Payment) -> Value {
 }
 
 fn attempts(all: &[super::state::Attempt]) -> Vec<Value> {
-    all.iter()
-        .map(|a| json!({ "at": a.at.to_string(), "result": a.result }))
-        .collect()
+    all.iter().map(|a| json!({ "at": a.at.to_string(), "result": a.result })).collect()
 }
 
 async fn payments(State(platform): State<Shared>) -> Response {
     let state = platform.state();
-    let all = state
-        .payment_order
-        .iter()
-        .filter_map(|t| state.payments.get(t))
-        .map(payment_json)
-        .collect();
+    let all = state.payment_order.iter().filter_map(|t| state.payments.get(t)).map(payment_json).collect();
     reply(Ok(Value::Array(all)))
 }
 
 fn find_payment(platform: &Platform, receipt_id: &str) -> Answer {
     let state = platform.state();
-    state
-        .payments
-        .get(receipt_id)
-        .map(payment_json)
-        .ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such payment"))
+    state.payments.get(receipt_id).map(payment_json).ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such payment"))
 }
 
 async fn payment(State(platform): State<Shared>, Path(receipt_id): Path<String>) -> Response {
@@ -430,11 +360,7 @@ struct Conclude {
     late: bool,
 }
 
-async fn outcome(
-    State(platform): State<Shared>,
-    Path(receipt_id): Path<String>,
-    bytes: Bytes,
-) -> Response {
+async fn outcome(State(platform): State<Shared>, Path(receipt_id): Path<String>, bytes: Bytes) -> Response {
     reply(try_outcome(platform, &receipt_id, &bytes).await)
 }
 
@@ -455,21 +381,12 @@ async fn redeliver(State(platform): State<Shared>, Path(receipt_id): Path<String
 async fn try_redeliver(platform: Shared, receipt_id: String) -> Answer {
     let recipients: Vec<String> = {
         let state = platform.state();
-        let payment = state
-            .payments
-            .get(&receipt_id)
-            .ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such payment"))?;
-        payment
-            .deliveries
-            .iter()
-            .map(|d| d.creditor.clone())
-            .collect()
+        let payment =
+            state.payments.get(&receipt_id).ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such payment"))?;
+        payment.deliveries.iter().map(|d| d.creditor.clone()).collect()
     };
     if recipients.is_empty() {
-        return Err(problem(
-            StatusCode::CONFLICT,
-            "not paid: there is no receipt",
-        ));
+        return Err(problem(StatusCode::CONFLICT, "not paid: there is no receipt"));
     }
     let shared = Shared::clone(&platform);
     let work = async move {

@@ -36,9 +36,7 @@ struct Request {
 }
 
 /// An optional member may be left out, but `null` is not a value of the contract.
-fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> Result<Option<T>, D::Error> {
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
@@ -79,31 +77,12 @@ async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if !authorised(
-        &platform.config.subscription_key,
-        &headers,
-        query.as_deref(),
-    ) {
-        return problem(
-            StatusCode::UNAUTHORIZED,
-            "missing or wrong subscription key",
-        );
+    if !authorised(&platform.config.subscription_key, &headers, query.as_deref()) {
+        return problem(StatusCode::UNAUTHORIZED, "missing or wrong subscription key");
     }
-    let json = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    if !json
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .eq_ignore_ascii_case("application/json")
-    {
-        return problem(
-            StatusCode::BAD_REQUEST,
-            "the content type is not application/json",
-        );
+    let json = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !json.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        return problem(StatusCode::BAD_REQUEST, "the content type is not application/json");
     }
     let request: Request = match serde_json::from_slice(&body) {
         Ok(request) => request,
@@ -115,22 +94,13 @@ async fn create(
     }
     let notices = &request.payment_notices;
     if notices.len() > MAX_NOTICES {
-        return problem(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "more than 5 payment notices",
-        );
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, "more than 5 payment notices");
     }
     let repeated = |i: usize, n: &Notice| {
-        notices
-            .iter()
-            .take(i)
-            .any(|o| o.notice_number == n.notice_number && o.fiscal_code == n.fiscal_code)
+        notices.iter().take(i).any(|o| o.notice_number == n.notice_number && o.fiscal_code == n.fiscal_code)
     };
     if notices.iter().enumerate().any(|(i, n)| repeated(i, n)) {
-        return problem(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "the same payment notice twice",
-        );
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, "the same payment notice twice");
     }
     let mut shown = Vec::with_capacity(notices.len());
     for notice in notices {
@@ -144,14 +114,10 @@ async fn create(
     };
     let location = format!("{}/c/{id}", platform.public_url);
     let Ok(location) = HeaderValue::from_str(&location) else {
-        return problem(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "no usable public address",
-        );
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, "no usable public address");
     };
     let now = platform.now();
-    let lifetime =
-        SignedDuration::try_from(platform.config.cart_lifetime).unwrap_or(SignedDuration::MAX);
+    let lifetime = SignedDuration::try_from(platform.config.cart_lifetime).unwrap_or(SignedDuration::MAX);
     let urls = request.return_urls;
     // One flag of the contract changes nothing here: no transfer type depends on it in the simulated Node.
     let _ = request.all_ccp;
@@ -179,15 +145,8 @@ async fn create(
 
 /// Header `Ocp-Apim-Subscription-Key` or query `subscription-key` (checkout_v2.json, securitySchemes).
 fn authorised(key: &str, headers: &HeaderMap, query: Option<&str>) -> bool {
-    let in_header = headers
-        .get("ocp-apim-subscription-key")
-        .is_some_and(|v| v.as_bytes() == key.as_bytes());
-    let pairs = || {
-        query
-            .unwrap_or_default()
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-    };
+    let in_header = headers.get("ocp-apim-subscription-key").is_some_and(|v| v.as_bytes() == key.as_bytes());
+    let pairs = || query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     in_header || pairs().any(|(name, value)| name == "subscription-key" && value == key)
 }
 
@@ -206,9 +165,7 @@ fn formal(request: &Request) -> Result<(), String> {
     }
     for (i, n) in request.payment_notices.iter().enumerate() {
         let digits = |s: &str, len| s.len() == len && s.bytes().all(|b| b.is_ascii_digit());
-        let short = |s: &str| {
-            (1..=140).contains(&s.chars().count()) && s.chars().all(super::xml::is_xml_char)
-        };
+        let short = |s: &str| (1..=140).contains(&s.chars().count()) && s.chars().all(super::xml::is_xml_char);
         let wrong = if !digits(&n.notice_number, 18) {
             "noticeNumber: 18 digits"
         } else if !digits(&n.fiscal_code, 11) {
@@ -224,16 +181,11 @@ fn formal(request: &Request) -> Result<(), String> {
         };
         return Err(format!("paymentNotices[{i}].{wrong}"));
     }
-    if request
-        .email_notice
-        .as_deref()
-        .is_some_and(|e| !is_email(e))
-    {
+    if request.email_notice.as_deref().is_some_and(|e| !is_email(e)) {
         return Err("emailNotice: not an e-mail address".to_owned());
     }
     // It travels as paymentNote, a text of 1 to 210 characters.
-    let is_note =
-        |n: &str| (1..=210).contains(&n.chars().count()) && n.chars().all(super::xml::is_xml_char);
+    let is_note = |n: &str| (1..=210).contains(&n.chars().count()) && n.chars().all(super::xml::is_xml_char);
     if request.id_cart.as_deref().is_some_and(|n| !is_note(n)) {
         return Err("idCart: 1 to 210 characters".to_owned());
     }
@@ -245,13 +197,10 @@ fn formal(request: &Request) -> Result<(), String> {
         ("returnWaitingUrl", &urls.return_waiting_url),
     ];
     for (name, url) in all {
-        let usable = reqwest::Url::parse(url)
-            .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+        let usable = reqwest::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
         // The address goes into a header as it is.
         if !usable || HeaderValue::from_str(url).is_err() {
-            return Err(format!(
-                "returnUrls.{name}: not an absolute http(s) address"
-            ));
+            return Err(format!("returnUrls.{name}: not an absolute http(s) address"));
         }
     }
     Ok(())
@@ -259,23 +208,15 @@ fn formal(request: &Request) -> Result<(), String> {
 
 /// Asks the creditor about one notice. The payer is shown what the creditor says, not what the cart says.
 async fn position(platform: &Shared, n: &Notice) -> Result<CartNotice, String> {
-    let found = platform
-        .verify(&n.fiscal_code, &n.notice_number)
-        .await
-        .map_err(|fault| {
-            let original = fault
-                .original_code
-                .map(|code| format!(" ({code})"))
-                .unwrap_or_default();
-            format!("payment notice not payable: {}{original}", fault.code)
-        })?;
+    let found = platform.verify(&n.fiscal_code, &n.notice_number).await.map_err(|fault| {
+        let original = fault.original_code.map(|code| format!(" ({code})")).unwrap_or_default();
+        format!("payment notice not payable: {}{original}", fault.code)
+    })?;
     if found.amount != n.amount {
         let mut breaches = Vec::new();
         let words = "L'importo nel carrello è diverso da quello che l'ente dà alla verifica.";
         breach(&mut breaches, "cart-amount", "paymentNotices/amount", words);
-        platform
-            .state()
-            .violated(platform.now(), &n.fiscal_code, "carts", breaches);
+        platform.state().violated(platform.now(), &n.fiscal_code, "carts", breaches);
     }
     Ok(CartNotice {
         creditor: n.fiscal_code.clone(),

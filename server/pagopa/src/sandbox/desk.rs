@@ -9,9 +9,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::node::{self, Outcome, Verified};
-use super::pages::{
-    PayForm, PspRow, Typed, going_down, grouped, hour, message, money, page, unreadable,
-};
+use super::pages::{PayForm, PspRow, Typed, going_down, grouped, hour, message, money, page, unreadable};
 use super::psps::{self, Method, Psp};
 use super::state::{CartStatus, PaymentState};
 use super::{Shared, api};
@@ -74,9 +72,7 @@ impl CounterPage {
         }
         Self {
             psps: psps::offering(Method::Counter).map(PspRow::of).collect(),
-            psp: counter_psp(&form.psp)
-                .map(|p| p.id.to_owned())
-                .unwrap_or_default(),
+            psp: counter_psp(&form.psp).map(|p| p.id.to_owned()).unwrap_or_default(),
             notice_grouped: grouped(&notice),
             creditor,
             notice,
@@ -92,19 +88,14 @@ fn counter_psp(id: &str) -> Option<&'static Psp> {
 }
 
 fn found(v: &Verified, psp: &Psp) -> Found {
-    let due = v
-        .due
-        .as_deref()
-        .and_then(|d| d.get(..10)?.parse::<jiff::civil::Date>().ok());
+    let due = v.due.as_deref().and_then(|d| d.get(..10)?.parse::<jiff::civil::Date>().ok());
     Found {
         amount: money(v.amount),
         fee: money(psp.fee_cents),
         total: money(v.amount.saturating_add(psp.fee_cents)),
         description: v.description.clone(),
         company: v.company.clone(),
-        due: due
-            .map(|d| d.strftime("%d/%m/%Y").to_string())
-            .unwrap_or_default(),
+        due: due.map(|d| d.strftime("%d/%m/%Y").to_string()).unwrap_or_default(),
     }
 }
 
@@ -196,87 +187,57 @@ struct PaymentLine {
 async fn dashboard(State(platform): State<Shared>) -> Response {
     let now = platform.now();
     let state = platform.state();
-    let carts = state
-        .cart_order
-        .iter()
-        .rev()
-        .take(SHOWN)
-        .filter_map(|id| state.carts.get(id))
-        .map(|cart| {
-            let (status, tone) = match cart.status_at(now) {
-                CartStatus::Open => ("aperto", "info"),
-                CartStatus::Paid => ("pagato", "good"),
-                CartStatus::Unknown => ("esito sconosciuto", "warn"),
-                CartStatus::Expired => ("scaduto", "calm"),
-            };
-            CartLine {
-                id: cart.id.clone(),
-                at: hour(cart.created),
-                status,
-                tone,
-                total: money(cart.total()),
-                notices: cart.notices.len(),
-                what: cart
-                    .notices
-                    .first()
-                    .map(|n| format!("{}: {}", n.company, n.description))
-                    .unwrap_or_default(),
-            }
-        });
-    let payments = state
-        .payment_order
-        .iter()
-        .rev()
-        .take(SHOWN)
-        .filter_map(|t| state.payments.get(t))
-        .map(|p| {
-            let (status, tone) = match p.state {
-                PaymentState::Activated if now < p.expires => {
-                    ("in corso: l'avviso è bloccato", "warn")
-                }
-                PaymentState::Activated => ("mai concluso: l'avviso è di nuovo libero", "calm"),
-                PaymentState::Paid => ("pagato", "good"),
-                PaymentState::Refused => ("rifiutato dalla banca", "bad"),
-            };
-            PaymentLine {
-                receipt_id: p.token.clone(),
-                at: hour(p.at),
-                status,
-                tone,
-                amount: money(p.amount),
-                company: p.company.clone(),
-                description: p.description.clone(),
-                notice: grouped(&p.notice),
-                psp: p.psp.name,
-                waiting: p.state == PaymentState::Activated && now < p.expires,
-                deliveries: p
-                    .deliveries
-                    .iter()
-                    .map(|d| {
-                        let last = d
-                            .attempts
-                            .last()
-                            .map(|a| format!("{} il {}", a.result, hour(a.at)));
-                        (
-                            d.creditor.clone(),
-                            d.status.words(),
-                            d.attempts.len(),
-                            last.unwrap_or_default(),
-                        )
-                    })
-                    .collect(),
-            }
-        });
-    let violations = state.violations.iter().rev().take(SHOWN).map(|v| {
-        (
-            hour(v.at),
-            v.creditor.clone(),
-            v.operation,
-            v.rule,
-            v.path.clone(),
-            v.words.clone(),
-        )
+    let carts = state.cart_order.iter().rev().take(SHOWN).filter_map(|id| state.carts.get(id)).map(|cart| {
+        let (status, tone) = match cart.status_at(now) {
+            CartStatus::Open => ("aperto", "info"),
+            CartStatus::Paid => ("pagato", "good"),
+            CartStatus::Unknown => ("esito sconosciuto", "warn"),
+            CartStatus::Expired => ("scaduto", "calm"),
+        };
+        CartLine {
+            id: cart.id.clone(),
+            at: hour(cart.created),
+            status,
+            tone,
+            total: money(cart.total()),
+            notices: cart.notices.len(),
+            what: cart.notices.first().map(|n| format!("{}: {}", n.company, n.description)).unwrap_or_default(),
+        }
     });
+    let payments = state.payment_order.iter().rev().take(SHOWN).filter_map(|t| state.payments.get(t)).map(|p| {
+        let (status, tone) = match p.state {
+            PaymentState::Activated if now < p.expires => ("in corso: l'avviso è bloccato", "warn"),
+            PaymentState::Activated => ("mai concluso: l'avviso è di nuovo libero", "calm"),
+            PaymentState::Paid => ("pagato", "good"),
+            PaymentState::Refused => ("rifiutato dalla banca", "bad"),
+        };
+        PaymentLine {
+            receipt_id: p.token.clone(),
+            at: hour(p.at),
+            status,
+            tone,
+            amount: money(p.amount),
+            company: p.company.clone(),
+            description: p.description.clone(),
+            notice: grouped(&p.notice),
+            psp: p.psp.name,
+            waiting: p.state == PaymentState::Activated && now < p.expires,
+            deliveries: p
+                .deliveries
+                .iter()
+                .map(|d| {
+                    let last = d.attempts.last().map(|a| format!("{} il {}", a.result, hour(a.at)));
+                    (d.creditor.clone(), d.status.words(), d.attempts.len(), last.unwrap_or_default())
+                })
+                .collect(),
+        }
+    });
+    let violations = state
+        .violations
+        .iter()
+        .rev()
+        .take(SHOWN)
+        .map(|v| (hour(v.at), v.creditor.clone(), v.operation, v.rule, v.path.clone(), v.words.clone()));
     let shown = Dashboard {
         creditors: platform
             .config
@@ -292,11 +253,7 @@ async fn dashboard(State(platform): State<Shared>) -> Response {
     page(&shown)
 }
 
-async fn conclude(
-    State(platform): State<Shared>,
-    Path(receipt_id): Path<String>,
-    form: Typed<PayForm>,
-) -> Response {
+async fn conclude(State(platform): State<Shared>, Path(receipt_id): Path<String>, form: Typed<PayForm>) -> Response {
     let Ok(Form(form)) = form else {
         return unreadable();
     };
@@ -312,12 +269,7 @@ async fn conclude(
         }
         Err(code) => {
             let text = format!("Questo pagamento non aspetta più un esito (codice {code}).");
-            message(
-                StatusCode::CONFLICT,
-                "Non si può concludere",
-                &text,
-                Some(("/".to_owned(), "Torna al pannello")),
-            )
+            message(StatusCode::CONFLICT, "Non si può concludere", &text, Some(("/".to_owned(), "Torna al pannello")))
         }
     }
 }

@@ -111,11 +111,7 @@ pub struct Config {
 impl Config {
     /// The platform's own times, for these creditors.
     pub fn new(subscription_key: impl Into<String>, creditors: Vec<Creditor>) -> Self {
-        Self {
-            subscription_key: subscription_key.into(),
-            creditors,
-            ..Self::default()
-        }
+        Self { subscription_key: subscription_key.into(), creditors, ..Self::default() }
     }
 
     /// # Errors
@@ -126,29 +122,17 @@ impl Config {
             if who.len() != 11 || !who.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(format!("creditor {who}: the fiscal code needs 11 digits"));
             }
-            if self
-                .creditors
-                .iter()
-                .take(i)
-                .any(|other| other.fiscal_code == *who)
-            {
+            if self.creditors.iter().take(i).any(|other| other.fiscal_code == *who) {
                 return Err(format!("creditor {who}: configured twice"));
             }
             match reqwest::Url::parse(&c.endpoint) {
                 Ok(url) if url.scheme() == "http" && url.has_host() => {}
                 _ => {
-                    return Err(format!(
-                        "creditor {who}: the endpoint is not an http address"
-                    ));
+                    return Err(format!("creditor {who}: the endpoint is not an http address"));
                 }
             }
-            if [&c.broker, &c.station]
-                .iter()
-                .any(|id| !(1..=35).contains(&id.chars().count()))
-            {
-                return Err(format!(
-                    "creditor {who}: broker and station need 1 to 35 characters"
-                ));
+            if [&c.broker, &c.station].iter().any(|id| !(1..=35).contains(&id.chars().count())) {
+                return Err(format!("creditor {who}: broker and station need 1 to 35 characters"));
             }
             if let Some(bad) = c.ibans.iter().find(|i| !schema::is_iban(i)) {
                 return Err(format!("creditor {who}: {bad} is not an IBAN"));
@@ -182,10 +166,7 @@ struct Timeouts {
     receipt: Duration,
 }
 
-const NODE_TIMEOUTS: Timeouts = Timeouts {
-    verify: Duration::from_secs(7),
-    receipt: Duration::from_secs(15),
-};
+const NODE_TIMEOUTS: Timeouts = Timeouts { verify: Duration::from_secs(7), receipt: Duration::from_secs(15) };
 
 /// What may still run after the shutdown was asked for, before it is cut off.
 const GRACE: Duration = Duration::from_secs(2);
@@ -219,18 +200,12 @@ impl Platform {
     }
 
     fn creditor(&self, fiscal_code: &str) -> Option<&Creditor> {
-        self.config
-            .creditors
-            .iter()
-            .find(|c| c.fiscal_code == fiscal_code)
+        self.config.creditors.iter().find(|c| c.fiscal_code == fiscal_code)
     }
 
     /// Runs work in a task owned by [`serve`], so that a browser hanging up does not stop a payment half-way.
     /// `None` when the sandbox is shutting down.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let (tell, told) = oneshot::channel();
         self.spawn(async move {
             // Nobody listening any more is the very case this function is for.
@@ -265,9 +240,7 @@ async fn serve_with(
     shutdown: impl Future<Output = ()> + Send + 'static,
     timeouts: Timeouts,
 ) -> io::Result<()> {
-    config
-        .check()
-        .map_err(|words| io::Error::new(io::ErrorKind::InvalidInput, words))?;
+    config.check().map_err(|words| io::Error::new(io::ErrorKind::InvalidInput, words))?;
     let public_url = match &config.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", listener.local_addr()?),
@@ -283,15 +256,7 @@ async fn serve_with(
         .build()
         .map_err(io::Error::other)?;
     let (jobs, inbox) = mpsc::unbounded_channel();
-    let platform = Arc::new(Platform {
-        config,
-        public_url,
-        timeouts,
-        clock,
-        http,
-        jobs,
-        state: Mutex::default(),
-    });
+    let platform = Arc::new(Platform { config, public_url, timeouts, clock, http, jobs, state: Mutex::default() });
 
     let (stop, mut stopped) = watch::channel(false);
     let graceful = async move {
@@ -341,19 +306,13 @@ async fn guard(mut response: Response) -> Response {
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         // No `form-action`: browsers apply it to the redirect towards the creditor's return address too.
-        HeaderValue::from_static("default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
+        ),
     );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -361,10 +320,7 @@ async fn guard(mut response: Response) -> Response {
 ///
 /// # Errors
 /// The system's source failing, in words.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the sandbox is its own system: this is its only source of chance"
-)]
+#[allow(clippy::disallowed_methods, reason = "the sandbox is its own system: this is its only source of chance")]
 fn token() -> Result<String, String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;

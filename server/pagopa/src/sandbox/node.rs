@@ -33,10 +33,7 @@ pub(super) struct Fault {
 
 impl From<&'static str> for Fault {
     fn from(code: &'static str) -> Self {
-        Self {
-            code,
-            original_code: None,
-        }
+        Self { code, original_code: None }
     }
 }
 
@@ -47,9 +44,7 @@ impl Fault {
             IN_PROGRESS | "PAA_PAGAMENTO_IN_CORSO" => {
                 "C'è già un pagamento in corso per questo avviso. Se non è andato a buon fine, riprova più tardi."
             }
-            "PPT_PAGAMENTO_DUPLICATO" | "PAA_PAGAMENTO_DUPLICATO" => {
-                "Questo avviso è già stato pagato."
-            }
+            "PPT_PAGAMENTO_DUPLICATO" | "PAA_PAGAMENTO_DUPLICATO" => "Questo avviso è già stato pagato.",
             "PAA_PAGAMENTO_SCADUTO" => "Questo avviso è scaduto e non si può più pagare.",
             "PAA_PAGAMENTO_ANNULLATO" => "L'ente ha annullato questo avviso.",
             "PAA_PAGAMENTO_SCONOSCIUTO" => "L'ente non conosce questo avviso: controlla il codice.",
@@ -140,10 +135,7 @@ impl Platform {
             .header("soapaction", format!("\"{}\"", operation.name()))
             .body(request.envelope());
         let exchange = async {
-            let mut response = sent
-                .send()
-                .await
-                .map_err(|_| "PPT_STAZIONE_INT_PA_IRRAGGIUNGIBILE")?;
+            let mut response = sent.send().await.map_err(|_| "PPT_STAZIONE_INT_PA_IRRAGGIUNGIBILE")?;
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(|_| BAD_ANSWER)? {
                 body.extend_from_slice(&chunk);
@@ -153,9 +145,8 @@ impl Platform {
             }
             Ok::<_, &'static str>((response, body))
         };
-        let (response, body) = tokio::time::timeout(timeout, exchange)
-            .await
-            .map_err(|_| "PPT_STAZIONE_INT_PA_TIMEOUT")??;
+        let (response, body) =
+            tokio::time::timeout(timeout, exchange).await.map_err(|_| "PPT_STAZIONE_INT_PA_TIMEOUT")??;
 
         let is_receipt = matches!(operation, Operation::SendRt | Operation::SendRtV2);
         let mut breaches = Vec::new();
@@ -163,72 +154,35 @@ impl Platform {
         match read_answer(operation, &body) {
             Body::Answer(found) => {
                 if response.status() != 200 {
-                    let words = format!(
-                        "Risposta con stato HTTP {}: deve essere 200.",
-                        response.status().as_u16()
-                    );
+                    let words = format!("Risposta con stato HTTP {}: deve essere 200.", response.status().as_u16());
                     breach(&mut breaches, "http-status", "", words);
                 }
-                breaches.extend(rules::judge(
-                    operation,
-                    &found,
-                    creditor,
-                    &self.config.creditors,
-                    notice,
-                ));
+                breaches.extend(rules::judge(operation, &found, creditor, &self.config.creditors, notice));
                 answer = breaches.is_empty().then_some(found);
                 self.check_type(&response, &mut breaches);
             }
             // For a receipt this is how a creditor asks for it again; elsewhere a KO would have been the answer.
             Body::SoapFault if is_receipt => {}
-            Body::SoapFault => breach(
-                &mut breaches,
-                "soap-fault",
-                "",
-                "Un errore va detto con esito KO, non con un SOAP Fault.",
-            ),
+            Body::SoapFault => {
+                breach(&mut breaches, "soap-fault", "", "Un errore va detto con esito KO, non con un SOAP Fault.")
+            }
             Body::Invalid(found) => breaches = found,
         }
         if !breaches.is_empty() {
-            self.state().violated(
-                self.now(),
-                &creditor.fiscal_code,
-                operation.name(),
-                breaches,
-            );
+            self.state().violated(self.now(), &creditor.fiscal_code, operation.name(), breaches);
         }
         let answer = answer.ok_or(BAD_ANSWER)?;
         Ok(match answer.text_at(&["outcome"]) {
             Some("OK") => Answer::Ok(answer),
-            _ => Answer::Ko(
-                answer
-                    .text_at(&["fault", "faultCode"])
-                    .unwrap_or_default()
-                    .to_owned(),
-            ),
+            _ => Answer::Ko(answer.text_at(&["fault", "faultCode"]).unwrap_or_default().to_owned()),
         })
     }
 
     /// SOAP 1.1 over HTTP prescribes text/xml. Noted, but not a reason to refuse the answer.
     fn check_type(&self, response: &reqwest::Response, breaches: &mut Vec<Breach>) {
-        let kind = response
-            .headers()
-            .get("content-type")
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default();
-        if !kind
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .eq_ignore_ascii_case("text/xml")
-        {
-            breach(
-                breaches,
-                "content-type",
-                "",
-                "Il Content-Type della risposta non è text/xml.",
-            );
+        let kind = response.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/xml") {
+            breach(breaches, "content-type", "", "Il Content-Type della risposta non è text/xml.");
         }
     }
 
@@ -238,25 +192,17 @@ impl Platform {
         if !digits(creditor, 11) || !digits(notice, 18) {
             return Err("PPT_SINTASSI_EXTRAXSD".into());
         }
-        self.creditor(creditor)
-            .cloned()
-            .ok_or_else(|| "PPT_DOMINIO_SCONOSCIUTO".into())
+        self.creditor(creditor).cloned().ok_or_else(|| "PPT_DOMINIO_SCONOSCIUTO".into())
     }
 
     /// Whether the Node itself has something against paying this notice now.
     fn blocked(&self, creditor: &str, notice: &str, now: Timestamp) -> Option<Fault> {
         let state = self.state();
-        let position = state
-            .positions
-            .get(&(creditor.to_owned(), notice.to_owned()))?;
+        let position = state.positions.get(&(creditor.to_owned(), notice.to_owned()))?;
         if position.paid {
             return Some("PPT_PAGAMENTO_DUPLICATO".into());
         }
-        position
-            .token
-            .as_ref()
-            .filter(|(_, until)| now < *until)
-            .map(|_| IN_PROGRESS.into())
+        position.token.as_ref().filter(|(_, until)| now < *until).map(|_| IN_PROGRESS.into())
     }
 
     /// Asks the creditor what a notice is worth today.
@@ -269,23 +215,12 @@ impl Platform {
             return Err(fault);
         }
         let request = wire::verify(&creditor, notice);
-        let answer = match self
-            .call(
-                &creditor,
-                Operation::Verify,
-                notice,
-                &request,
-                self.timeouts.verify,
-            )
-            .await?
-        {
+        let answer = match self.call(&creditor, Operation::Verify, notice, &request, self.timeouts.verify).await? {
             Answer::Ok(answer) => answer,
             Answer::Ko(code) => return Err(refused(code)),
         };
         let text = |path: &[&str]| answer.text_at(path).map(str::to_owned);
-        let amount = answer
-            .text_at(&["paymentList", "paymentOptionDescription", "amount"])
-            .and_then(rules::amount);
+        let amount = answer.text_at(&["paymentList", "paymentOptionDescription", "amount"]).and_then(rules::amount);
         Ok(Verified {
             amount: amount.ok_or(BAD_ANSWER)?,
             description: text(&["paymentDescription"]).unwrap_or_default(),
@@ -296,35 +231,21 @@ impl Platform {
 
     /// Activates one notice: from here on its token blocks it.
     async fn activate(&self, due: &Due, order: &Order, fee: i64) -> Result<String, NotPayable> {
-        let not = |amount, fault| NotPayable {
-            creditor: due.creditor.clone(),
-            notice: due.notice.clone(),
-            amount,
-            fault,
-        };
-        let creditor = self
-            .known(&due.creditor, &due.notice)
-            .map_err(|f| not(None, f))?;
+        let not =
+            |amount, fault| NotPayable { creditor: due.creditor.clone(), notice: due.notice.clone(), amount, fault };
+        let creditor = self.known(&due.creditor, &due.notice).map_err(|f| not(None, f))?;
         let token = token().map_err(|_| not(None, SYSTEM_ERROR.into()))?;
         let now = self.now();
-        let lifetime = jiff::SignedDuration::try_from(self.config.token_lifetime)
-            .unwrap_or(jiff::SignedDuration::MAX);
+        let lifetime = jiff::SignedDuration::try_from(self.config.token_lifetime).unwrap_or(jiff::SignedDuration::MAX);
         let expires = now.checked_add(lifetime).unwrap_or(Timestamp::MAX);
         {
             // Taken before the creditor is asked, so that of two simultaneous activations one is turned away.
             let mut state = self.state();
-            let position = state
-                .positions
-                .entry((due.creditor.clone(), due.notice.clone()))
-                .or_default();
+            let position = state.positions.entry((due.creditor.clone(), due.notice.clone())).or_default();
             if position.paid {
                 return Err(not(None, "PPT_PAGAMENTO_DUPLICATO".into()));
             }
-            if position
-                .token
-                .as_ref()
-                .is_some_and(|(_, until)| now < *until)
-            {
+            if position.token.as_ref().is_some_and(|(_, until)| now < *until) {
                 return Err(not(None, IN_PROGRESS.into()));
             }
             position.token = Some((token.clone(), expires));
@@ -363,39 +284,14 @@ impl Platform {
         Ok(token)
     }
 
-    async fn ask_payment(
-        &self,
-        creditor: &Creditor,
-        due: &Due,
-        order: &Order,
-    ) -> Result<(Element, i64), Fault> {
-        let operation = if creditor.v1 {
-            Operation::GetPayment
-        } else {
-            Operation::GetPaymentV2
-        };
-        let activation = Activation {
-            amount: due.shown,
-            note: order.note.clone(),
-            transfer_type: order.transfer_type,
-        };
+    async fn ask_payment(&self, creditor: &Creditor, due: &Due, order: &Order) -> Result<(Element, i64), Fault> {
+        let operation = if creditor.v1 { Operation::GetPayment } else { Operation::GetPaymentV2 };
+        let activation = Activation { amount: due.shown, note: order.note.clone(), transfer_type: order.transfer_type };
         let request = wire::activate(operation, creditor, &due.notice, &activation);
-        match self
-            .call(
-                creditor,
-                operation,
-                &due.notice,
-                &request,
-                self.timeouts.verify,
-            )
-            .await?
-        {
+        match self.call(creditor, operation, &due.notice, &request, self.timeouts.verify).await? {
             Answer::Ok(answer) => {
                 let data = answer.child("data").cloned().ok_or(BAD_ANSWER)?;
-                let amount = data
-                    .text_at(&["paymentAmount"])
-                    .and_then(rules::amount)
-                    .ok_or(BAD_ANSWER)?;
+                let amount = data.text_at(&["paymentAmount"]).and_then(rules::amount).ok_or(BAD_ANSWER)?;
                 Ok((data, amount))
             }
             Answer::Ko(code) => Err(refused(code)),
@@ -408,20 +304,12 @@ impl Platform {
         let now = self.now();
         let mut guard = self.state();
         let state = &mut *guard;
-        let payment = state
-            .payments
-            .get_mut(token)
-            .filter(|p| p.state == PaymentState::Activated)?;
+        let payment = state.payments.get_mut(token).filter(|p| p.state == PaymentState::Activated)?;
         payment.state = PaymentState::Paid;
         payment.paid_at = Some(now);
         let mut recipients = vec![payment.creditor.clone()];
         // Broadcast: another creditor of the payment gets its own copy.
-        for transfer in payment
-            .data
-            .child("transferList")
-            .into_iter()
-            .flat_map(|l| l.all("transfer"))
-        {
+        for transfer in payment.data.child("transferList").into_iter().flat_map(|l| l.all("transfer")) {
             let owner = transfer.text_at(&["fiscalCodePA"]).unwrap_or_default();
             if self.creditor(owner).is_some() && !recipients.iter().any(|r| r == owner) {
                 recipients.push(owner.to_owned());
@@ -429,17 +317,10 @@ impl Platform {
         }
         payment.deliveries = recipients
             .into_iter()
-            .map(|creditor| Delivery {
-                creditor,
-                status: DeliveryStatus::Pending,
-                attempts: Vec::new(),
-            })
+            .map(|creditor| Delivery { creditor, status: DeliveryStatus::Pending, attempts: Vec::new() })
             .collect();
         let count = payment.deliveries.len();
-        let position = state
-            .positions
-            .entry((payment.creditor.clone(), payment.notice.clone()))
-            .or_default();
+        let position = state.positions.entry((payment.creditor.clone(), payment.notice.clone())).or_default();
         position.paid = true;
         position.token = None;
         Some(count)
@@ -449,11 +330,7 @@ impl Platform {
     fn refuse(&self, token: &str) {
         let mut guard = self.state();
         let state = &mut *guard;
-        if let Some(payment) = state
-            .payments
-            .get_mut(token)
-            .filter(|p| p.state == PaymentState::Activated)
-        {
+        if let Some(payment) = state.payments.get_mut(token).filter(|p| p.state == PaymentState::Activated) {
             payment.state = PaymentState::Refused;
             let (creditor, notice) = (payment.creditor.clone(), payment.notice.clone());
             state.release(&creditor, &notice, token);
@@ -461,41 +338,19 @@ impl Platform {
     }
 
     /// Sends one receipt once and records what became of it.
-    pub(super) async fn deliver(
-        &self,
-        token: &str,
-        index: usize,
-    ) -> Option<(DeliveryStatus, Option<String>)> {
+    pub(super) async fn deliver(&self, token: &str, index: usize) -> Option<(DeliveryStatus, Option<String>)> {
         let (creditor, operation, request, notice) = {
             let state = self.state();
             let payment = state.payments.get(token)?;
-            let creditor = self
-                .creditor(&payment.deliveries.get(index)?.creditor)?
-                .clone();
+            let creditor = self.creditor(&payment.deliveries.get(index)?.creditor)?.clone();
             let (operation, request) = wire::receipt(&creditor, payment, &payment.company);
             (creditor, operation, request, payment.notice.clone())
         };
-        let answer = self
-            .call(
-                &creditor,
-                operation,
-                &notice,
-                &request,
-                self.timeouts.receipt,
-            )
-            .await;
+        let answer = self.call(&creditor, operation, &notice, &request, self.timeouts.receipt).await;
         let (status, code, result) = match answer {
             Ok(Answer::Ok(_)) => (DeliveryStatus::Acknowledged, None, "OK".to_owned()),
-            Ok(Answer::Ko(code)) => (
-                DeliveryStatus::Refused,
-                Some(code.clone()),
-                format!("KO {code}"),
-            ),
-            Err(code) => (
-                DeliveryStatus::Pending,
-                Some(code.to_owned()),
-                code.to_owned(),
-            ),
+            Ok(Answer::Ko(code)) => (DeliveryStatus::Refused, Some(code.clone()), format!("KO {code}")),
+            Err(code) => (DeliveryStatus::Pending, Some(code.to_owned()), code.to_owned()),
         };
         let at = self.now();
         let mut state = self.state();
@@ -510,10 +365,7 @@ impl Platform {
 }
 
 fn refused(code: String) -> Fault {
-    Fault {
-        code: "PPT_ERRORE_EMESSO_DA_PAA",
-        original_code: Some(code),
-    }
+    Fault { code: "PPT_ERRORE_EMESSO_DA_PAA", original_code: Some(code) }
 }
 
 /// Carries out an order: activates every notice, applies the PSP's outcome, and starts the receipts.
@@ -562,10 +414,7 @@ pub(super) fn conclude(
 ) -> Result<Vec<oneshot::Receiver<()>>, &'static str> {
     let expires = {
         let state = platform.state();
-        let payment = state
-            .payments
-            .get(token)
-            .filter(|p| p.state == PaymentState::Activated);
+        let payment = state.payments.get(token).filter(|p| p.state == PaymentState::Activated);
         payment.ok_or("PPT_TOKEN_SCONOSCIUTO")?.expires
     };
     if platform.now() >= expires && !late {
@@ -588,24 +437,14 @@ fn send_receipts(platform: &Shared, token: &str) -> Option<Vec<oneshot::Receiver
     let count = platform.settle(token)?;
     let start = |index| {
         let (tell, told) = oneshot::channel();
-        platform.spawn(keep_delivering(
-            Arc::clone(platform),
-            token.to_owned(),
-            index,
-            tell,
-        ));
+        platform.spawn(keep_delivering(Arc::clone(platform), token.to_owned(), index, tell));
         told
     };
     Some((0..count).map(start).collect())
 }
 
 /// Delivers until a well-formed answer arrives, whatever it says, or the tries are used up.
-async fn keep_delivering(
-    platform: Shared,
-    token: String,
-    index: usize,
-    first: oneshot::Sender<()>,
-) {
+async fn keep_delivering(platform: Shared, token: String, index: usize, first: oneshot::Sender<()>) {
     platform.deliver(&token, index).await;
     // Whoever asked may have gone.
     let _ = first.send(());
@@ -621,10 +460,7 @@ async fn keep_delivering(
         platform.deliver(&token, index).await;
     }
     let mut state = platform.state();
-    let delivery = state
-        .payments
-        .get_mut(&token)
-        .and_then(|p| p.deliveries.get_mut(index));
+    let delivery = state.payments.get_mut(&token).and_then(|p| p.deliveries.get_mut(index));
     if let Some(delivery) = delivery.filter(|d| d.status == DeliveryStatus::Pending) {
         delivery.status = DeliveryStatus::Exhausted;
     }
@@ -632,11 +468,6 @@ async fn keep_delivering(
 
 impl Platform {
     fn delivery_status(&self, token: &str, index: usize) -> Option<DeliveryStatus> {
-        self.state()
-            .payments
-            .get(token)?
-            .deliveries
-            .get(index)
-            .map(|d| d.status)
+        self.state().payments.get(token)?.deliveries.get(index).map(|d| d.status)
     }
 }

@@ -35,10 +35,7 @@ pub(super) fn router() -> Router<Shared> {
 }
 
 async fn css() -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
-        include_str!("../../templates/sandbox/sandbox.css"),
-    )
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../templates/sandbox/sandbox.css"))
 }
 
 /// `1.234,56 €`
@@ -58,11 +55,7 @@ pub(super) fn money(cents: i64) -> String {
 /// The notice number in groups of four, as it is printed.
 pub(super) fn grouped(notice: &str) -> String {
     let chars: Vec<char> = notice.chars().collect();
-    chars
-        .chunks(4)
-        .map(|c| c.iter().collect::<String>())
-        .collect::<Vec<_>>()
-        .join(" ")
+    chars.chunks(4).map(|c| c.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn hour(at: Timestamp) -> String {
@@ -76,11 +69,7 @@ pub(super) fn page(template: &impl Template) -> Response {
 fn page_with(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),
-        Err(_) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "La pagina non si è potuta comporre.",
-        )
-            .into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "La pagina non si è potuta comporre.").into_response(),
     }
 }
 
@@ -95,21 +84,8 @@ struct Message {
     link: Option<(String, &'static str)>,
 }
 
-pub(super) fn message(
-    status: StatusCode,
-    title: &str,
-    text: &str,
-    link: Option<(String, &'static str)>,
-) -> Response {
-    page_with(
-        status,
-        &Message {
-            title: title.to_owned(),
-            text: text.to_owned(),
-            code: String::new(),
-            link,
-        },
-    )
+pub(super) fn message(status: StatusCode, title: &str, text: &str, link: Option<(String, &'static str)>) -> Response {
+    page_with(status, &Message { title: title.to_owned(), text: text.to_owned(), code: String::new(), link })
 }
 
 async fn nowhere() -> Response {
@@ -122,21 +98,11 @@ async fn nowhere() -> Response {
 }
 
 pub(super) fn unreadable() -> Response {
-    message(
-        StatusCode::BAD_REQUEST,
-        "Modulo non valido",
-        "Torna indietro e riprova.",
-        None,
-    )
+    message(StatusCode::BAD_REQUEST, "Modulo non valido", "Torna indietro e riprova.", None)
 }
 
 pub(super) fn going_down() -> Response {
-    message(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Il simulatore si sta spegnendo",
-        "Riavvialo e riprova.",
-        None,
-    )
+    message(StatusCode::SERVICE_UNAVAILABLE, "Il simulatore si sta spegnendo", "Riavvialo e riprova.", None)
 }
 
 pub(super) type Typed<T> = Result<Form<T>, FormRejection>;
@@ -181,10 +147,7 @@ impl Summary {
             fee: money(fee),
             grand_total: money(cart.total().saturating_add(fee)),
             psp: cart.psp.map(|p| p.name.to_owned()).unwrap_or_default(),
-            method: cart
-                .method
-                .map(|m| m.label().to_owned())
-                .unwrap_or_default(),
+            method: cart.method.map(|m| m.label().to_owned()).unwrap_or_default(),
             email: cart.email.clone().unwrap_or_default(),
         }
     }
@@ -203,29 +166,16 @@ fn payable(platform: &Platform, id: &str) -> Result<Cart, Response> {
     let back = |url: &str| Some((url.to_owned(), "Torna al sito dell'ente"));
     match cart.status_at(platform.now()) {
         CartStatus::Open => Ok(cart),
-        CartStatus::Paid => Err(message(
-            StatusCode::OK,
-            "Hai già pagato",
-            "Questo carrello è già stato pagato.",
-            back(&cart.urls.ok),
-        )),
+        CartStatus::Paid => {
+            Err(message(StatusCode::OK, "Hai già pagato", "Questo carrello è già stato pagato.", back(&cart.urls.ok)))
+        }
         CartStatus::Unknown => {
             let text = "Non sappiamo ancora se il pagamento è riuscito. Non pagare di nuovo.";
-            Err(message(
-                StatusCode::OK,
-                "In attesa dell'esito",
-                text,
-                back(&cart.urls.waiting),
-            ))
+            Err(message(StatusCode::OK, "In attesa dell'esito", text, back(&cart.urls.waiting)))
         }
         CartStatus::Expired => {
             let text = "Il tempo per pagare questo carrello è finito. Torna al sito dell'ente e ricomincia.";
-            Err(message(
-                StatusCode::GONE,
-                "Carrello scaduto",
-                text,
-                back(&cart.urls.error),
-            ))
+            Err(message(StatusCode::GONE, "Carrello scaduto", text, back(&cart.urls.error)))
         }
     }
 }
@@ -249,9 +199,7 @@ struct CartPage {
 
 async fn summary(State(platform): State<Shared>, Path(id): Path<String>) -> Response {
     match payable(&platform, &id) {
-        Ok(cart) => page(&CartPage {
-            cart: Summary::of(&cart),
-        }),
+        Ok(cart) => page(&CartPage { cart: Summary::of(&cart) }),
         Err(other) => other,
     }
 }
@@ -273,11 +221,9 @@ struct EmailPage {
 
 async fn email(State(platform): State<Shared>, Path(id): Path<String>) -> Response {
     match payable(&platform, &id) {
-        Ok(cart) => page(&EmailPage {
-            typed: cart.email.clone().unwrap_or_default(),
-            wrong: false,
-            cart: Summary::of(&cart),
-        }),
+        Ok(cart) => {
+            page(&EmailPage { typed: cart.email.clone().unwrap_or_default(), wrong: false, cart: Summary::of(&cart) })
+        }
         Err(other) => other,
     }
 }
@@ -288,11 +234,7 @@ struct EmailForm {
     email: String,
 }
 
-async fn set_email(
-    State(platform): State<Shared>,
-    Path(id): Path<String>,
-    form: Typed<EmailForm>,
-) -> Response {
+async fn set_email(State(platform): State<Shared>, Path(id): Path<String>, form: Typed<EmailForm>) -> Response {
     let cart = match payable(&platform, &id) {
         Ok(cart) => cart,
         Err(other) => return other,
@@ -302,16 +244,10 @@ async fn set_email(
     };
     let typed = form.email.trim().to_owned();
     if !typed.is_empty() && !is_email(&typed) {
-        let page = EmailPage {
-            cart: Summary::of(&cart),
-            typed,
-            wrong: true,
-        };
+        let page = EmailPage { cart: Summary::of(&cart), typed, wrong: true };
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    change(&platform, &id, |cart| {
-        cart.email = (!typed.is_empty()).then_some(typed)
-    });
+    change(&platform, &id, |cart| cart.email = (!typed.is_empty()).then_some(typed));
     go(&id, "method")
 }
 
@@ -331,10 +267,7 @@ async fn method(State(platform): State<Shared>, Path(id): Path<String>) -> Respo
     match payable(&platform, &id) {
         Ok(cart) => page(&MethodPage {
             cart: Summary::of(&cart),
-            methods: Method::CHECKOUT
-                .into_iter()
-                .map(|m| (m.key(), m.label(), about(m)))
-                .collect(),
+            methods: Method::CHECKOUT.into_iter().map(|m| (m.key(), m.label(), about(m))).collect(),
         }),
         Err(other) => other,
     }
@@ -345,11 +278,7 @@ struct MethodForm {
     method: String,
 }
 
-async fn set_method(
-    State(platform): State<Shared>,
-    Path(id): Path<String>,
-    form: Typed<MethodForm>,
-) -> Response {
+async fn set_method(State(platform): State<Shared>, Path(id): Path<String>, form: Typed<MethodForm>) -> Response {
     if let Err(other) = payable(&platform, &id) {
         return other;
     }
@@ -364,14 +293,7 @@ async fn set_method(
         cart.psp = None;
         cart.card_given = false;
     });
-    go(
-        &id,
-        if method == Method::Card {
-            "card"
-        } else {
-            "psp"
-        },
-    )
+    go(&id, if method == Method::Card { "card" } else { "psp" })
 }
 
 #[derive(Template)]
@@ -385,11 +307,7 @@ struct CardPage {
 async fn card(State(platform): State<Shared>, Path(id): Path<String>) -> Response {
     match payable(&platform, &id) {
         Ok(cart) if cart.method != Some(Method::Card) => go(&id, "method"),
-        Ok(cart) => page(&CardPage {
-            cart: Summary::of(&cart),
-            wrong: Complaints::default(),
-            any_wrong: false,
-        }),
+        Ok(cart) => page(&CardPage { cart: Summary::of(&cart), wrong: Complaints::default(), any_wrong: false }),
         Err(other) => other,
     }
 }
@@ -404,11 +322,7 @@ struct CardForm {
     cvc: String,
 }
 
-async fn set_card(
-    State(platform): State<Shared>,
-    Path(id): Path<String>,
-    form: Typed<CardForm>,
-) -> Response {
+async fn set_card(State(platform): State<Shared>, Path(id): Path<String>, form: Typed<CardForm>) -> Response {
     let cart = match payable(&platform, &id) {
         Ok(cart) => cart,
         Err(other) => return other,
@@ -426,11 +340,7 @@ async fn set_card(
             go(&id, "psp")
         }
         Err(wrong) => {
-            let page = CardPage {
-                cart: Summary::of(&cart),
-                wrong,
-                any_wrong: true,
-            };
+            let page = CardPage { cart: Summary::of(&cart), wrong, any_wrong: true };
             page_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }
@@ -445,12 +355,7 @@ pub(super) struct PspRow {
 
 impl PspRow {
     pub(super) fn of(p: &'static Psp) -> Self {
-        Self {
-            id: p.id,
-            name: p.name,
-            about: p.about,
-            fee: money(p.fee_cents),
-        }
+        Self { id: p.id, name: p.name, about: p.about, fee: money(p.fee_cents) }
     }
 }
 
@@ -475,10 +380,7 @@ async fn psp_list(State(platform): State<Shared>, Path(id): Path<String>) -> Res
         Ok((cart, method)) => {
             let mut psps: Vec<&Psp> = psps::offering(method).collect();
             psps.sort_by_key(|p| p.fee_cents);
-            page(&PspPage {
-                cart: Summary::of(&cart),
-                psps: psps.into_iter().map(PspRow::of).collect(),
-            })
+            page(&PspPage { cart: Summary::of(&cart), psps: psps.into_iter().map(PspRow::of).collect() })
         }
         Err(other) => other,
     }
@@ -489,11 +391,7 @@ struct PspForm {
     psp: String,
 }
 
-async fn set_psp(
-    State(platform): State<Shared>,
-    Path(id): Path<String>,
-    form: Typed<PspForm>,
-) -> Response {
+async fn set_psp(State(platform): State<Shared>, Path(id): Path<String>, form: Typed<PspForm>) -> Response {
     let method = match payable(&platform, &id).and_then(|cart| chosen(&cart)) {
         Ok(method) => method,
         Err(other) => return other,
@@ -526,9 +424,7 @@ fn ready(platform: &Platform, id: &str) -> Result<(Cart, &'static Psp), Response
 
 async fn confirm(State(platform): State<Shared>, Path(id): Path<String>) -> Response {
     match ready(&platform, &id) {
-        Ok((cart, _)) => page(&ConfirmPage {
-            cart: Summary::of(&cart),
-        }),
+        Ok((cart, _)) => page(&ConfirmPage { cart: Summary::of(&cart) }),
         Err(other) => other,
     }
 }
@@ -538,11 +434,7 @@ pub(super) struct PayForm {
     pub(super) outcome: String,
 }
 
-async fn pay(
-    State(platform): State<Shared>,
-    Path(id): Path<String>,
-    form: Typed<PayForm>,
-) -> Response {
+async fn pay(State(platform): State<Shared>, Path(id): Path<String>, form: Typed<PayForm>) -> Response {
     let (cart, psp) = match ready(&platform, &id) {
         Ok(ready) => ready,
         Err(other) => return other,
@@ -575,10 +467,7 @@ async fn pay(
             let page = Message {
                 title: "Pagamento non eseguito".to_owned(),
                 text: not.fault.words().to_owned(),
-                code: not
-                    .fault
-                    .original_code
-                    .unwrap_or_else(|| not.fault.code.to_owned()),
+                code: not.fault.original_code.unwrap_or_else(|| not.fault.code.to_owned()),
                 link: Some(link),
             };
             page_with(StatusCode::CONFLICT, &page)

@@ -54,9 +54,7 @@ impl Method {
     pub(super) const CHECKOUT: [Self; 3] = [Self::Card, Self::Account, Self::Other];
 
     pub(super) fn parse(key: &str) -> Option<Self> {
-        [Self::Card, Self::Account, Self::Other, Self::Counter]
-            .into_iter()
-            .find(|m| m.key() == key)
+        [Self::Card, Self::Account, Self::Other, Self::Counter].into_iter().find(|m| m.key() == key)
     }
 
     /// `paymentMethod` of the receipt.
@@ -107,51 +105,11 @@ pub(super) const PSPS: &[Psp] = &[
         150,
         "Carte di tutti i circuiti",
     ),
-    psp(
-        "ABI99904",
-        "Banca di Prova S.p.A.",
-        "99900038888",
-        "99900038888_02",
-        Method::Account,
-        50,
-        "Pagamento diretto",
-    ),
-    psp(
-        "ABI99905",
-        "Cassa Rurale Inventata",
-        "99900068885",
-        "99900068885_01",
-        Method::Account,
-        100,
-        "Bonifico SCT",
-    ),
-    psp(
-        "PSP99906",
-        "PagaFinto",
-        "99900078884",
-        "99900078884_01",
-        Method::Other,
-        0,
-        "App sul telefono",
-    ),
-    psp(
-        "PSP99907",
-        "Portafoglio Prova",
-        "99900088883",
-        "99900088883_01",
-        Method::Other,
-        70,
-        "Portafoglio elettronico",
-    ),
-    psp(
-        "TAB99908",
-        "Tabaccheria Simulata",
-        "99900098882",
-        "99900098882_01",
-        Method::Counter,
-        200,
-        "Tabaccheria",
-    ),
+    psp("ABI99904", "Banca di Prova S.p.A.", "99900038888", "99900038888_02", Method::Account, 50, "Pagamento diretto"),
+    psp("ABI99905", "Cassa Rurale Inventata", "99900068885", "99900068885_01", Method::Account, 100, "Bonifico SCT"),
+    psp("PSP99906", "PagaFinto", "99900078884", "99900078884_01", Method::Other, 0, "App sul telefono"),
+    psp("PSP99907", "Portafoglio Prova", "99900088883", "99900088883_01", Method::Other, 70, "Portafoglio elettronico"),
+    psp("TAB99908", "Tabaccheria Simulata", "99900098882", "99900098882_01", Method::Counter, 200, "Tabaccheria"),
     psp(
         "ABI99909",
         "Banca di Prova S.p.A.",
@@ -161,15 +119,7 @@ pub(super) const PSPS: &[Psp] = &[
         150,
         "Sportello della banca",
     ),
-    psp(
-        "ABI99910",
-        "Credito Esemplare",
-        "99900048887",
-        "99900048887_02",
-        Method::Counter,
-        0,
-        "App della banca",
-    ),
+    psp("ABI99910", "Credito Esemplare", "99900048887", "99900048887_02", Method::Counter, 0, "App della banca"),
 ];
 
 const fn psp(
@@ -181,15 +131,7 @@ const fn psp(
     fee_cents: i64,
     about: &'static str,
 ) -> Psp {
-    Psp {
-        id,
-        name,
-        fiscal_code,
-        channel,
-        method,
-        fee_cents,
-        about,
-    }
+    Psp { id, name, fiscal_code, channel, method, fee_cents, about }
 }
 
 /// Those that offer a method, in their order.

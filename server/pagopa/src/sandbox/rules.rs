@@ -39,40 +39,19 @@ pub(super) fn judge(
     let fault = answer.child("fault");
     if answer.text_at(&["outcome"]) == Some("KO") {
         match fault {
-            None => breach(
-                &mut out,
-                "ko-without-fault",
-                &answer.name,
-                "Esito KO senza fault.",
-            ),
+            None => breach(&mut out, "ko-without-fault", &answer.name, "Esito KO senza fault."),
             Some(fault) => fault_code(operation, fault, &mut out),
         }
         return out;
     }
     if fault.is_some() {
-        breach(
-            &mut out,
-            "ok-with-fault",
-            &answer.name,
-            "Esito OK insieme a un fault.",
-        );
+        breach(&mut out, "ok-with-fault", &answer.name, "Esito OK insieme a un fault.");
     }
     match operation {
         Operation::Verify => verify(answer, creditor, &mut out),
         Operation::GetPayment | Operation::GetPaymentV2 => match answer.child("data") {
-            Some(data) => payment(
-                data,
-                &format!("{}/data", answer.name),
-                creditors,
-                notice,
-                &mut out,
-            ),
-            None => breach(
-                &mut out,
-                "required-on-ok",
-                &format!("{}/data", answer.name),
-                "Obbligatorio con esito OK.",
-            ),
+            Some(data) => payment(data, &format!("{}/data", answer.name), creditors, notice, &mut out),
+            None => breach(&mut out, "required-on-ok", &format!("{}/data", answer.name), "Obbligatorio con esito OK."),
         },
         Operation::SendRt | Operation::SendRtV2 => {}
     }
@@ -86,125 +65,54 @@ fn fault_code(operation: Operation, fault: &Element, out: &mut Vec<Breach>) {
         _ => POSITION,
     };
     if !COMMON.contains(&code) && !own.contains(&code) {
-        breach(
-            out,
-            "fault-code",
-            "fault/faultCode",
-            "Codice non previsto per questa operazione.",
-        );
+        breach(out, "fault-code", "fault/faultCode", "Codice non previsto per questa operazione.");
     }
 }
 
 fn verify(answer: &Element, creditor: &Creditor, out: &mut Vec<Breach>) {
-    for name in [
-        "paymentList",
-        "paymentDescription",
-        "fiscalCodePA",
-        "companyName",
-    ] {
+    for name in ["paymentList", "paymentDescription", "fiscalCodePA", "companyName"] {
         if answer.child(name).is_none() {
-            breach(
-                out,
-                "required-on-ok",
-                &format!("{}/{name}", answer.name),
-                "Obbligatorio con esito OK.",
-            );
+            breach(out, "required-on-ok", &format!("{}/{name}", answer.name), "Obbligatorio con esito OK.");
         }
     }
-    if answer
-        .text_at(&["paymentList", "paymentOptionDescription", "options"])
-        .is_some_and(|o| o != "EQ")
-    {
-        breach(
-            out,
-            "options",
-            &format!("{}/paymentList", answer.name),
-            "Oggi è ammesso solo EQ.",
-        );
+    if answer.text_at(&["paymentList", "paymentOptionDescription", "options"]).is_some_and(|o| o != "EQ") {
+        breach(out, "options", &format!("{}/paymentList", answer.name), "Oggi è ammesso solo EQ.");
     }
-    if answer
-        .text_at(&["fiscalCodePA"])
-        .is_some_and(|code| code != creditor.fiscal_code)
-    {
-        breach(
-            out,
-            "creditor",
-            &format!("{}/fiscalCodePA", answer.name),
-            "Non è l'ente interrogato.",
-        );
+    if answer.text_at(&["fiscalCodePA"]).is_some_and(|code| code != creditor.fiscal_code) {
+        breach(out, "creditor", &format!("{}/fiscalCodePA", answer.name), "Non è l'ente interrogato.");
     }
 }
 
-fn payment(
-    data: &Element,
-    path: &str,
-    creditors: &[Creditor],
-    notice: &str,
-    out: &mut Vec<Breach>,
-) {
+fn payment(data: &Element, path: &str, creditors: &[Creditor], notice: &str, out: &mut Vec<Breach>) {
     // The reference of an aux digit 3 notice is its last 17 digits (SACI, notice number structure).
     if notice.starts_with('3') && data.text_at(&["creditorReferenceId"]) != notice.get(1..) {
-        breach(
-            out,
-            "reference",
-            &format!("{path}/creditorReferenceId"),
-            "Non è lo IUV dell'avviso.",
-        );
+        breach(out, "reference", &format!("{path}/creditorReferenceId"), "Non è lo IUV dell'avviso.");
     }
     let total = data.text_at(&["paymentAmount"]).and_then(amount);
     let mut sum = Some(0_i64);
     let mut ids = Vec::new();
-    let transfers = data
-        .child("transferList")
-        .into_iter()
-        .flat_map(|list| list.all("transfer"));
+    let transfers = data.child("transferList").into_iter().flat_map(|list| list.all("transfer"));
     for (i, transfer) in transfers.enumerate() {
         let path = format!("{path}/transferList/transfer[{}]", i + 1);
         let part = transfer.text_at(&["transferAmount"]).and_then(amount);
         sum = sum.zip(part).and_then(|(a, b)| a.checked_add(b));
-        let id = transfer
-            .text_at(&["idTransfer"])
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
+        let id = transfer.text_at(&["idTransfer"]).unwrap_or_default().trim().to_owned();
         if ids.contains(&id) {
-            breach(
-                out,
-                "transfer-id",
-                &format!("{path}/idTransfer"),
-                "Ripetuto.",
-            );
+            breach(out, "transfer-id", &format!("{path}/idTransfer"), "Ripetuto.");
         }
         ids.push(id);
         let owner = transfer.text_at(&["fiscalCodePA"]).unwrap_or_default();
         let owner = creditors.iter().find(|c| c.fiscal_code == owner);
         if owner.is_none() {
-            breach(
-                out,
-                "transfer-creditor",
-                &format!("{path}/fiscalCodePA"),
-                "Ente sconosciuto o non abilitato.",
-            );
+            breach(out, "transfer-creditor", &format!("{path}/fiscalCodePA"), "Ente sconosciuto o non abilitato.");
         }
         match transfer.text_at(&["IBAN"]) {
-            Some(iban) if !is_iban(iban) => {
-                breach(out, "iban", &format!("{path}/IBAN"), "IBAN non valido.")
-            }
+            Some(iban) if !is_iban(iban) => breach(out, "iban", &format!("{path}/IBAN"), "IBAN non valido."),
             Some(iban) if owner.is_some_and(|c| !c.ibans.iter().any(|i| i == iban)) => {
-                breach(
-                    out,
-                    "iban-not-registered",
-                    &format!("{path}/IBAN"),
-                    "IBAN non censito per questo ente.",
-                );
+                breach(out, "iban-not-registered", &format!("{path}/IBAN"), "IBAN non censito per questo ente.");
             }
             Some(_) => {}
-            None => breach(
-                out,
-                "stamp",
-                &path,
-                "Marca da bollo: il simulatore non la paga.",
-            ),
+            None => breach(out, "stamp", &path, "Marca da bollo: il simulatore non la paga."),
         }
         if !is_category(transfer.text_at(&["transferCategory"]).unwrap_or_default()) {
             let words = "Non è nella forma della tassonomia (9/0107101TS/).";
@@ -212,12 +120,7 @@ fn payment(
         }
     }
     if total.is_none() || total != sum {
-        breach(
-            out,
-            "sum",
-            &format!("{path}/paymentAmount"),
-            "Diverso dalla somma dei trasferimenti.",
-        );
+        breach(out, "sum", &format!("{path}/paymentAmount"), "Diverso dalla somma dei trasferimenti.");
     }
 }
 

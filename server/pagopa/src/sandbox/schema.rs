@@ -77,17 +77,8 @@ pub(super) struct Breach {
 }
 
 /// Records a breach.
-pub(super) fn breach(
-    out: &mut Vec<Breach>,
-    rule: &'static str,
-    path: &str,
-    words: impl Into<String>,
-) {
-    out.push(Breach {
-        rule,
-        path: path.to_owned(),
-        words: words.into(),
-    });
+pub(super) fn breach(out: &mut Vec<Breach>, rule: &'static str, path: &str, words: impl Into<String>) {
+    out.push(Breach { rule, path: path.to_owned(), words: words.into() });
 }
 
 struct Field {
@@ -117,33 +108,16 @@ enum Kind {
 }
 
 const fn one(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        min: 1,
-        max: 1,
-        kind,
-    }
+    Field { name, min: 1, max: 1, kind }
 }
 const fn opt(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        min: 0,
-        max: 1,
-        kind,
-    }
+    Field { name, min: 0, max: 1, kind }
 }
 const fn many(name: &'static str, max: usize, kind: Kind) -> Field {
-    Field {
-        name,
-        min: 1,
-        max,
-        kind,
-    }
+    Field { name, min: 1, max, kind }
 }
 
-use Kind::{
-    Amount, Boolean, Choice, Country, Date, DateTime, Digits, Email, Fields, Int, OneOf, Text,
-};
+use Kind::{Amount, Boolean, Choice, Country, Date, DateTime, Digits, Email, Fields, Int, OneOf, Text};
 
 const ANY: usize = usize::MAX;
 const FAULT: &[Field] = &[
@@ -168,20 +142,13 @@ const OPTION: &[Field] = &[
 const VERIFY: &[Field] = &[
     one("outcome", OUTCOME),
     opt("fault", Fields(FAULT)),
-    opt(
-        "paymentList",
-        Fields(&[one("paymentOptionDescription", Fields(OPTION))]),
-    ),
+    opt("paymentList", Fields(&[one("paymentOptionDescription", Fields(OPTION))])),
     opt("paymentDescription", Text(1, 140)),
     opt("fiscalCodePA", Digits(11)),
     opt("companyName", Text(1, 140)),
     opt("officeName", Text(1, 140)),
 ];
-const METADATA: &[Field] = &[many(
-    "mapEntry",
-    15,
-    Fields(&[one("key", Text(1, 140)), one("value", Text(1, 140))]),
-)];
+const METADATA: &[Field] = &[many("mapEntry", 15, Fields(&[one("key", Text(1, 140)), one("value", Text(1, 140))]))];
 const SUBJECT: &[Field] = &[
     one(
         "uniqueIdentifier",
@@ -209,23 +176,14 @@ const TRANSFER_V1: &[Field] = &[
     one("transferCategory", Text(1, 140)),
     opt("metadata", Fields(METADATA)),
 ];
-const STAMP: &[Field] = &[
-    one("hashDocumento", Text(1, 72)),
-    one("tipoBollo", OneOf(&["01"])),
-    one("provinciaResidenza", Country),
-];
+const STAMP: &[Field] =
+    &[one("hashDocumento", Text(1, 72)), one("tipoBollo", OneOf(&["01"])), one("provinciaResidenza", Country)];
 const TRANSFER_V2: &[Field] = &[
     one("idTransfer", ID_TRANSFER),
     one("transferAmount", Amount(false)),
     one("fiscalCodePA", Digits(11)),
     opt("companyName", Text(1, 140)),
-    one(
-        "IBAN",
-        Choice(&[
-            one("IBAN", Text(1, 35)),
-            one("richiestaMarcaDaBollo", Fields(STAMP)),
-        ]),
-    ),
+    one("IBAN", Choice(&[one("IBAN", Text(1, 35)), one("richiestaMarcaDaBollo", Fields(STAMP))])),
     one("remittanceInformation", Text(1, 140)),
     one("transferCategory", Text(1, 140)),
     opt("metadata", Fields(METADATA)),
@@ -249,10 +207,7 @@ macro_rules! data {
                     $company,
                     opt("officeName", Text(1, 140)),
                     one("debtor", Fields(SUBJECT)),
-                    one(
-                        "transferList",
-                        Fields(&[many("transfer", 5, Fields($transfer))]),
-                    ),
+                    one("transferList", Fields(&[many("transfer", 5, Fields($transfer))])),
                     opt("metadata", Fields(METADATA)),
                 ]),
             ),
@@ -278,23 +233,13 @@ pub(super) fn read_answer(operation: Operation, bytes: &[u8]) -> Body {
     let envelope = match Element::parse(bytes) {
         Ok(envelope) => envelope,
         Err(words) => {
-            breach(
-                &mut out,
-                "xml",
-                "",
-                format!("La risposta non si può leggere: {words}."),
-            );
+            breach(&mut out, "xml", "", format!("La risposta non si può leggere: {words}."));
             return Body::Invalid(out);
         }
     };
     let soap = |e: &Element, name| e.name == name && e.ns.as_deref() == Some(SOAP);
     if !soap(&envelope, "Envelope") {
-        breach(
-            &mut out,
-            "envelope",
-            &envelope.name,
-            "La radice non è una Envelope SOAP 1.1.",
-        );
+        breach(&mut out, "envelope", &envelope.name, "La radice non è una Envelope SOAP 1.1.");
         return Body::Invalid(out);
     }
     let parts = match envelope.children.as_slice() {
@@ -305,12 +250,7 @@ pub(super) fn read_answer(operation: Operation, bytes: &[u8]) -> Body {
     let content = match parts.map(|body| body.children.as_slice()) {
         Some([content]) => content,
         _ => {
-            breach(
-                &mut out,
-                "envelope",
-                "Envelope",
-                "Serve un solo Body con un solo elemento dentro.",
-            );
+            breach(&mut out, "envelope", "Envelope", "Serve un solo Body con un solo elemento dentro.");
             return Body::Invalid(out);
         }
     };
@@ -318,20 +258,13 @@ pub(super) fn read_answer(operation: Operation, bytes: &[u8]) -> Body {
         return Body::SoapFault;
     }
     if content.ns.as_deref() != Some(PA) || content.name != operation.response() {
-        let words = format!(
-            "Atteso {} nel namespace di paForNode.",
-            operation.response()
-        );
+        let words = format!("Atteso {} nel namespace di paForNode.", operation.response());
         breach(&mut out, "wrapper", &content.name, words);
         return Body::Invalid(out);
     }
     let path = content.name.clone();
     fields(content, operation.fields(), &path, &mut out);
-    if out.is_empty() {
-        Body::Answer(content.clone())
-    } else {
-        Body::Invalid(out)
-    }
+    if out.is_empty() { Body::Answer(content.clone()) } else { Body::Invalid(out) }
 }
 
 /// Walks one sequence. It stops at the first misplaced element: what follows would only repeat the same complaint.
@@ -358,17 +291,9 @@ fn fields(element: &Element, table: &[Field], path: &str, out: &mut Vec<Breach>)
         }
         if seen < field.min {
             let later = rest.iter().any(|e| field.accepts(e).is_some());
-            match rest
-                .first()
-                .and_then(|e| stranger(e, table).zip(Some(&e.name)))
-            {
+            match rest.first().and_then(|e| stranger(e, table).zip(Some(&e.name))) {
                 Some(((rule, words), name)) => breach(out, rule, &format!("{path}/{name}"), words),
-                None if later => breach(
-                    out,
-                    "order",
-                    &format!("{path}/{}", field.name),
-                    "Elemento fuori ordine.",
-                ),
+                None if later => breach(out, "order", &format!("{path}/{}", field.name), "Elemento fuori ordine."),
                 None => {
                     let words = "Elemento obbligatorio mancante.";
                     breach(out, "missing", &format!("{path}/{}", field.name), words);
@@ -386,10 +311,7 @@ fn fields(element: &Element, table: &[Field], path: &str, out: &mut Vec<Breach>)
 /// Why an element has no place anywhere in this sequence; `None` where it has one.
 fn stranger(element: &Element, table: &[Field]) -> Option<(&'static str, &'static str)> {
     if element.ns.is_some() {
-        return Some((
-            "qualified",
-            "Elemento qualificato: deve essere senza namespace.",
-        ));
+        return Some(("qualified", "Elemento qualificato: deve essere senza namespace."));
     }
     let known = table.iter().any(|f| f.accepts(element).is_some());
     (!known).then_some(("unknown", "Elemento non previsto dallo schema."))
@@ -408,17 +330,8 @@ impl Field {
 
 /// No type of the schema has attributes; only those of XML Schema instances may stand anywhere.
 fn bare(element: &Element, path: &str, out: &mut Vec<Breach>) {
-    if element
-        .attributes
-        .iter()
-        .any(|(ns, _)| ns.as_deref() != Some(XSI))
-    {
-        breach(
-            out,
-            "attribute",
-            path,
-            "Attributi non previsti dallo schema.",
-        );
+    if element.attributes.iter().any(|(ns, _)| ns.as_deref() != Some(XSI)) {
+        breach(out, "attribute", path, "Attributi non previsti dallo schema.");
     }
 }
 
@@ -431,10 +344,7 @@ fn value(element: &Element, field: &Field, path: &str, out: &mut Vec<Breach>) {
         return breach(out, "type", path, "Elementi dove è ammesso solo testo.");
     }
     // Numbers, dates and booleans collapse the white space around them; strings keep it (XML Schema part 2, whiteSpace).
-    let (raw, trimmed) = (
-        element.text.as_str(),
-        element.text.trim_matches([' ', '\t', '\n', '\r']),
-    );
+    let (raw, trimmed) = (element.text.as_str(), element.text.trim_matches([' ', '\t', '\n', '\r']));
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let fault = match &field.kind {
         Text(min, max) => {
@@ -445,9 +355,7 @@ fn value(element: &Element, field: &Field, path: &str, out: &mut Vec<Breach>) {
                 (n > *max).then(|| format!("{n} caratteri, ammessi al massimo {max}."))
             }
         }
-        Digits(n) => {
-            (raw.len() != *n || !digits(raw)).then(|| format!("Servono esattamente {n} cifre."))
-        }
+        Digits(n) => (raw.len() != *n || !digits(raw)).then(|| format!("Servono esattamente {n} cifre.")),
         Amount(zero) => match cents(trimmed) {
             None => Some("Importo non nella forma 0.00, o oltre 999999999.99.".to_owned()),
             Some(0) if !zero => Some("Importo zero non ammesso.".to_owned()),
@@ -457,17 +365,11 @@ fn value(element: &Element, field: &Field, path: &str, out: &mut Vec<Breach>) {
         OneOf(values) if values.contains(&"1") => {
             (!values.contains(&trimmed)).then(|| "Servono numeri da 1 a 5.".to_owned())
         }
-        OneOf(values) => {
-            (!values.contains(&raw)).then(|| format!("Valore diverso da {}.", values.join(", ")))
-        }
+        OneOf(values) => (!values.contains(&raw)).then(|| format!("Valore diverso da {}.", values.join(", "))),
         Date => (!is_date(trimmed)).then(|| "Non è una data (AAAA-MM-GG).".to_owned()),
         DateTime => (!is_date_time(trimmed)).then(|| "Non è una data con ora.".to_owned()),
-        Boolean => (!matches!(trimmed, "true" | "false" | "1" | "0"))
-            .then(|| "Non è un valore booleano.".to_owned()),
-        Int => trimmed
-            .parse::<i32>()
-            .is_err()
-            .then(|| "Non è un numero intero.".to_owned()),
+        Boolean => (!matches!(trimmed, "true" | "false" | "1" | "0")).then(|| "Non è un valore booleano.".to_owned()),
+        Int => trimmed.parse::<i32>().is_err().then(|| "Non è un numero intero.".to_owned()),
         Country => (raw.len() != 2 || !raw.bytes().all(|b| b.is_ascii_uppercase()))
             .then(|| "Servono due lettere maiuscole.".to_owned()),
         Email => (!is_email(raw)).then(|| "Non è un indirizzo di posta elettronica.".to_owned()),
@@ -485,11 +387,7 @@ pub(super) fn cents(text: &str) -> Option<i64> {
     if cent.len() != 2 || !all_digits(euro) || !all_digits(cent) {
         return None;
     }
-    let total = euro
-        .parse::<i64>()
-        .ok()?
-        .checked_mul(100)?
-        .checked_add(cent.parse().ok()?)?;
+    let total = euro.parse::<i64>().ok()?.checked_mul(100)?.checked_add(cent.parse().ok()?)?;
     (total <= 99_999_999_999).then_some(total)
 }
 
@@ -504,10 +402,7 @@ fn is_date(text: &str) -> bool {
     let Some((date, zone)) = text.split_at_checked(10) else {
         return false;
     };
-    date.is_ascii()
-        && date.parse::<jiff::civil::Date>().is_ok()
-        && date.as_bytes()[4] == b'-'
-        && is_zone(zone)
+    date.is_ascii() && date.parse::<jiff::civil::Date>().is_ok() && date.as_bytes()[4] == b'-' && is_zone(zone)
 }
 
 /// xs:dateTime with optional fraction and zone.
@@ -533,9 +428,7 @@ fn is_zone(zone: &str) -> bool {
         [] | [b'Z'] => true,
         [b'+' | b'-', h1, h2, b':', m1, m2] => {
             let digit = |d: &u8| d.is_ascii_digit();
-            [h1, h2, m1, m2].into_iter().all(digit)
-                && (*h1 == b'0' || (*h1 == b'1' && *h2 <= b'4'))
-                && *m1 < b'6'
+            [h1, h2, m1, m2].into_iter().all(digit) && (*h1 == b'0' || (*h1 == b'1' && *h2 <= b'4')) && *m1 < b'6'
         }
         _ => false,
     }
@@ -546,22 +439,14 @@ pub(super) fn is_email(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else {
         return false;
     };
-    let word = |s: &str, more: &str| {
-        !s.is_empty()
-            && s.chars()
-                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
-    };
+    let word = |s: &str, more: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
     text.len() <= 256 && word(name, "_.+-") && host.split('.').all(|part| word(part, "-"))
 }
 
 /// ISO 13616: 15 to 34 letters and digits, remainder 1 by 97 after moving the first four to the end.
 pub(super) fn is_iban(text: &str) -> bool {
     let b = text.as_bytes();
-    if !(15..=34).contains(&b.len())
-        || !b
-            .iter()
-            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
-    {
+    if !(15..=34).contains(&b.len()) || !b.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) {
         return false;
     }
     let (head, tail) = b.split_at(4);

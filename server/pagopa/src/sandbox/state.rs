@@ -88,18 +88,12 @@ pub(super) enum CartStatus {
 impl Cart {
     /// The status at this instant: an open cart expires by itself.
     pub(super) fn status_at(&self, now: Timestamp) -> CartStatus {
-        if self.status == CartStatus::Open && now >= self.expires {
-            CartStatus::Expired
-        } else {
-            self.status
-        }
+        if self.status == CartStatus::Open && now >= self.expires { CartStatus::Expired } else { self.status }
     }
 
     /// Total without fee, euro cents. The contract's own limits keep it far from overflow.
     pub(super) fn total(&self) -> i64 {
-        self.notices
-            .iter()
-            .fold(0, |sum, n| sum.saturating_add(n.amount))
+        self.notices.iter().fold(0, |sum, n| sum.saturating_add(n.amount))
     }
 }
 
@@ -201,13 +195,7 @@ impl State {
     }
 
     /// Keeps the breaches of one answer.
-    pub(super) fn violated(
-        &mut self,
-        at: Timestamp,
-        creditor: &str,
-        operation: &'static str,
-        breaches: Vec<Breach>,
-    ) {
+    pub(super) fn violated(&mut self, at: Timestamp, creditor: &str, operation: &'static str, breaches: Vec<Breach>) {
         for b in breaches {
             if self.violations.len() >= MAX_VIOLATIONS {
                 self.violations.pop_front();
@@ -226,18 +214,10 @@ impl State {
 
     /// Moves the cart of a payment on, once an unknown outcome of all its payments has become known.
     pub(super) fn concluded(&mut self, token: &str) {
-        let Some(cart) = self
-            .carts
-            .values_mut()
-            .find(|c| c.tokens.iter().any(|t| t == token))
-        else {
+        let Some(cart) = self.carts.values_mut().find(|c| c.tokens.iter().any(|t| t == token)) else {
             return;
         };
-        let all = |state| {
-            cart.tokens
-                .iter()
-                .all(|t| self.payments.get(t).is_some_and(|p| p.state == state))
-        };
+        let all = |state| cart.tokens.iter().all(|t| self.payments.get(t).is_some_and(|p| p.state == state));
         if all(PaymentState::Paid) {
             cart.status = CartStatus::Paid;
         } else if all(PaymentState::Refused) {
@@ -247,13 +227,8 @@ impl State {
 
     /// Frees a position held by this token.
     pub(super) fn release(&mut self, creditor: &str, notice: &str, token: &str) {
-        if let Some(position) = self
-            .positions
-            .get_mut(&(creditor.to_owned(), notice.to_owned()))
-            && position
-                .token
-                .as_ref()
-                .is_some_and(|(held, _)| held == token)
+        if let Some(position) = self.positions.get_mut(&(creditor.to_owned(), notice.to_owned()))
+            && position.token.as_ref().is_some_and(|(held, _)| held == token)
         {
             position.token = None;
         }

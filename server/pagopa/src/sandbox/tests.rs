@@ -27,10 +27,7 @@ const IBAN: &str = "IT89A9999901001000000112233";
 const POSTAL: &str = "IT45R0760103200000000001016";
 
 fn fixture(name: &str) -> String {
-    let path = format!(
-        "{}/../../tests/fixtures/pagopa/{name}.xml",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let path = format!("{}/../../tests/fixtures/pagopa/{name}.xml", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
@@ -68,13 +65,7 @@ impl Fake {
 
     fn bodies(&self, operation: &str) -> Vec<String> {
         let quoted = format!("\"{operation}\"");
-        self.seen
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|(a, _)| *a == quoted)
-            .map(|(_, b)| b.clone())
-            .collect()
+        self.seen.lock().unwrap().iter().filter(|(a, _)| *a == quoted).map(|(_, b)| b.clone()).collect()
     }
 
     /// Waits until an operation was called so many times.
@@ -88,9 +79,7 @@ impl Fake {
                 news.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait)
-            .await
-            .expect("the call did not come");
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the call did not come");
     }
 
     async fn answer(&self, headers: HeaderMap, body: Bytes) -> (u16, &'static str, String) {
@@ -99,22 +88,10 @@ impl Fake {
         let reply = {
             let mut all = self.replies.lock().unwrap();
             let quoted = |name: &str| format!("\"{name}\"") == action;
-            let queue = all
-                .iter_mut()
-                .find(|(name, _)| quoted(name))
-                .map(|(_, q)| q);
-            queue.and_then(|q| {
-                if q.len() > 1 {
-                    q.pop_front()
-                } else {
-                    q.front().cloned()
-                }
-            })
+            let queue = all.iter_mut().find(|(name, _)| quoted(name)).map(|(_, q)| q);
+            queue.and_then(|q| if q.len() > 1 { q.pop_front() } else { q.front().cloned() })
         };
-        self.seen
-            .lock()
-            .unwrap()
-            .push((action, String::from_utf8(body.to_vec()).unwrap()));
+        self.seen.lock().unwrap().push((action, String::from_utf8(body.to_vec()).unwrap()));
         self.news.notify_waiters();
         let fault = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><s:Fault><faultcode>s:Server</faultcode><faultstring>x</faultstring></s:Fault></s:Body></s:Envelope>";
         match reply {
@@ -154,11 +131,7 @@ impl World {
             let fake = Arc::clone(&answering);
             async move {
                 let (status, kind, text) = fake.answer(headers, body).await;
-                (
-                    axum::http::StatusCode::from_u16(status).unwrap(),
-                    [("content-type", kind)],
-                    text,
-                )
+                (axum::http::StatusCode::from_u16(status).unwrap(), [("content-type", kind)], text)
             }
         });
         tokio::spawn(async move { axum::serve(creditor_listener, service).await });
@@ -177,23 +150,12 @@ impl World {
         adjust(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let now = Arc::new(Mutex::new(
-            "2026-10-14T07:05:33.250Z".parse::<Timestamp>().unwrap(),
-        ));
+        let now = Arc::new(Mutex::new("2026-10-14T07:05:33.250Z".parse::<Timestamp>().unwrap()));
         let told = Arc::clone(&now);
         let clock: Clock = Arc::new(move || *told.lock().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let timeouts = Timeouts {
-            verify: Duration::from_millis(400),
-            receipt: Duration::from_millis(400),
-        };
-        let served = tokio::spawn(serve_with(
-            listener,
-            config,
-            clock,
-            async move { drop(stopped.await) },
-            timeouts,
-        ));
+        let timeouts = Timeouts { verify: Duration::from_millis(400), receipt: Duration::from_millis(400) };
+        let served = tokio::spawn(serve_with(listener, config, clock, async move { drop(stopped.await) }, timeouts));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -201,14 +163,7 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self {
-            fake,
-            base,
-            http,
-            now,
-            stop: Some(stop),
-            served,
-        }
+        Self { fake, base, http, now, stop: Some(stop), served }
     }
 
     fn later(&self, minutes: i64) {
@@ -217,28 +172,14 @@ impl World {
     }
 
     async fn get(&self, path: &str) -> Value {
-        let response = self
-            .http
-            .get(format!("{}{path}", self.base))
-            .send()
-            .await
-            .unwrap();
+        let response = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
         serde_json::from_str(&response.text().await.unwrap()).unwrap()
     }
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
-        let response = self
-            .http
-            .post(format!("{}{path}", self.base))
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
+        let response = self.http.post(format!("{}{path}", self.base)).json(&body).send().await.unwrap();
         let status = response.status().as_u16();
-        (
-            status,
-            serde_json::from_str(&response.text().await.unwrap()).unwrap(),
-        )
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
     }
 
     async fn pay(&self) -> Value {
@@ -247,9 +188,7 @@ impl World {
 
     async fn pay_with(&self, more: Value) -> Value {
         let mut body = json!({ "creditor": EC, "notice_number": NOTICE });
-        body.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (status, answer) = self.post("/api/notices/pay", body).await;
         assert_eq!(status, 200, "{answer}");
         answer
@@ -257,11 +196,7 @@ impl World {
 
     async fn rules(&self) -> Vec<String> {
         let all = self.get("/api/violations").await;
-        all.as_array()
-            .unwrap()
-            .iter()
-            .map(|v| v["rule"].as_str().unwrap().to_owned())
-            .collect()
+        all.as_array().unwrap().iter().map(|v| v["rule"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits until a payment's first delivery has this status.
@@ -275,9 +210,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait)
-            .await
-            .expect(status)
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect(status)
     }
 }
 
@@ -296,18 +229,12 @@ fn content(envelope: &str) -> Element {
 async fn shutdown_ends_everything_even_a_hanging_payment() {
     let mut world = World::new().await;
     world.fake.on("paSendRTV2", [Reply::Hang]);
-    let (http, url) = (
-        world.http.clone(),
-        format!("{}/api/notices/pay", world.base),
-    );
+    let (http, url) = (world.http.clone(), format!("{}/api/notices/pay", world.base));
     let body = json!({ "creditor": EC, "notice_number": NOTICE });
     let paying = tokio::spawn(async move { http.post(url).json(&body).send().await.map(|_| ()) });
     world.fake.until("paSendRTV2", 1).await;
     world.stop.take().unwrap().send(()).unwrap();
-    let served = tokio::time::timeout(Duration::from_secs(10), world.served)
-        .await
-        .expect("still serving")
-        .unwrap();
+    let served = tokio::time::timeout(Duration::from_secs(10), world.served).await.expect("still serving").unwrap();
     served.unwrap();
     let _ = paying.await.unwrap();
 }
@@ -328,20 +255,8 @@ async fn an_unusable_configuration_is_refused_in_words() {
         Config::new(KEY, vec![creditor]).check()
     };
     assert_eq!(bad(|_| {}), Ok(()));
-    assert!(
-        bad(|c| c.fiscal_code.push('0'))
-            .unwrap_err()
-            .contains("11 digits")
-    );
-    assert!(
-        bad(|c| c.endpoint = "ftp://x".to_owned())
-            .unwrap_err()
-            .contains("http address")
-    );
-    assert!(
-        bad(|c| c.ibans.push("IT00A".to_owned()))
-            .unwrap_err()
-            .contains("not an IBAN")
-    );
+    assert!(bad(|c| c.fiscal_code.push('0')).unwrap_err().contains("11 digits"));
+    assert!(bad(|c| c.endpoint = "ftp://x".to_owned()).unwrap_err().contains("http address"));
+    assert!(bad(|c| c.ibans.push("IT00A".to_owned())).unwrap_err().contains("not an IBAN"));
     assert!(bad(|c| c.station.clear()).unwrap_err().contains("1 to 35"));
 }

@@ -15,17 +15,11 @@ fn request(operation: Operation, creditor: &Creditor, rest: Vec<Element>) -> Ele
         Element::leaf("idStation", &creditor.station),
     ];
     children.extend(rest);
-    Element {
-        ns: Some(PA.to_owned()),
-        ..Element::node(operation.request(), children)
-    }
+    Element { ns: Some(PA.to_owned()), ..Element::node(operation.request(), children) }
 }
 
 fn qr_code(creditor: &Creditor, notice: &str) -> Element {
-    let children = vec![
-        Element::leaf("fiscalCode", &creditor.fiscal_code),
-        Element::leaf("noticeNumber", notice),
-    ];
+    let children = vec![Element::leaf("fiscalCode", &creditor.fiscal_code), Element::leaf("noticeNumber", notice)];
     Element::node("qrCode", children)
 }
 
@@ -46,40 +40,18 @@ pub(super) struct Activation {
 }
 
 /// paGetPayment or paGetPaymentV2.
-pub(super) fn activate(
-    operation: Operation,
-    creditor: &Creditor,
-    notice: &str,
-    activation: &Activation,
-) -> Element {
+pub(super) fn activate(operation: Operation, creditor: &Creditor, notice: &str, activation: &Activation) -> Element {
     let mut rest = vec![qr_code(creditor, notice)];
     rest.extend(activation.amount.map(|a| Element::leaf("amount", euro(a))));
-    rest.extend(
-        activation
-            .note
-            .as_ref()
-            .map(|n| Element::leaf("paymentNote", n)),
-    );
-    rest.extend(
-        activation
-            .transfer_type
-            .map(|t| Element::leaf("transferType", t)),
-    );
+    rest.extend(activation.note.as_ref().map(|n| Element::leaf("paymentNote", n)));
+    rest.extend(activation.transfer_type.map(|t| Element::leaf("transferType", t)));
     request(operation, creditor, rest)
 }
 
 /// paSendRT or paSendRTV2 to one of the creditors of a payment. Debtor, transfers and metadata are the activation's
 /// own, repeated. The first notice of a cart carries the fee, the others none.
-pub(super) fn receipt(
-    to: &Creditor,
-    payment: &Payment,
-    fallback_name: &str,
-) -> (Operation, Element) {
-    let operation = if to.v1 {
-        Operation::SendRt
-    } else {
-        Operation::SendRtV2
-    };
+pub(super) fn receipt(to: &Creditor, payment: &Payment, fallback_name: &str) -> (Operation, Element) {
+    let operation = if to.v1 { Operation::SendRt } else { Operation::SendRtV2 };
     let data = &payment.data;
     let own = |name: &str| data.child(name).cloned();
     let text = |name: &str| data.text_at(&[name]).unwrap_or_default().to_owned();
@@ -106,27 +78,16 @@ pub(super) fn receipt(
     r.push(Element::leaf("channelDescription", psp.method.channel()));
     r.push(Element::leaf("paymentMethod", psp.method.code()));
     if !to.v1 {
-        r.extend(
-            payment
-                .note
-                .as_ref()
-                .map(|n| Element::leaf("paymentNote", n)),
-        );
+        r.extend(payment.note.as_ref().map(|n| Element::leaf("paymentNote", n)));
     }
     r.push(Element::leaf("fee", euro(payment.fee)));
-    r.push(Element::leaf(
-        "paymentDateTime",
-        paid.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string(),
-    ));
+    r.push(Element::leaf("paymentDateTime", paid.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()));
     r.push(Element::leaf("applicationDate", paid.date().to_string()));
     let transfer = paid.date().checked_add(1.day()).unwrap_or(paid.date());
     r.push(Element::leaf("transferDate", transfer.to_string()));
     r.extend(own("metadata"));
     r.push(Element::leaf("standIn", "false"));
-    (
-        operation,
-        request(operation, to, vec![Element::node("receipt", r)]),
-    )
+    (operation, request(operation, to, vec![Element::node("receipt", r)]))
 }
 
 /// Version 1 of the receipt knows no company per transfer.

@@ -29,41 +29,27 @@ pub(super) struct Element {
 impl Element {
     /// An unqualified element holding only text.
     pub(super) fn leaf(name: &str, text: impl Into<String>) -> Self {
-        Self {
-            name: name.to_owned(),
-            text: text.into(),
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), text: text.into(), ..Self::default() }
     }
 
     /// An unqualified element holding only elements.
     pub(super) fn node(name: &str, children: Vec<Element>) -> Self {
-        Self {
-            name: name.to_owned(),
-            children,
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), children, ..Self::default() }
     }
 
     /// The first unqualified child of this name.
     pub(super) fn child(&self, name: &str) -> Option<&Element> {
-        self.children
-            .iter()
-            .find(|c| c.ns.is_none() && c.name == name)
+        self.children.iter().find(|c| c.ns.is_none() && c.name == name)
     }
 
     /// All unqualified children of this name.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
-        self.children
-            .iter()
-            .filter(move |c| c.ns.is_none() && c.name == name)
+        self.children.iter().filter(move |c| c.ns.is_none() && c.name == name)
     }
 
     /// The text at the end of a path of unqualified children.
     pub(super) fn text_at(&self, path: &[&str]) -> Option<&str> {
-        path.iter()
-            .try_fold(self, |at, name| at.child(name))
-            .map(|e| e.text.as_str())
+        path.iter().try_fold(self, |at, name| at.child(name)).map(|e| e.text.as_str())
     }
 
     /// Reads a whole document.
@@ -78,9 +64,7 @@ impl Element {
         let mut open: Vec<Element> = Vec::new();
         let mut root: Option<Element> = None;
         loop {
-            let (ns, event) = reader
-                .read_resolved_event()
-                .map_err(|e| format!("XML mal formato ({e})"))?;
+            let (ns, event) = reader.read_resolved_event().map_err(|e| format!("XML mal formato ({e})"))?;
             let ns = namespace(ns)?;
             match event {
                 Event::Start(start) => {
@@ -97,9 +81,7 @@ impl Element {
                     close(done, &mut open, &mut root)?;
                 }
                 Event::End(_) => {
-                    let done = open
-                        .pop()
-                        .ok_or("XML mal formato (chiusura senza apertura)")?;
+                    let done = open.pop().ok_or("XML mal formato (chiusura senza apertura)")?;
                     close(done, &mut open, &mut root)?;
                 }
                 Event::Text(t) => characters(&mut open, &t.xml10_content())?,
@@ -154,9 +136,7 @@ impl Element {
     /// A SOAP 1.1 envelope around this element, ready to be sent.
     pub(super) fn envelope(&self) -> String {
         let mut out = String::with_capacity(2048);
-        out.push_str(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soapenv:Envelope xmlns:soapenv=\"",
-        );
+        out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soapenv:Envelope xmlns:soapenv=\"");
         out.push_str(super::schema::SOAP);
         out.push_str("\"><soapenv:Header/><soapenv:Body>");
         self.write(&mut out);
@@ -173,11 +153,7 @@ fn namespace(resolved: ResolveResult<'_>) -> Result<Option<String>, String> {
     }
 }
 
-fn element(
-    ns: Option<String>,
-    start: &BytesStart<'_>,
-    reader: &NsReader<&[u8]>,
-) -> Result<Element, String> {
+fn element(ns: Option<String>, start: &BytesStart<'_>, reader: &NsReader<&[u8]>) -> Result<Element, String> {
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|_| "attributo mal formato".to_owned())?;
@@ -190,12 +166,7 @@ fn element(
         let (ns, local) = reader.resolver().resolve_attribute(attribute.key);
         attributes.push((namespace(ns)?, local.as_ref().to_owned()));
     }
-    Ok(Element {
-        ns,
-        name: start.local_name().as_ref().to_owned(),
-        attributes,
-        ..Element::default()
-    })
+    Ok(Element { ns, name: start.local_name().as_ref().to_owned(), attributes, ..Element::default() })
 }
 
 fn close(done: Element, open: &mut [Element], root: &mut Option<Element>) -> Result<(), String> {
@@ -218,9 +189,7 @@ fn characters(open: &mut [Element], text: &str) -> Result<(), String> {
 
 /// Only the five entities of XML itself and character references: no DOCTYPE means no others exist.
 fn entity(reference: &BytesRef<'_>) -> Result<char, String> {
-    let resolved = reference
-        .resolve_char_ref()
-        .map_err(|_| "riferimento a carattere non valido".to_owned())?;
+    let resolved = reference.resolve_char_ref().map_err(|_| "riferimento a carattere non valido".to_owned())?;
     let c = match (resolved, &*reference.xml10_content()) {
         (Some(c), _) => c,
         (None, "amp") => '&',
@@ -230,11 +199,7 @@ fn entity(reference: &BytesRef<'_>) -> Result<char, String> {
         (None, "apos") => '\'',
         (None, _) => return Err("entità sconosciuta".to_owned()),
     };
-    if is_xml_char(c) {
-        Ok(c)
-    } else {
-        Err("carattere non ammesso in XML".to_owned())
-    }
+    if is_xml_char(c) { Ok(c) } else { Err("carattere non ammesso in XML".to_owned()) }
 }
 
 /// Whether XML 1.0 allows the character at all.

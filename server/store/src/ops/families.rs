@@ -67,6 +67,13 @@ crate::tx::statements! {
         ORDER BY c.given_name, c.id, v.name, w.id";
     WALLET_BALANCE = "SELECT a.balance_cents, a.seq FROM account a
         WHERE a.creditor = $1 AND a.kind = 'wallet' AND a.id = $2";
+    WALLETS_OF_GUARDIAN = "SELECT w.id AS wallet, c.given_name AS child, v.name AS service, a.balance_cents
+        FROM guardian_child gc
+        JOIN child c ON c.creditor = $1 AND c.id = gc.child
+        JOIN wallet w ON w.creditor = $1 AND w.child = c.id
+        JOIN service v ON v.creditor = $1 AND v.id = w.service
+        JOIN account a ON a.creditor = $1 AND a.kind = 'wallet' AND a.id = w.id
+        WHERE gc.creditor = $1 AND gc.guardian = $2 ORDER BY c.given_name, v.name";
     WALLET_SEEN_BY = "SELECT w.id FROM wallet w
         JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = w.child AND gc.guardian = $2
         WHERE w.creditor = $1 AND w.id = $3";
@@ -273,4 +280,13 @@ pub(crate) async fn guardian_sees_wallet(
 ) -> sqlx::Result<bool> {
     let select = query(WALLET_SEEN_BY).bind(creditor.as_str()).bind(guardian.uuid()).bind(wallet.uuid());
     Ok(select.fetch_optional(c).await?.is_some())
+}
+
+/// The wallets of a guardian's children.
+pub(crate) async fn wallets_of_guardian(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: GuardianId,
+) -> sqlx::Result<Vec<WalletNameRow>> {
+    query_as(WALLETS_OF_GUARDIAN).bind(creditor.as_str()).bind(guardian.uuid()).fetch_all(c).await
 }

@@ -98,14 +98,7 @@ crate::tx::statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (creditor, queue, message_digest) DO NOTHING";
     COUNT_KEPT = "SELECT COUNT(*) FROM kept_message WHERE creditor = $1 AND queue = $2";
-    PAYABLE = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
-            k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, t.id AS top_up, n.wallet, t.pay_by, n.bill,
-            CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
-            CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
-            n.debtor_code AS line_service, CAST(NULL AS BIGINT) AS line_cents
-        FROM notice n
-        LEFT JOIN top_up t ON t.creditor = $1 AND t.notice = n.number
-        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+    PAYABLE = "SELECT n.number, n.amount_cents, n.reason, n.bill, n.debtor_code FROM notice n
         WHERE n.creditor = $1 AND n.state = 'open' AND (n.expires_at_ms IS NULL OR n.expires_at_ms > $2)
         ORDER BY n.number LIMIT $3";
 }
@@ -301,12 +294,12 @@ pub(crate) async fn kept_messages(c: &mut Conn, creditor: &CreditorCode, queue: 
     Ok(row.0)
 }
 
-/// Payable notices of a creditor; `line_service` carries the debtor's tax code. For the demo's announcement.
+/// Notices of a creditor that can be paid at `now`.
 pub(crate) async fn payable(
     c: &mut Conn,
     creditor: &CreditorCode,
     now: Millis,
     count: i64,
-) -> sqlx::Result<Vec<DueRow>> {
+) -> sqlx::Result<Vec<PayableRow>> {
     query_as(PAYABLE).bind(creditor.as_str()).bind(now.get()).bind(count).fetch_all(c).await
 }

@@ -1,0 +1,70 @@
+//! `borsellino ledger verify`: beside a running server, on its database, reading only.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::language::Language;
+use borsellino_store::Store;
+use serde_json::json;
+
+use crate::config::DatabaseKind;
+use crate::usecases::ledger_verify::{Report, verify as verify_one};
+
+pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = match place {
+        DatabaseKind::Sqlite(path) => Store::open_sqlite_for_reading(path)
+            .await
+            .with_context(|| format!("no ledger at {}: is the folder right?", path.display()))?,
+        DatabaseKind::Postgres(url) => Store::connect_postgres(url, 1).await.context("the database")?,
+    };
+    let known = store.read(|tx| Box::pin(async move { tx.creditors().await })).await?;
+    let wanted = creditor.map(CreditorCode::parse).transpose().context("--creditor")?;
+    let chosen: Vec<_> = known.iter().filter(|row| wanted.is_none_or(|code| row.fiscal_code == code)).collect();
+    if let (Some(code), true) = (wanted, chosen.is_empty()) {
+        anyhow::bail!("{code} is no creditor of this database");
+    }
+    let mut sound = true;
+    let mut reports = Vec::new();
+    for row in chosen {
+        let report = verify_one(&store, &row.fiscal_code, |_| {}).await?;
+        sound &= report.broken.is_none();
+        if !as_json {
+            print_report(&row.name, &report);
+        }
+        reports.push(json!({
+            "creditor": row.fiscal_code.as_str(),
+            "entries": report.entries,
+            "postings": report.postings,
+            "accounts": report.accounts,
+            "wallets_cents": report.wallets_total.get(),
+            "bills_cents": report.bills_total.get(),
+            "suspense_cents": report.suspense_total.get(),
+            "clearing_cents": report.clearing_total.get(),
+            "revenue_cents": report.revenue_total.get(),
+            "broken": report.broken.as_ref().map(ToString::to_string),
+        }));
+    }
+    store.close().await;
+    if as_json {
+        println!("{}", json!({ "sound": sound, "ledgers": reports }));
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_report(name: &str, report: &Report) {
+    let euro = |cents: borsellino_domain::money::Cents| cents.text(Language::Italian);
+    println!("{name}");
+    println!("  {} entries, {} postings, {} accounts", report.entries, report.postings, report.accounts);
+    println!("  wallets {}, bills {}", euro(report.wallets_total), euro(report.bills_total));
+    println!(
+        "  suspense {}, clearing {}, revenue {}",
+        euro(report.suspense_total),
+        euro(report.clearing_total),
+        euro(report.revenue_total)
+    );
+    match &report.broken {
+        None => println!("  sound: every entry balances, every chain and balance holds"),
+        Some(broken) => println!("  BROKEN, first at: {broken}"),
+    }
+}

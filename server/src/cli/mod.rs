@@ -1,0 +1,146 @@
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger verify`.
+
+mod demo;
+mod ledger;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, DatabaseKind, Log, database_kind};
+
+/// Prepaid school services, topped up through pagoPA.
+#[derive(Debug, Parser)]
+#[command(name = "borsellino", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server from a configuration file.
+    Serve {
+        /// The configuration (docs/operators.md explains it).
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Try everything on this machine: invented families, and a sandbox instead of pagoPA.
+    Demo(demo::Options),
+    /// Bring a database up to date and stop.
+    Migrate {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// The ledger.
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Check every entry, chain and balance; name the first row that is broken. Exits with 1 where one is.
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// Only this creditor (11 digits).
+        #[arg(long)]
+        creditor: Option<String>,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which database a command works on.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// The folder of a demo.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The server's configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// sqlite:PATH or postgres://...
+    #[arg(long)]
+    database: Option<String>,
+}
+
+impl Place {
+    fn database(&self) -> anyhow::Result<DatabaseKind> {
+        match (&self.data, &self.config, &self.database) {
+            (Some(data), _, _) => Ok(demo::database_in(data)),
+            (_, Some(config), _) => Ok(database_kind(&Config::read(config)?.database.url)?),
+            (_, _, Some(url)) => Ok(database_kind(url)?),
+            (None, None, None) => anyhow::bail!("name a database with --data, --config or --database"),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(dispatch(cli.command));
+            // Whatever still runs belongs to calls that were given up on.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+            outcome
+        }
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("borsellino: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { config } => serve::serve(&config).await,
+        Command::Demo(options) => demo::demo(options).await,
+        Command::Migrate { place } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            let store = crate::open_store(&place.database()?, 1).await?;
+            store.close().await;
+            println!("The database is up to date.");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Ledger { command: LedgerCommand::Verify { place, creditor, json } } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            ledger::verify(&place.database()?, creditor.as_deref(), json).await
+        }
+    }
+}
+
+/// Structured logs on the standard error, so that the standard output stays for answers.
+fn log_to_stderr(log: &Log) {
+    let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second initialisation (in tests) keeps the first.
+    let _ = if log.json { builder.json().try_init() } else { builder.compact().try_init() };
+}
+
+/// Resolves when the process is asked to stop (Ctrl-C, or SIGTERM from a supervisor).
+async fn asked_to_stop() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

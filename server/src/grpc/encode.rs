@@ -1,0 +1,141 @@
+//! Views to messages.
+
+use borsellino_domain::money::{Amount, Cents};
+use borsellino_domain::time::Millis;
+use borsellino_domain::top_up::PaymentState;
+use borsellino_proto::v1;
+
+use crate::usecases::views::{
+    BillView, ChildView, ChoicesView, CreditorView, HomeView, MovementView, NoticeView, PaymentView, WalletView,
+};
+
+fn in_progress_until(state: PaymentState) -> i64 {
+    match state {
+        PaymentState::InProgress { until } => until.get(),
+        _ => 0,
+    }
+}
+
+pub(super) fn creditor(view: CreditorView) -> v1::Creditor {
+    v1::Creditor {
+        fiscal_code: view.fiscal_code.to_string(),
+        name: view.name,
+        cbill: view.cbill,
+        help_phone: view.help_phone,
+    }
+}
+
+fn notice(view: NoticeView) -> v1::Notice {
+    v1::Notice {
+        number: view.number.to_string(),
+        amount_cents: view.amount.cents(),
+        reason: view.reason,
+        qr_text: view.qr_text,
+        expires_at_ms: view.expires_at.map_or(0, Millis::get),
+    }
+}
+
+pub(super) fn payment(view: PaymentView) -> v1::Payment {
+    v1::Payment {
+        id: view.id.to_string(),
+        wallet_id: view.wallet.to_string(),
+        amount_cents: view.amount.cents(),
+        pay_by: v1::PayBy::from(view.pay_by).into(),
+        state: v1::PaymentState::from(view.state).into(),
+        created_at_ms: view.created_at.get(),
+        in_progress_until_ms: in_progress_until(view.state),
+        paid_at_ms: view.paid_at.map_or(0, Millis::get),
+        notice: Some(notice(view.notice)),
+        checkout_url: view.page_url.unwrap_or_default(),
+    }
+}
+
+pub(super) fn bill(view: BillView) -> v1::Bill {
+    let residual = view.state.residual().map_or(0, Amount::cents);
+    let surplus = match view.state {
+        borsellino_domain::bill::BillState::Overpaid { surplus } => surplus.cents(),
+        _ => 0,
+    };
+    let lines = view.lines.into_iter().map(|line| v1::BillLine {
+        child_id: line.child.to_string(),
+        service_name: line.service_name,
+        cents: line.cents.get(),
+    });
+    v1::Bill {
+        id: view.id.to_string(),
+        number: view.number,
+        period: view.period,
+        due_date: view.due_date,
+        total_cents: view.total.cents(),
+        paid_cents: view.total.cents().saturating_sub(residual).saturating_add(surplus),
+        residual_cents: residual,
+        state: v1::BillState::from(view.state).into(),
+        lines: lines.collect(),
+        notice: view.notice.map(notice),
+        payment_state: v1::PaymentState::from(view.payment).into(),
+        in_progress_until_ms: in_progress_until(view.payment),
+    }
+}
+
+pub(super) fn movement(view: MovementView) -> v1::Movement {
+    v1::Movement {
+        wallet_id: view.wallet.to_string(),
+        seq: view.seq,
+        cents: view.cents.get(),
+        balance_after_cents: view.balance_after.get(),
+        kind: v1::MovementKind::from(view.kind).into(),
+        at_ms: view.at.get(),
+        day: view.day.unwrap_or_default(),
+        tariff: view.tariff.unwrap_or_default(),
+    }
+}
+
+fn choices(view: ChoicesView) -> v1::TopUpChoices {
+    v1::TopUpChoices {
+        presets_cents: view.presets.into_iter().map(Amount::cents).collect(),
+        suggested_cents: view.suggested.map_or(0, Amount::cents),
+        min_cents: view.min.cents(),
+        max_cents: view.max.map_or(0, Amount::cents),
+    }
+}
+
+fn wallet(view: WalletView) -> v1::Wallet {
+    v1::Wallet {
+        id: view.id.to_string(),
+        kind: v1::ServiceKind::from(view.kind).into(),
+        service_name: view.service_name,
+        balance_cents: view.balance.get(),
+        unit_price_cents: view.unit_price.map_or(0, Amount::cents),
+        covers_units: view.covers.map_or(0, |units| u32::try_from(units).unwrap_or(u32::MAX)),
+        low: view.low,
+        open: view.open,
+        choices: Some(choices(view.choices)),
+    }
+}
+
+fn child(view: ChildView) -> v1::Child {
+    v1::Child {
+        id: view.id.to_string(),
+        given_name: view.given_name,
+        class_name: view.class_name,
+        school: view.school,
+        wallets: view.wallets.into_iter().map(wallet).collect(),
+    }
+}
+
+pub(super) fn seq(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(super) fn home(view: HomeView) -> v1::HomeResponse {
+    v1::HomeResponse {
+        as_of_ms: view.as_of.get(),
+        feed_seq: seq(view.feed_seq),
+        guardian: Some(v1::Guardian { id: view.guardian.to_string(), display_name: view.guardian_name }),
+        children: view.children.into_iter().map(child).collect(),
+        bills: view.bills.into_iter().map(bill).collect(),
+        payments: view.payments.into_iter().map(payment).collect(),
+        movements: view.movements.into_iter().map(movement).collect(),
+        total_due_cents: Cents::get(view.total_due),
+    }
+}

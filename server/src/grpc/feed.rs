@@ -1,0 +1,135 @@
+//! Feed: the live stream. It reads the feed from the number asked for, then whenever this node hears of a change, and
+//! every two seconds on its own, because a change made by another node is not heard of.
+
+use std::time::Duration;
+
+use borsellino_domain::language::Language;
+use borsellino_proto::reason::Reason;
+use borsellino_proto::v1;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::accounts::session_ended;
+use super::{Service, caller, encode, fault, language, plain};
+use crate::auth::token::Identity;
+use crate::usecases::feed::{After, Change, What, after};
+use crate::usecases::{App, Stop};
+
+/// How often a quiet stream looks by itself.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often a quiet stream says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How many messages may wait for a slow phone before the stream waits for it.
+const WAITING: usize = 16;
+
+#[tonic::async_trait]
+impl v1::feed_server::Feed for Service {
+    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let from = i64::try_from(request.get_ref().after_seq).unwrap_or(i64::MAX);
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let stream = Stream { app: self.0.clone(), who, language, sender };
+        tokio::spawn(stream.run(from));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+struct Stream {
+    app: App,
+    who: Identity,
+    language: Language,
+    sender: mpsc::Sender<Result<v1::WatchResponse, Status>>,
+}
+
+/// The listener has gone; there is nothing left to do.
+struct Gone;
+
+impl Stream {
+    async fn run(self, from: i64) {
+        // An error means that the phone has hung up.
+        let _ = self.follow(from).await;
+    }
+
+    async fn follow(&self, mut seq: i64) -> Result<(), Gone> {
+        // Listening starts before the backlog is read, so that nothing falls between.
+        let mut changed = self.app.live.listen(self.who.creditor, self.who.guardian.uuid());
+        let mut stopping = self.app.stopping.clone();
+        self.send(self.heartbeat(seq)).await?;
+        let mut next_heartbeat = Instant::now() + HEARTBEAT;
+        loop {
+            changed.mark_unchanged();
+            match after(&self.app, self.who, seq).await {
+                Ok(After::Changes(changes, last)) => {
+                    let quiet = last == seq;
+                    seq = last;
+                    for change in changes {
+                        self.send(encode_change(change)).await?;
+                    }
+                    if !quiet {
+                        next_heartbeat = Instant::now() + HEARTBEAT;
+                        continue;
+                    }
+                }
+                Ok(After::Resync(newest)) => {
+                    seq = newest;
+                    let resync = v1::Resync { feed_seq: encode::seq(newest) };
+                    self.send(v1::watch_response::Event::Resync(resync)).await?;
+                }
+                Err(Stop::Refused(refusal)) => return self.end(session_ended(refusal, self.language)).await,
+                Err(Stop::Fault(error)) => return self.end(fault(&error, self.language)).await,
+            }
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = sleep_until((Instant::now() + LOOK).min(next_heartbeat)) => {}
+                () = stopped(&mut stopping) => {
+                    // The phone comes back, to this node or another, and resumes.
+                    return self.end(plain(Reason::Unavailable, self.language)).await;
+                }
+                () = self.sender.closed() => return Err(Gone),
+            }
+            if Instant::now() >= next_heartbeat {
+                self.send(self.heartbeat(seq)).await?;
+                next_heartbeat = Instant::now() + HEARTBEAT;
+            }
+        }
+    }
+
+    fn heartbeat(&self, seq: i64) -> v1::watch_response::Event {
+        let (at_ms, feed_seq) = (self.app.now().get(), encode::seq(seq));
+        v1::watch_response::Event::Heartbeat(v1::Heartbeat { at_ms, feed_seq })
+    }
+
+    async fn send(&self, event: v1::watch_response::Event) -> Result<(), Gone> {
+        self.sender.send(Ok(v1::WatchResponse { event: Some(event) })).await.map_err(|_| Gone)
+    }
+
+    async fn end(&self, status: Status) -> Result<(), Gone> {
+        self.sender.send(Err(status)).await.map_err(|_| Gone)
+    }
+}
+
+async fn stopped(stopping: &mut tokio::sync::watch::Receiver<bool>) {
+    // An error means that whoever would say so is gone, which says it too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn encode_change(change: Change) -> v1::watch_response::Event {
+    let what = match change.what {
+        What::Wallet { wallet, balance, seq } => v1::change::What::Wallet(v1::WalletBalance {
+            wallet_id: wallet.to_string(),
+            balance_cents: balance.get(),
+            seq,
+        }),
+        What::Payment(view) => v1::change::What::Payment(encode::payment(*view)),
+        What::Bill(view) => v1::change::What::Bill(encode::bill(*view)),
+    };
+    let (seq, at_ms) = (encode::seq(change.seq), change.at.get());
+    v1::watch_response::Event::Change(v1::Change { seq, at_ms, what: Some(what) })
+}

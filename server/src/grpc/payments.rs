@@ -1,0 +1,72 @@
+//! Payments: starting a top-up, asking how it stands, paying a bill.
+
+use borsellino_domain::language::Language;
+use borsellino_domain::money::Amount;
+use borsellino_domain::top_up::TopUpOrder;
+use borsellino_proto::convert::pay_by;
+use borsellino_proto::reason::Reason;
+use borsellino_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::accounts::session_ended;
+use super::{Service, caller, encode, fault, language, malformed, parse, plain, refuse, sentences};
+use crate::usecases::Stop;
+use crate::usecases::pay::{self, PayRefusal};
+
+fn stopped(stop: Stop<PayRefusal>, language: Language) -> Status {
+    match stop {
+        Stop::Refused(PayRefusal::Session(refusal)) => session_ended(refusal, language),
+        Stop::Refused(PayRefusal::TopUp(refusal)) => refuse(&sentences::top_up(refusal, language), language),
+        Stop::Refused(PayRefusal::UnknownTopUp) => plain(Reason::UnknownTopUp, language),
+        Stop::Refused(PayRefusal::UnknownBill) => plain(Reason::UnknownBill, language),
+        Stop::Refused(PayRefusal::BillSettled) => plain(Reason::BillSettled, language),
+        Stop::Fault(error) => fault(&error, language),
+    }
+}
+
+#[tonic::async_trait]
+impl v1::payments_server::Payments for Service {
+    async fn start_top_up(
+        &self,
+        request: Request<v1::StartTopUpRequest>,
+    ) -> Result<Response<v1::StartTopUpResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let message = request.get_ref();
+        let order = TopUpOrder {
+            id: parse(&message.id, "id", &request)?,
+            wallet: parse(&message.wallet_id, "wallet_id", &request)?,
+            amount: Amount::from_cents(message.amount_cents).map_err(|_| plain(Reason::AmountInvalid, language))?,
+            pay_by: pay_by(message.pay_by).ok_or_else(|| malformed("pay_by", language))?,
+        };
+        let started = pay::start_top_up(&self.0, who, order).await.map_err(|stop| stopped(stop, language))?;
+        Ok(Response::new(v1::StartTopUpResponse {
+            payment: Some(encode::payment(started.payment)),
+            replayed: started.replayed,
+            checkout_unavailable: started.checkout_unavailable,
+        }))
+    }
+
+    async fn get_top_up(
+        &self,
+        request: Request<v1::GetTopUpRequest>,
+    ) -> Result<Response<v1::GetTopUpResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let id = parse(&request.get_ref().id, "id", &request)?;
+        let payment = pay::top_up(&self.0, who, id).await.map_err(|stop| stopped(stop, language))?;
+        Ok(Response::new(v1::GetTopUpResponse { payment: Some(encode::payment(payment)) }))
+    }
+
+    async fn pay_bill(&self, request: Request<v1::PayBillRequest>) -> Result<Response<v1::PayBillResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let id = parse(&request.get_ref().bill_id, "bill_id", &request)?;
+        let page = pay::pay_bill(&self.0, who, id).await.map_err(|stop| stopped(stop, language))?;
+        Ok(Response::new(v1::PayBillResponse {
+            bill: Some(encode::bill(page.bill)),
+            checkout_unavailable: page.page_url.is_none(),
+            checkout_url: page.page_url.unwrap_or_default(),
+        }))
+    }
+}

@@ -1,0 +1,136 @@
+//! What a parent reads when a call is refused: why, and what to do next, in Italian, English and German.
+
+use borsellino_domain::language::Language;
+use borsellino_domain::money::Cents;
+use borsellino_domain::service::LimitRefusal;
+use borsellino_domain::top_up::TopUpRefusal;
+use borsellino_proto::reason::{Reason, Refused};
+
+/// The sentence of a reason that names no number.
+pub(super) fn of(reason: Reason, language: Language) -> &'static str {
+    let [italian, english, german] = match reason {
+        Reason::Malformed => [
+            "La richiesta non è valida: aggiorna l'app e riprova.",
+            "The request is not valid: update the app and try again.",
+            "Die Anfrage ist ungültig: Bitte die App aktualisieren und erneut versuchen.",
+        ],
+        Reason::UnknownActivationCode => [
+            "Questo codice di attivazione non esiste: controllalo sulla lettera del Comune.",
+            "This activation code does not exist: check it on the municipality's letter.",
+            "Diesen Aktivierungscode gibt es nicht: Bitte auf dem Schreiben der Gemeinde nachsehen.",
+        ],
+        Reason::WrongCredentials => [
+            "Nome utente o password non corretti.",
+            "User name or password is wrong.",
+            "Benutzername oder Passwort ist falsch.",
+        ],
+        Reason::TryLater => [
+            "Troppi tentativi: aspetta un momento e riprova.",
+            "Too many tries: wait a moment and try again.",
+            "Zu viele Versuche: Bitte einen Moment warten und erneut versuchen.",
+        ],
+        Reason::TokenInvalid | Reason::SessionEnded => [
+            "La sessione è terminata: accedi di nuovo.",
+            "Your session has ended: please sign in again.",
+            "Die Sitzung ist beendet: Bitte erneut anmelden.",
+        ],
+        Reason::UnknownWallet => [
+            "Questo saldo non esiste o non è tuo: aggiorna la pagina.",
+            "This balance does not exist or is not yours: refresh the page.",
+            "Dieses Guthaben gibt es nicht oder es gehört nicht dir: Bitte die Seite aktualisieren.",
+        ],
+        Reason::WalletClosed => [
+            "Questo servizio non accetta più ricariche: chiedi all'ufficio scuola.",
+            "This service no longer takes top-ups: ask the school office.",
+            "Dieser Dienst nimmt keine Aufladungen mehr an: Bitte beim Schulamt nachfragen.",
+        ],
+        Reason::IdReused => [
+            "Questa ricarica esiste già con altri dati: creane una nuova.",
+            "This top-up exists already with other data: start a new one.",
+            "Diese Aufladung gibt es schon mit anderen Daten: Bitte eine neue beginnen.",
+        ],
+        Reason::AmountInvalid => [
+            "L'importo deve essere maggiore di zero, con al massimo due decimali.",
+            "The amount must be more than zero, with at most two decimals.",
+            "Der Betrag muss größer als null sein und höchstens zwei Nachkommastellen haben.",
+        ],
+        Reason::TooManyOpen => [
+            "Hai già delle ricariche da pagare per questo servizio: pagane una o aspetta che scada.",
+            "You already have unpaid top-ups for this service: pay one or let it expire.",
+            "Für diesen Dienst gibt es schon offene Aufladungen: Bitte eine bezahlen oder verfallen lassen.",
+        ],
+        Reason::UnknownBill => [
+            "Questo bollettino non esiste o non è tuo: aggiorna la pagina.",
+            "This bill does not exist or is not yours: refresh the page.",
+            "Diese Rechnung gibt es nicht oder sie gehört nicht dir: Bitte die Seite aktualisieren.",
+        ],
+        Reason::BillSettled => [
+            "Per questo bollettino non resta nulla da pagare.",
+            "Nothing is left to pay on this bill.",
+            "Bei dieser Rechnung ist nichts mehr zu bezahlen.",
+        ],
+        Reason::UnknownTopUp => [
+            "Questa ricarica non esiste o non è tua: aggiorna la pagina.",
+            "This top-up does not exist or is not yours: refresh the page.",
+            "Diese Aufladung gibt es nicht oder sie gehört nicht dir: Bitte die Seite aktualisieren.",
+        ],
+        Reason::Unavailable => [
+            "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
+            "The service does not answer: try again shortly. Nothing was lost.",
+            "Der Dienst antwortet nicht: Bitte gleich noch einmal versuchen. Nichts ging verloren.",
+        ],
+        // The reasons with numbers are in `limit`; an unknown one reads like a fault of ours.
+        Reason::BelowMinimum
+        | Reason::AboveMaximum
+        | Reason::AboveWalletMaximum
+        | Reason::Internal
+        | Reason::Unspecified => [
+            "Qualcosa non ha funzionato da parte nostra: riprova più tardi o chiama l'ufficio scuola.",
+            "Something went wrong on our side: try again later or call the school office.",
+            "Bei uns ist etwas schiefgegangen: Bitte später erneut versuchen oder das Schulamt anrufen.",
+        ],
+    };
+    match language {
+        Language::Italian => italian,
+        Language::English => english,
+        Language::German => german,
+    }
+}
+
+/// The refusal of a top-up.
+pub(super) fn top_up(refusal: TopUpRefusal, language: Language) -> Refused {
+    let plain = |reason| Refused::new(reason, of(reason, language));
+    match refusal {
+        TopUpRefusal::UnknownWallet => plain(Reason::UnknownWallet),
+        TopUpRefusal::WalletClosed => plain(Reason::WalletClosed),
+        TopUpRefusal::IdReused => plain(Reason::IdReused),
+        TopUpRefusal::Limit(LimitRefusal::TooManyOpen(_)) => plain(Reason::TooManyOpen),
+        TopUpRefusal::Limit(LimitRefusal::BelowMinimum(min)) => limit(Reason::BelowMinimum, min.as_cents(), language),
+        TopUpRefusal::Limit(LimitRefusal::AboveMaximum(max)) => limit(Reason::AboveMaximum, max.as_cents(), language),
+        TopUpRefusal::Limit(LimitRefusal::AboveWalletMaximum { room }) => {
+            limit(Reason::AboveWalletMaximum, room, language)
+        }
+    }
+}
+
+fn limit(reason: Reason, limit: Cents, language: Language) -> Refused {
+    let amount = limit.text(language);
+    let sentence = match (reason, language) {
+        (Reason::BelowMinimum, Language::Italian) => format!("La ricarica minima è di {amount}."),
+        (Reason::BelowMinimum, Language::English) => format!("The smallest top-up is {amount}."),
+        (Reason::BelowMinimum, Language::German) => format!("Die kleinste Aufladung beträgt {amount}."),
+        (Reason::AboveMaximum, Language::Italian) => format!("La ricarica massima è di {amount} per volta."),
+        (Reason::AboveMaximum, Language::English) => format!("The largest top-up is {amount} at a time."),
+        (Reason::AboveMaximum, Language::German) => format!("Die größte Aufladung beträgt {amount} auf einmal."),
+        (_, Language::Italian) => {
+            format!("Il saldo può ricevere ancora {amount}, contando le ricariche in attesa: scegli un importo minore.")
+        }
+        (_, Language::English) => {
+            format!("The balance can take {amount} more, counting waiting top-ups: choose a smaller amount.")
+        }
+        (_, Language::German) => {
+            format!("Das Guthaben kann noch {amount} aufnehmen, wartende Aufladungen mitgezählt: Bitte weniger wählen.")
+        }
+    };
+    Refused { limit_cents: Some(limit.get()), ..Refused::new(reason, sentence) }
+}
