@@ -5,3 +5,4 @@
 //! which fails the test. It never skips.
 
 pub mod postgres;
+pub mod stores;
