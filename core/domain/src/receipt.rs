@@ -136,10 +136,12 @@ impl Booking {
         }
     }
 
-    /// Whether the notice is settled by it.
-    pub const fn settles_notice(self) -> bool {
+    /// Whether the notice is settled by it, given what the account that got the money holds after it. A bill's notice
+    /// stays payable while something is left of the bill: what it costs is asked anew each time (facts §1.4).
+    pub const fn settles_notice(self, balance_after: Cents) -> bool {
         match self {
-            Self::Wallet { .. } | Self::Bill { .. } => true,
+            Self::Wallet { .. } => true,
+            Self::Bill { .. } => balance_after.get() >= 0,
             Self::Suspense { reason, .. } => {
                 matches!(reason, SuspenseReason::WalletClosed | SuspenseReason::BillCancelled)
             }
@@ -236,6 +238,16 @@ mod tests {
         assert_eq!(at(NoticeState::Open), Booking::Bill { bill, amount });
         assert_eq!(at(NoticeState::Expired), Booking::Bill { bill, amount });
         assert_eq!(at(NoticeState::Cancelled), suspense(SuspenseReason::BillCancelled));
+    }
+
+    #[test]
+    fn a_bill_stays_payable_until_nothing_is_left_of_it() {
+        let bill = Booking::Bill { bill: BillId::from(Uuid::from_u128(3)), amount: cents(100) };
+        assert!(!bill.settles_notice(Cents::new(-1)));
+        assert!(bill.settles_notice(Cents::ZERO));
+        assert!(bill.settles_notice(Cents::new(1)));
+        let top_up = Booking::Wallet { wallet: WalletId::from(Uuid::from_u128(1)), amount: cents(100) };
+        assert!(top_up.settles_notice(Cents::new(-500)), "a wallet may stay below zero");
     }
 
     #[test]

@@ -117,11 +117,11 @@ impl Plan {
         if !tx.insert_receipt(&creditor, &self.row(booking)?).await? {
             return self.known(tx).await;
         }
-        if booking.settles_notice() && !tx.settle_notice(&creditor, number, self.now).await? {
+        let balance = self.book(tx, booking).await?;
+        if booking.settles_notice(balance) && !tx.settle_notice(&creditor, number, self.now).await? {
             // Another receipt for the same notice was faster: decide again, knowing that.
             return Err(StoreError::Conflict);
         }
-        self.book(tx, booking).await?;
         let guardians = self.announce(tx, booking).await?;
         Ok((Received::Booked(booking), guardians))
     }
@@ -168,8 +168,9 @@ impl Plan {
         Ok((Received::Anomaly, Vec::new()))
     }
 
-    async fn book(&self, tx: &mut Tx, booking: Booking) -> Result<(), StoreError> {
-        let Some((account, kind, amount)) = booking.entry() else { return Ok(()) };
+    /// Answers what the account that got the money holds after it.
+    async fn book(&self, tx: &mut Tx, booking: Booking) -> Result<Cents, StoreError> {
+        let Some((account, kind, amount)) = booking.entry() else { return Ok(Cents::ZERO) };
         let proof = ReceiptProof {
             issuer: self.incoming.facts.issuer,
             receipt_id: self.incoming.receipt_id.clone(),
@@ -179,7 +180,9 @@ impl Plan {
         let sides = (account, Account::CLEARING, Amount::as_cents(amount));
         let entry = Entry::transfer(creditor, self.entry, kind, self.now, Some(proof), sides)
             .map_err(|_| StoreError::Corrupt("an entry that does not balance"))?;
-        tx.book(&entry, None, None).await.map(drop)
+        let heads = tx.book(&entry, None, None).await?;
+        let head = heads.first().copied().flatten();
+        head.map(|head| head.balance).ok_or(StoreError::Corrupt("an account without a running balance"))
     }
 
     async fn announce(&self, tx: &mut Tx, booking: Booking) -> Result<Vec<Uuid>, StoreError> {

@@ -274,11 +274,16 @@ forward! {
 impl Tx {
     /// Books an entry: takes the next place of each chained account it touches (in a fixed order, so that two entries
     /// over the same accounts never wait for each other in a circle), links its postings, moves the balances. Answers
-    /// the entry's digest.
+    /// where each side's account stands after it (`None` for accounts without a running balance).
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where an account is missing or a sum overflows; [`StoreError`] of the database.
-    pub async fn book(&mut self, entry: &Entry, day: Option<&str>, tariff: Option<&str>) -> Result<Hash, StoreError> {
+    pub async fn book(
+        &mut self,
+        entry: &Entry,
+        day: Option<&str>,
+        tariff: Option<&str>,
+    ) -> Result<Vec<Option<Head>>, StoreError> {
         let digest = entry.digest();
         let mut order: Vec<usize> = (0..entry.sides().len()).collect();
         order.sort_by_key(|index| entry.sides().get(*index).map(|side| side.account));
@@ -298,7 +303,7 @@ impl Tx {
         }
         self.insert_entry(entry, digest, day, tariff).await?;
         let lines: Vec<_> =
-            entry.sides().iter().zip(heads).map(|(side, head)| (side.account, side.cents.get(), head)).collect();
+            entry.sides().iter().zip(&heads).map(|(side, head)| (side.account, side.cents.get(), *head)).collect();
         match lines.as_slice() {
             [first, second] => self.insert_posting_pair(entry, *first, *second).await?,
             many => {
@@ -307,6 +312,6 @@ impl Tx {
                 }
             }
         }
-        Ok(digest)
+        Ok(heads)
     }
 }

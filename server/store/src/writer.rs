@@ -158,7 +158,7 @@ async fn run_batch(
         answer_all(operations, &error.into());
         return None;
     }
-    let mut outcomes: Vec<(oneshot::Sender<Result<(), StoreError>>, Result<(), StoreError>)> = Vec::new();
+    let mut outcomes = Vec::new();
     let mut operations = operations.into_iter();
     for operation in operations.by_ref() {
         let outcome = run_one(&mut tx, &operation).await;
