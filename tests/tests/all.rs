@@ -6,5 +6,6 @@
 mod all {
     mod ledger_verify;
     mod postgres;
+    mod store;
     mod tidy;
 }

@@ -1,0 +1,210 @@
+//! Two creditors with the same ids for everything: what is asked under one never answers, or changes, the other's.
+
+use borsellino_domain::id::{BillId, CartId, EnrolmentId, OutboxId, SessionId, TopUpId};
+use borsellino_domain::notice::NoticeNumber;
+use borsellino_domain::top_up::PayBy;
+use borsellino_store::rows::{KeptMessage, NewBill, NewCart, NewNotice, NewSession, NewTopUp};
+
+use super::*;
+
+borsellino_tests::on_both_engines! {
+    nobody_sees_or_changes_what_is_another_creditors;
+}
+
+const THEIRS: &str = "99900040017";
+const STRANGER: &str = "99900070014";
+const GUARDIAN: u128 = 10;
+const SESSION: u128 = 40;
+const BILL: u128 = 50;
+const TOP_UP: u128 = 60;
+const WHO: &[u8] = b"somebody";
+
+fn code(digits: &str) -> CreditorCode {
+    CreditorCode::from_digits(digits).expect("eleven digits")
+}
+
+fn number(n: u8) -> NoticeNumber {
+    NoticeNumber::issue("02".parse().expect("a segregation code"), [n; 8])
+}
+
+fn notice(number: NoticeNumber, name: &str, amount: i64) -> NewNotice {
+    NewNotice {
+        number,
+        wallet: None,
+        bill: None,
+        amount: cents(amount),
+        reason: name.to_owned(),
+        taxonomy: "9/0107101TS/".to_owned(),
+        debtor_code: "RSSMRA80A01H501U".to_owned(),
+        debtor_name: name.to_owned(),
+        due_date: "2026-12-31".to_owned(),
+        created_at: NOW,
+        expires_at: Some(NOW.plus_days(30)),
+    }
+}
+
+/// Everything a creditor can have, told from another's only by `name` and `amount`.
+async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i64) -> Result<(), StoreError> {
+    let c = &creditor;
+    add_family(tx, creditor, name).await?;
+    let (guardian, service) = (GuardianId::from(uuid(GUARDIAN)), ServiceId::from(uuid(31)));
+    let enrolment = (EnrolmentId::from(uuid(70)), uuid(20), service);
+    tx.insert_enrolment(c, enrolment, (2026, name, amount)).await?;
+    let session = NewSession {
+        id: SessionId::from(uuid(SESSION)),
+        guardian,
+        device_name: name.to_owned(),
+        created_at: NOW,
+        refresh_digest: Hash::of(name.as_bytes()),
+    };
+    tx.insert_session(c, &session).await?;
+    tx.add_sign_in_failure(c, Hash::of(WHO), NOW.plus(amount)).await?;
+
+    let for_wallet = NewNotice { wallet: Some(wallet(1)), ..notice(number(1), name, amount) };
+    assert!(tx.insert_notice(c, &for_wallet).await?, "the number is another creditor's");
+    let order = NewTopUp {
+        id: TopUpId::from(uuid(TOP_UP)),
+        guardian,
+        wallet: wallet(1),
+        amount: cents(amount),
+        pay_by: PayBy::Online,
+        fingerprint: Hash::of(name.as_bytes()),
+        notice: number(1),
+        created_at: NOW,
+    };
+    tx.insert_top_up(c, &order).await?;
+    let cart = NewCart { id: CartId::from(uuid(80)), url: format!("https://{name}.example"), opened_at: NOW };
+    tx.insert_cart(c, &cart).await?;
+    tx.set_cart(c, number(1).as_str(), cart.id.uuid()).await?;
+
+    let bill = BillId::from(uuid(BILL));
+    let issued = NewBill {
+        id: bill,
+        guardian,
+        number: "1/2026".to_owned(),
+        period: name.to_owned(),
+        due_date: "2026-12-31".to_owned(),
+        issued_at: NOW,
+        total: cents(amount),
+    };
+    tx.insert_bill(c, &issued).await?;
+    tx.insert_bill_line(c, (bill, 0), (uuid(20), service.uuid(), amount)).await?;
+    let account = Account::bill(bill);
+    tx.open_account(c, account, &Head::genesis(c, account)).await?;
+    let owed = (Account::REVENUE, account, Cents::new(amount));
+    let owed = Entry::transfer(creditor, EntryId::from(uuid(91)), EntryKind::BillIssued, NOW, None, owed);
+    tx.book(&owed.expect("a balanced entry"), None, None).await?;
+    let for_bill = NewNotice { bill: Some(bill), ..notice(number(2), name, amount) };
+    assert!(tx.insert_notice(c, &for_bill).await?, "the number is another creditor's");
+
+    let received = NewReceipt { content_digest: Hash::of(name.as_bytes()), ..receipt("R", Some(uuid(90))) };
+    assert!(tx.insert_receipt(c, &received).await?, "the receipt is another creditor's");
+    tx.book(&top_up(creditor, 90, wallet(1), amount), Some(name), None).await?;
+    tx.number_wallet_change(c, uuid(1)).await?;
+    tx.feed_wallet_change(c, uuid(1), NOW, name).await?;
+    tx.number_bill_change(c, uuid(BILL)).await?;
+    tx.feed_bill_change(c, uuid(BILL), NOW, name).await?;
+    tx.insert_outbox(c, OutboxId::from(uuid(85)), ("payment_done", name), NOW).await?;
+    let kept = KeptMessage {
+        queue: "anomaly",
+        message_digest: Hash::of(b"m"),
+        why: name.to_owned(),
+        received_at: NOW,
+        key_id: "k".to_owned(),
+        sealed: vec![1],
+    };
+    tx.keep_message(c, &kept).await
+}
+
+/// The answer of every question that takes a creditor, as text.
+async fn look(store: &Store, creditor: CreditorCode) -> Vec<(&'static str, String)> {
+    store.read(move |tx| Box::pin(async move { ask(tx, &creditor).await })).await.expect("a readable database")
+}
+
+async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)>, StoreError> {
+    let (guardian, session) = (GuardianId::from(uuid(GUARDIAN)), SessionId::from(uuid(SESSION)));
+    let mut answers = Vec::new();
+    let mut say = |name, answer: String| answers.push((name, answer));
+    let found = tx.guardian_by_username(c, "guardian 10").await?;
+    say("guardian", format!("{:?}", found.map(|row| (row.full_name, row.disabled_at_ms))));
+    say("facts", format!("{:?}", tx.wallet_facts(c, guardian, wallet(1), NOW).await?));
+    let home = tx.home(c, (guardian, session), NOW, 2026).await?;
+    let line = |row: borsellino_store::rows::HomeRow| {
+        (row.full_name, row.service_name, row.balance_cents, row.unit_price_cents, row.open_cents, row.closed_at_ms)
+    };
+    say("home", format!("{:?}", home.into_iter().map(line).collect::<Vec<_>>()));
+    say("balance", format!("{:?}", tx.wallet_balance(c, uuid(1)).await?));
+    say("sees", tx.guardian_sees_wallet(c, guardian, wallet(1)).await?.to_string());
+    say("last", format!("{:?}", tx.last_movements(c, guardian.uuid(), 9).await?));
+    let before = (i64::MAX, Uuid::max());
+    say("family", format!("{:?}", tx.family_movements(c, guardian.uuid(), before, 9).await?));
+    say("wallet", format!("{:?}", tx.wallet_movements(c, uuid(1), i64::MAX, 9).await?));
+    let found = tx.notice(c, number(1).as_str()).await?;
+    say("notice", format!("{:?}", found.map(|row| (row.debtor_name, row.amount_cents, row.state))));
+    let found = tx.notice(c, number(2).as_str()).await?;
+    say("bill notice", format!("{:?}", found.map(|row| (row.debtor_name, row.bill_balance_cents, row.state))));
+    say("top-up", format!("{:?}", tx.top_up(c, TopUpId::from(uuid(TOP_UP))).await?));
+    say("top-up of notice", format!("{:?}", tx.top_up_of_notice(c, number(1).as_str()).await?));
+    say("dues", format!("{:?}", tx.dues(c, guardian, NOW).await?));
+    say("bill", format!("{:?}", tx.bill_due(c, guardian, uuid(BILL)).await?));
+    let payable = tx.payable(c, NOW, 9).await?;
+    say("payable", format!("{:?}", payable.into_iter().map(|row| (row.number, row.amount_cents)).collect::<Vec<_>>()));
+    say("receipt", format!("{:?}", tx.receipt(c, OURS, "R").await?));
+    say("kept", tx.kept_messages(c, "anomaly").await?.to_string());
+    let found = tx.session(c, session).await?;
+    say(
+        "session",
+        format!("{:?}", found.map(|row| (row.full_name, row.refresh_digest, row.feed_seq, row.ended_at_ms))),
+    );
+    say("failures", format!("{:?}", tx.sign_in_failures(c, Hash::of(WHO)).await?));
+    say("feed", format!("{:?}", tx.feed_after(c, guardian, 0, 9).await?));
+    say("outbox", tx.outbox_waiting(c).await?.to_string());
+    say("last entry", format!("{:?}", tx.last_entry(c).await?));
+    say("entries", format!("{:?}", tx.entries(c, Uuid::nil(), 9).await?));
+    say("accounts", format!("{:?}", tx.accounts(c, ("", Uuid::nil()), 9).await?));
+    say("chain", format!("{:?}", tx.chain(c, Account::wallet(wallet(1)), 0, 9).await?));
+    say("totals", format!("{:?}", tx.totals(c).await?));
+    Ok(answers)
+}
+
+/// Every statement that changes what is there.
+async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
+    let (guardian, session) = (GuardianId::from(uuid(GUARDIAN)), SessionId::from(uuid(SESSION)));
+    tx.disable_guardian(c, guardian, NOW).await?;
+    tx.close_wallet(c, wallet(1), NOW).await?;
+    assert!(tx.cancel_notice(c, number(2).as_str()).await?);
+    assert!(tx.settle_notice(c, number(1).as_str(), NOW).await?);
+    tx.set_cart(c, number(2).as_str(), uuid(80)).await?;
+    tx.rotate_session(c, session, (Hash::of(b"previous"), Hash::of(b"next")), NOW).await?;
+    tx.end_session(c, session, NOW).await?;
+    tx.clear_sign_in_failures(c, Hash::of(WHO)).await?;
+    tx.book(&top_up(*c, 92, wallet(1), 7), None, None).await?;
+    tx.number_wallet_change(c, uuid(1)).await?;
+    tx.feed_wallet_change(c, uuid(1), NOW, "n").await?;
+    tx.number_bill_change(c, uuid(BILL)).await?;
+    tx.feed_bill_change(c, uuid(BILL), NOW, "n").await
+}
+
+async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
+    let store = &fresh.store;
+    add_creditors(store, &[OURS, THEIRS, STRANGER]).await.expect("three creditors");
+    write(store, |tx| Box::pin(fill(tx, code(OURS), "Alfa", 1_111))).await.expect("one town");
+    let alone = look(store, code(OURS)).await;
+    for (what, answer) in look(store, code(STRANGER)).await {
+        assert!(["None", "[]", "0", "false"].contains(&answer.as_str()), "{what} of nobody: {answer}");
+    }
+
+    write(store, |tx| Box::pin(fill(tx, code(THEIRS), "Beta", 2_222))).await.expect("the same ids elsewhere");
+    assert_eq!(look(store, code(OURS)).await, alone, "another creditor's rows are answered");
+    let theirs = look(store, code(THEIRS)).await;
+    for ((what, ours), (_, theirs)) in alone.iter().zip(&theirs) {
+        // These say the same of both.
+        if !["sees", "kept", "outbox", "last entry"].contains(what) {
+            assert_ne!(ours, theirs, "{what}: one creditor's answer to both");
+        }
+    }
+
+    write(store, |tx| Box::pin(async move { change(tx, &code(OURS)).await })).await.expect("changes");
+    assert_eq!(look(store, code(THEIRS)).await, theirs, "another creditor's rows were changed");
+    assert_ne!(look(store, code(OURS)).await, alone);
+}
