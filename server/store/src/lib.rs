@@ -19,6 +19,7 @@ pub mod rows;
 mod tx;
 mod writer;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,9 @@ use crate::writer::Writer;
 
 /// How often a body is run again after a conflict before the caller hears of it.
 const MAX_ATTEMPTS: u32 = 5;
+
+/// How many operations may share a commit on SQLite.
+const MAX_BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 /// How long a caller waits for a connection, in milliseconds: below the five seconds in which the Node wants an answer.
 const ACQUIRE_MILLIS: u64 = 4_000;
@@ -58,9 +62,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the file can't be opened or migrated.
     pub async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        Self::open_sqlite_batching(path, MAX_BATCH).await
+    }
+
+    /// The same with at most `max_batch` operations to a commit: with one, the peer that group commit is measured
+    /// against.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_sqlite_batching(path: &Path, max_batch: NonZeroUsize) -> Result<Self, StoreError> {
         let statements = Arc::new(AtomicU64::new(0));
         let options = lite::options(path);
-        let writer = Writer::start(options.clone(), Arc::clone(&statements)).await?;
+        let writer = Writer::start(options.clone(), Arc::clone(&statements), max_batch.get()).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(8)
             .min_connections(1)
@@ -102,7 +115,8 @@ impl Store {
     /// waiting.
     ///
     /// # Errors
-    /// [`StoreError`], after up to five attempts where it was a conflict.
+    /// [`StoreError`], on PostgreSQL after up to five attempts where it was a conflict. (On SQLite nobody else writes: a
+    /// conflict there means that another process held the file for longer than the writer waits.)
     pub async fn write<T, R, F>(&self, name: &'static str, body: F) -> Result<Result<T, R>, StoreError>
     where
         T: Send + 'static,
@@ -163,6 +177,15 @@ impl Store {
             Engine::Lite { readers, .. } => lite::prepare_all(readers).await,
             Engine::Pg(pool) => pg::prepare_all(pool).await,
         }
+    }
+
+    /// The names and texts of every statement on this engine, for benches that run some of them bare.
+    pub fn texts(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let tables = match &self.engine {
+            Engine::Lite { .. } => lite::TEXTS,
+            Engine::Pg(_) => pg::TEXTS,
+        };
+        tables.into_iter().flatten().copied()
     }
 
     /// Waits for what is under way and closes every connection.

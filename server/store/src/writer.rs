@@ -15,9 +15,6 @@ use crate::error::StoreError;
 use crate::lite;
 use crate::tx::Tx;
 
-/// How many operations may share a commit.
-const MAX_BATCH: usize = 256;
-
 /// How many operations may wait; more wait at the door.
 const QUEUE: usize = 1_024;
 
@@ -49,10 +46,14 @@ enum Verdict {
 
 impl Writer {
     /// Opens and migrates the file and starts the task.
-    pub(crate) async fn start(options: SqliteConnectOptions, statements: Arc<AtomicU64>) -> Result<Self, StoreError> {
+    pub(crate) async fn start(
+        options: SqliteConnectOptions,
+        statements: Arc<AtomicU64>,
+        max_batch: usize,
+    ) -> Result<Self, StoreError> {
         let connection = lite::connect_and_migrate(&options).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(work(options, connection, statements, receiver));
+        tokio::spawn(work(options, connection, statements, receiver, max_batch));
         Ok(Self(Some(sender)))
     }
 
@@ -113,10 +114,11 @@ async fn work(
     connection: SqliteConnection,
     statements: Arc<AtomicU64>,
     mut orders: mpsc::Receiver<Order>,
+    max_batch: usize,
 ) {
     let mut connection = Some(connection);
-    let mut batch = Vec::with_capacity(MAX_BATCH);
-    while orders.recv_many(&mut batch, MAX_BATCH).await > 0 {
+    let mut batch = Vec::with_capacity(max_batch);
+    while orders.recv_many(&mut batch, max_batch).await > 0 {
         let mut stop = None;
         let mut operations = Vec::with_capacity(batch.len());
         for order in batch.drain(..) {
@@ -162,17 +164,15 @@ async fn run_batch(
     let mut operations = operations.into_iter();
     for operation in operations.by_ref() {
         let outcome = run_one(&mut tx, &operation).await;
-        let lost = matches!(&outcome, Err((_, true)));
-        outcomes.push((operation.done, outcome.map_err(|(error, _)| error)));
-        if lost {
+        if let Err((error, true)) = outcome {
             // The whole transaction is gone with this one: nothing of the batch may be answered as done.
-            let remaining = operations.map(|operation| operation.done);
-            let all = outcomes.into_iter().map(|(done, _)| done).chain(remaining);
-            for done in all {
-                let _ = done.send(Err(StoreError::Full));
+            let before = outcomes.into_iter().map(|(done, _)| done);
+            for done in before.chain([operation.done]).chain(operations.map(|operation| operation.done)) {
+                let _ = done.send(Err(error.again()));
             }
             return None;
         }
+        outcomes.push((operation.done, outcome.map_err(|(error, _)| error)));
     }
     let committed = tx.control("COMMIT").await;
     match committed {

@@ -472,7 +472,7 @@ async fn writers_beside_it_are_never_reported(fresh: Fresh) {
     while reading < 12 || last < 100 {
         let pages = AtomicU64::new(0);
         let progress = |_| {
-            if pages.fetch_add(1, Ordering::Relaxed) % 4 == 0 {
+            if pages.fetch_add(1, Ordering::Relaxed).is_multiple_of(4) {
                 turns.add_permits(1);
             }
         };
