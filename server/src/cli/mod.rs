@@ -1,6 +1,6 @@
 //! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger verify`.
 
-mod demo;
+pub mod demo;
 mod ledger;
 mod serve;
 
@@ -131,16 +131,24 @@ fn log_to_stderr(log: &Log) {
     let _ = if log.json { builder.json().try_init() } else { builder.compact().try_init() };
 }
 
-/// Resolves when the process is asked to stop (Ctrl-C, or SIGTERM from a supervisor).
-async fn asked_to_stop() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
+/// Resolves when the process is asked to stop (Ctrl-C, or SIGTERM from a supervisor). Listens from the call on, not only
+/// from the first poll: whoever was told "ready" may say "stop" at once.
+fn asked_to_stop() -> impl Future<Output = ()> + Send {
+    let listen = |kind| tokio::signal::unix::signal(kind);
+    let interrupt = listen(tokio::signal::unix::SignalKind::interrupt());
+    let terminate = listen(tokio::signal::unix::SignalKind::terminate());
+    async move {
+        tokio::select! {
+            () = heard(interrupt) => {}
+            () = heard(terminate) => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+    }
+}
+
+async fn heard(signal: std::io::Result<tokio::signal::unix::Signal>) {
+    match signal {
+        Ok(mut signal) => drop(signal.recv().await),
+        // Without a listener the signal still ends the process, only less gently.
+        Err(_) => std::future::pending().await,
     }
 }

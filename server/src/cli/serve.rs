@@ -14,6 +14,7 @@ use crate::{Listeners, Parts, open, open_store, run};
 pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::read(path)?;
     log_to_stderr(&config.log);
+    let asked = asked_to_stop();
     let secret = config.secret()?;
     let checkout = config.checkout_client()?;
     let public = listen(config.public.listen, "public.listen").await?;
@@ -34,7 +35,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
         "serving"
     );
     let listeners = Listeners { public, node, node_proxies: config.node.trusted_proxies };
-    run(app, stop, listeners, asked_to_stop()).await?;
+    run(app, stop, listeners, asked).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,7 @@
 mod families;
 mod seed;
 
+use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,10 +15,12 @@ use anyhow::Context;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::language::Language;
 use borsellino_pagopa::sandbox;
+use borsellino_store::Store;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::{asked_to_stop, log_to_stderr};
@@ -61,10 +64,80 @@ pub(super) fn database_in(data: &Path) -> DatabaseKind {
 }
 
 /// Where everything is.
-struct Addresses {
-    web: String,
-    node: String,
-    sandbox: String,
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Apps and browsers.
+    pub web: String,
+    /// The whole SOAP endpoint that the Node calls.
+    pub node: String,
+    /// The sandbox.
+    pub sandbox: String,
+}
+
+/// A demo's three ports.
+#[derive(Debug)]
+pub struct Ports {
+    /// Apps and browsers.
+    pub public: TcpListener,
+    /// The pagoPA Node.
+    pub node: TcpListener,
+    /// The sandbox.
+    pub sandbox: TcpListener,
+}
+
+/// A server and its sandbox, filled with the invented families and ready to serve.
+#[derive(Debug)]
+pub struct House {
+    /// The server.
+    pub app: App,
+    /// Where everything is.
+    pub addresses: Addresses,
+    stop: watch::Sender<bool>,
+    ports: Ports,
+}
+
+/// Opens the house on a migrated database; an empty one is filled. Tests bring their own clock.
+///
+/// # Errors
+/// Where a port has no address, or the database fails.
+pub async fn open_house(
+    store: Store,
+    clock: Clock,
+    secret: Zeroizing<[u8; 32]>,
+    ports: Ports,
+) -> anyhow::Result<House> {
+    let addresses = Addresses {
+        web: format!("http://{}", ports.public.local_addr()?),
+        node: format!("http://{}{}", ports.node.local_addr()?, soap::PATH),
+        sandbox: format!("http://{}", ports.sandbox.local_addr()?),
+    };
+    let checkout = checkout_client(&format!("{}/checkout/ec/v2", addresses.sandbox), SANDBOX_KEY)?;
+    let parts = Parts { store, clock, secret, checkout: Some(checkout), public_url: addresses.web.clone() };
+    let (app, stop) = open(parts).await?;
+    if app.directory.listing().creditors().is_empty() {
+        seed::fill(&app).await.context("the invented families could not be written")?;
+        app.directory.reload(&app.store).await?;
+    }
+    Ok(House { app, addresses, stop, ports })
+}
+
+impl House {
+    /// Serves until `shutdown` resolves; the sandbox goes last.
+    ///
+    /// # Errors
+    /// Where a listener fails.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        let (stop_sandbox, sandbox_stopped) = tokio::sync::oneshot::channel::<()>();
+        let until = async move { drop(sandbox_stopped.await) };
+        let config = sandbox_config(&self.app, &self.addresses);
+        let clock = sandbox_clock(self.app.clock.clone());
+        let platform = tokio::spawn(sandbox::serve(self.ports.sandbox, config, clock, until));
+        let listeners = Listeners { public: self.ports.public, node: self.ports.node, node_proxies: Vec::new() };
+        let served = run(self.app, self.stop, listeners, shutdown).await;
+        drop(stop_sandbox);
+        platform.await??;
+        served
+    }
 }
 
 pub(super) async fn demo(options: Options) -> anyhow::Result<ExitCode> {
@@ -80,43 +153,20 @@ pub(super) async fn demo(options: Options) -> anyhow::Result<ExitCode> {
     };
     std::fs::create_dir_all(&data).with_context(|| format!("the folder {} can't be made", data.display()))?;
 
-    let public = listen(options.port, "--port").await?;
-    let node = listen(options.node_port, "--node-port").await?;
-    let sandbox = listen(options.sandbox_port, "--sandbox-port").await?;
-    let addresses = Addresses {
-        web: format!("http://{}", public.local_addr()?),
-        node: format!("http://{}{}", node.local_addr()?, soap::PATH),
-        sandbox: format!("http://{}", sandbox.local_addr()?),
+    let ports = Ports {
+        public: listen(options.port, "--port").await?,
+        node: listen(options.node_port, "--node-port").await?,
+        sandbox: listen(options.sandbox_port, "--sandbox-port").await?,
     };
-
     let database = match &options.database {
         Some(url) => database_kind(url)?,
         None => database_in(&data),
     };
     let store = open_store(&database, 16).await.with_context(|| format!("the database in {}", data.display()))?;
-    let checkout = checkout_client(&format!("{}/checkout/ec/v2", addresses.sandbox), SANDBOX_KEY)?;
-    let (clock, secret) = (Clock::system(), secret_in(&data)?);
-    let parts = Parts { store, clock, secret, checkout: Some(checkout), public_url: addresses.web.clone() };
-    let (app, stop) = open(parts).await?;
-    if app.directory.listing().creditors().is_empty() {
-        seed::fill(&app).await.context("the invented families could not be written")?;
-        app.directory.reload(&app.store).await?;
-    }
-
-    let (stop_sandbox, sandbox_stopped) = tokio::sync::oneshot::channel::<()>();
-    let until = async move { drop(sandbox_stopped.await) };
-    let config = sandbox_config(&app, &addresses);
-    let platform = tokio::spawn(sandbox::serve(sandbox, config, sandbox_clock(app.clock.clone()), until));
-
-    let announced = announce(&app, &addresses, options.json, options.data.as_deref()).await;
-    let listeners = Listeners { public, node, node_proxies: Vec::new() };
-    let served = match announced {
-        Ok(()) => run(app, stop, listeners, asked_to_stop()).await,
-        Err(error) => Err(error),
-    };
-    drop(stop_sandbox);
-    platform.await??;
-    served?;
+    let house = open_house(store, Clock::system(), secret_in(&data)?, ports).await?;
+    let asked = asked_to_stop();
+    announce(&house.app, &house.addresses, options.json, options.data.as_deref()).await?;
+    house.serve(asked).await?;
     Ok(ExitCode::SUCCESS)
 }
 
