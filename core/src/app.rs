@@ -82,8 +82,9 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] for the server's address, [`Error::SecureStore`] (try again once the phone is unlocked),
-    /// [`Error::Cache`] where no cache can be made.
+    /// [`Error::Cache`] where no cache can be made, [`Error::Closed`] outside of tokio.
     pub async fn open(config: Config, store: Arc<dyn SecureStore>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed)?;
         let remote = Remote::new(&config.server_url, config.language, config.pace)?;
         let vault = Vault::new(store);
         let key = cache_key(&vault, clock.as_ref()).await?;
@@ -101,9 +102,10 @@ impl App {
             language: config.language,
             device_name: config.device_name,
             vault,
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
             accounts: Mutex::new(accounts),
-            sessions: Mutex::default(),
+            sessions: Arc::default(),
+            turn: tokio::sync::Mutex::default(),
             in_flight: Mutex::default(),
             listeners: Mutex::default(),
             tasks: Mutex::new(Some(JoinSet::new())),
@@ -183,6 +185,7 @@ impl App {
                     .filter(|_| account.creditor.is_some() && account.guardian.is_some())
                     .ok_or(Error::NotOurServer)?;
                 let key = account.key();
+                let _turn = inner.turn.lock().await;
                 inner.vault.set(item(&key), session.encode_to_vec()).await?;
                 // A session object of before still holds the old tokens.
                 lock(&inner.sessions).remove(&key);
@@ -359,6 +362,7 @@ impl App {
                         |token| async move { remote.sign_out(Some(&token), v1::SignOutRequest {}).await },
                     )
                     .await;
+                let _turn = inner.turn.lock().await;
                 inner.vault.remove(item(&account)).await?;
                 lock(&inner.sessions).remove(&account);
                 lock(&inner.accounts).remove(&account);
@@ -376,7 +380,7 @@ impl App {
         if let Some(mut tasks) = tasks {
             tasks.shutdown().await;
         }
-        self.inner.vault.close().await;
+        self.inner.vault.close(&self.inner.runtime).await;
         lock(&self.inner.listeners).clear();
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::accounts::Accounts;
 use crate::app::Resumed;
-use crate::cache::{Cache, Snapshot};
+use crate::cache::{Cache, Rows, Snapshot};
 use crate::clock::Clock;
 use crate::config::{Step, Steps};
 use crate::error::{Error, Reason, Result};
@@ -28,6 +28,14 @@ const SENDS: u32 = 3;
 /// How often the home screen is asked for again when changes overtake it.
 const REFRESHES: u32 = 3;
 
+/// The sessions in use.
+pub(crate) type Sessions = Arc<Mutex<HashMap<AccountKey, Arc<Session>>>>;
+
+/// What was asked for under a session that has ended meanwhile must not be kept.
+fn is_current(sessions: &Sessions, account: &AccountKey, session: &Arc<Session>) -> bool {
+    lock(sessions).get(account).is_some_and(|now| Arc::ptr_eq(now, session))
+}
+
 /// Shared by all tasks of one app core.
 pub(crate) struct Inner {
     pub(crate) remote: Remote,
@@ -42,7 +50,9 @@ pub(crate) struct Inner {
     pub(crate) nudge: Notify,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) accounts: Mutex<Accounts>,
-    pub(crate) sessions: Mutex<HashMap<AccountKey, Arc<Session>>>,
+    pub(crate) sessions: Sessions,
+    /// Held while a session begins or ends.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// Top-ups being sent right now.
     pub(crate) in_flight: Mutex<HashSet<String>>,
     pub(crate) listeners: Mutex<Vec<(AccountKey, mpsc::UnboundedSender<Event>)>>,
@@ -141,10 +151,12 @@ impl Inner {
     /// The office can end a guardian's access at once: then what was seen must not stay on the phone. Intents stay,
     /// and are finished if the same guardian signs in again.
     async fn ended<T>(&self, account: &AccountKey, session: &Arc<Session>) -> Result<T> {
-        let current = lock(&self.sessions).get(account).is_some_and(|now| Arc::ptr_eq(now, session));
-        if current {
-            lock(&self.sessions).remove(account);
+        // One at a time, and not while somebody signs in: the tokens thrown away must be those that ended.
+        let _turn = self.turn.lock().await;
+        if is_current(&self.sessions, account, session) {
             self.vault.remove(item(account)).await?;
+            // First this, so that an answer still on its way is not written after the rest was forgotten.
+            lock(&self.sessions).remove(account);
             let key = account.clone();
             self.cache.write_later(move |rows| rows.forget(key.as_str(), false)).await?;
         }
@@ -189,6 +201,7 @@ impl Inner {
         let remote = &self.remote;
         let mut went_back = 0_u32;
         for _ in 0..REFRESHES {
+            let (sessions, session) = (Arc::clone(&self.sessions), self.session(account));
             let before = self.snapshot(account).await?.map_or(0, |snapshot| snapshot.feed_seq);
             let ask = |token: String| async move { remote.home(Some(&token), v1::HomeRequest {}).await };
             let home = self.with_token(account, ask).await.map_err(Error::of_a_read)?;
@@ -198,7 +211,10 @@ impl Inner {
             }
             let from_scratch = from_scratch || went_back == REFRESHES;
             let (key, now) = (account.clone(), self.clock.now());
-            let take = move |rows: &crate::cache::Rows<'_>| {
+            let take = move |rows: &Rows<'_>| {
+                if !is_current(&sessions, &key, &session) {
+                    return Ok(Taken::Old);
+                }
                 let taken = sync::take_home(rows, key.as_str(), home, now, from_scratch)?;
                 rows.prune_intents(key.as_str(), KEEP_FINISHED)?;
                 Ok(taken)
@@ -240,12 +256,16 @@ impl Inner {
             let request = request.clone();
             async move { remote.list_movements(Some(&token), request).await }
         };
-        let key = account.clone();
+        let (key, sessions, session) = (account.clone(), Arc::clone(&self.sessions), self.session(&account));
         let (answer, from_cache) = match self.with_token(&account, ask).await.map_err(Error::of_a_read) {
             Ok(answer) => {
                 if first {
                     let kept = answer.clone();
-                    self.cache.write_later(move |rows| rows.put_movements(key.as_str(), &wallet, &kept)).await?;
+                    let keep = move |rows: &Rows<'_>| {
+                        let current = is_current(&sessions, &key, &session);
+                        if current { rows.put_movements(key.as_str(), &wallet, &kept) } else { Ok(()) }
+                    };
+                    self.cache.write_later(keep).await?;
                 }
                 (answer, false)
             }

@@ -659,7 +659,11 @@ impl<'a> Shown<'a> {
         let mut news: Vec<Event> = self.balance_changes(old).into_iter().map(Event::BalanceChanged).collect();
         for payment in self.home.payments.iter().filter(|payment| !old.payments.contains(payment)) {
             let mine = intents.iter().find(|intent| intent.order.id == payment.id);
-            news.extend(self.payment(payment, mine).map(Box::new).map(Event::TopUpChanged));
+            let listed_before = old.payments.iter().any(|known| known.id == payment.id);
+            // The answer to our own order was told when it came.
+            if listed_before || mine.is_none() || payment.state() != v1::PaymentState::Payable {
+                news.extend(self.payment(payment, mine).map(Box::new).map(Event::TopUpChanged));
+            }
         }
         let bills = self.home.bills.iter().filter(|bill| !old.bills.contains(bill));
         news.extend(bills.filter_map(|bill| self.bill(bill)).map(Box::new).map(Event::BillChanged));

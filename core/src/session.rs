@@ -102,11 +102,11 @@ impl Vault {
     }
 
     /// Waits for a call under way; later ones are answered with [`Error::Closed`].
-    pub(crate) async fn close(&self) {
+    pub(crate) async fn close(&self, runtime: &tokio::runtime::Handle) {
         let closed = Arc::clone(&self.closed);
         let close = move || *closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
         // It fails only when the runtime itself is going away.
-        let _ = tokio::task::spawn_blocking(close).await;
+        let _ = runtime.spawn_blocking(close).await;
     }
 }
 
