@@ -314,7 +314,7 @@ pub struct MovementView {
     pub balance_after: Money,
     /// When it was booked.
     pub at: Millis,
-    /// Why: `Pasto del 12 novembre, fascia 2, 4,25 €`.
+    /// Why: `Pasto del 12 novembre, tariffa fascia 2, 4,25 €`.
     pub sentence: String,
 }
 

@@ -237,7 +237,7 @@ impl Words {
         .to_owned()
     }
 
-    /// Why a movement happened: `Pasto del 12 novembre, fascia 2, 4,25 €`.
+    /// Why a movement happened: `Pasto del 12 novembre, tariffa fascia 2, 4,25 €`.
     pub(crate) fn movement(&self, kind: MovementKind, service: ServiceKind, movement: &v1::Movement) -> String {
         let money = self.money(movement.cents.checked_abs().unwrap_or(i64::MAX));
         let what = match (kind, service) {
@@ -251,7 +251,10 @@ impl Words {
         };
         let day =
             if movement.day.is_empty() { self.day(Millis::new(movement.at_ms)) } else { self.iso_day(&movement.day) };
-        let tariff = if movement.tariff.is_empty() { String::new() } else { format!(", {}", movement.tariff) };
+        let tariff = match movement.tariff.as_str() {
+            "" => String::new(),
+            name => format!(", {} {name}", self.of(["tariffa", "tariff", "Tarif"])),
+        };
         self.elided(format!("{what} {} {day}{tariff}, {money}", self.of(["del", "of", "vom"])))
     }
 

@@ -30,7 +30,7 @@ async fn activate_sign_in_refuse_and_sign_out() {
     assert_eq!(wallet.spoken, "Saldo mensa di Giulia: 12 euro e 40 centesimi, basta per 2 pasti, sta per finire");
     assert_eq!(home.as_of_text, "aggiornato oggi alle 8:12");
     assert_eq!(home.bills[0].due_text, "da pagare 57,33 € entro il 20 dicembre");
-    assert_eq!(home.movements[0].sentence, "Pasto del 12 novembre, fascia 2, 4,25 €");
+    assert_eq!(home.movements[0].sentence, "Pasto del 12 novembre, tariffa fascia 2, 4,25 €");
 
     app.sign_out().await.unwrap();
     assert!(app.accounts().is_empty() && app.cached_home().unwrap().is_none());

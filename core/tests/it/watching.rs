@@ -130,7 +130,7 @@ async fn a_newer_servers_values_break_nothing() {
     let app = phone.signed_in().await;
     let home = app.cached_home().unwrap().unwrap();
     assert_eq!((home.top_ups[0].state.clone(), home.top_ups[0].pay_by), (TopUpState::Unknown, None));
-    assert_eq!(home.movements[0].sentence, "Movimento del 12 novembre, fascia 2, 4,25 €");
+    assert_eq!(home.movements[0].sentence, "Movimento del 12 novembre, tariffa fascia 2, 4,25 €");
     // A change of a kind nobody knows yet moves the cursor and nothing else.
     let ears = Arc::new(Ears::default());
     let _watch = app.watch(ears.clone()).unwrap();
