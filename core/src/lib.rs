@@ -1,1 +1,47 @@
-//! Placeholder.
+//! The app core: what runs on the phone. An offline-first cache, top-ups that survive a kill, the session, the live
+//! stream, and models that are ready to show.
+//!
+//! Open it once with [`App::open`], paint from [`App::cached_home`], then call [`App::resume`] and [`App::watch`].
+//! Rules it keeps (design §3): the id of a top-up is made and saved here before it is sent; a receipt, told by the
+//! server, is the only proof of payment; the phone never computes a balance, it says how old its figures are.
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
+mod accounts;
+mod app;
+mod cache;
+mod clock;
+mod config;
+mod error;
+mod inner;
+mod intents;
+mod models;
+mod remote;
+mod seal;
+mod secure_store;
+mod session;
+mod sync;
+mod words;
+
+pub use app::{App, Resumed, WatchHandle};
+pub use cache::{CacheStart, RebuildReason};
+pub use clock::{Clock, SystemClock};
+pub use config::{Config, Step};
+pub use error::{CacheError, Error, Invalid, Reason, Refusal, Result};
+pub use models::{
+    AccountView, BalanceChange, BillLineView, BillState, BillView, ChildView, Connection, CreditorInfo, Event,
+    HomeView, Listener, Money, MovementKind, MovementView, MovementsView, NoticeView, PayBillView, ServiceKind,
+    TopUpState, TopUpView, WalletView,
+};
+pub use remote::Pace;
+pub use secure_store::{InsecureFileStore, MemoryStore, SecureStore, SecureStoreError};
+pub use session::AccountKey;
+
+/// The domain's types that appear in this crate's signatures.
+pub use borsellino_domain::{
+    id::{BillId, ChildId, TopUpId, WalletId},
+    language::Language,
+    money::Amount,
+    time::Millis,
+    top_up::PayBy,
+};

@@ -1,0 +1,407 @@
+//! The app core's public face, and what its tasks share.
+//!
+//! Every async method does its work in a task of its own, so that a caller that is dropped half-way (a screen that
+//! closes) leaves nothing half done; [`App::shutdown`] ends and joins them all.
+
+use std::sync::{Arc, Mutex};
+
+use borsellino_domain::activation::ActivationCode;
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::{BillId, TopUpId, WalletId};
+use borsellino_domain::money::Amount;
+use borsellino_domain::top_up::PayBy;
+use borsellino_proto::v1;
+use prost::Message;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+use zeroize::Zeroizing;
+
+use crate::accounts::{Account, Accounts};
+use crate::cache::{Cache, CacheStart, Rows};
+use crate::clock::Clock;
+use crate::config::{Config, Step, Steps};
+use crate::error::{Error, Invalid, Result};
+use crate::inner::{Inner, lock};
+use crate::intents::{self, Intent};
+use crate::models::{
+    AccountView, CreditorInfo, Event, HomeView, Listener, MovementsView, PayBillView, TopUpView, safe_url,
+};
+use crate::remote::Remote;
+use crate::seal::KEY_LEN;
+use crate::secure_store::SecureStore;
+use crate::session::{AccountKey, StoredSession, Vault, item};
+use crate::sync;
+
+const KEY_ITEM: &str = "borsellino-cache-key";
+
+/// The app core.
+pub struct App {
+    inner: Arc<Inner>,
+    start: CacheStart,
+}
+
+/// What [`App::resume`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// Top-ups that got their answer now.
+    pub finished: usize,
+    /// Top-ups that still wait for the network.
+    pub waiting: usize,
+}
+
+/// Keeps a watch going; dropping it ends the watch.
+#[derive(Debug)]
+pub struct WatchHandle {
+    tasks: [AbortHandle; 2],
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+impl WatchHandle {
+    /// Ends the watch; once this returns the listener is not called any more.
+    pub async fn stop(mut self) {
+        self.abort();
+        if let Some(ended) = self.ended.take() {
+            // The sender is dropped with the task that calls the listener.
+            let _ = ended.await;
+        }
+    }
+
+    fn abort(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Drop for WatchHandle {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl App {
+    /// Opens the app core, on tokio. Reads the cache and the secure store; does not touch the network.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the server's address, [`Error::SecureStore`] (try again once the phone is unlocked),
+    /// [`Error::Cache`] where no cache can be made, [`Error::Closed`] outside of tokio.
+    pub async fn open(config: Config, store: Arc<dyn SecureStore>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed)?;
+        let remote = Remote::new(&config.server_url, config.language, config.pace)?;
+        let vault = Vault::new(store);
+        let key = cache_key(&vault, clock.as_ref()).await?;
+        let accounts = Accounts::load(&vault).await?;
+        let (folder, pages, cache_clock) = (config.data_dir.clone(), config.max_cache_pages, Arc::clone(&clock));
+        let open = move || Cache::open(&folder, &key, pages, cache_clock);
+        let (cache, start) = tokio::task::spawn_blocking(open).await.map_err(|_| Error::Closed)??;
+        let inner = Arc::new(Inner {
+            remote,
+            cache: Arc::new(cache),
+            clock,
+            steps: Steps(config.on_step),
+            pace: config.pace,
+            nudge: Notify::new(),
+            language: config.language,
+            device_name: config.device_name,
+            vault,
+            runtime,
+            accounts: Mutex::new(accounts),
+            sessions: Arc::default(),
+            turn: tokio::sync::Mutex::default(),
+            in_flight: Mutex::default(),
+            listeners: Mutex::default(),
+            tasks: Mutex::new(Some(JoinSet::new())),
+        });
+        Ok(Self { inner, start })
+    }
+
+    /// What opening the cache found.
+    pub fn cache_start(&self) -> CacheStart {
+        self.start
+    }
+
+    /// The accounts of this phone. Synchronous: from memory.
+    pub fn accounts(&self) -> Vec<AccountView> {
+        lock(&self.inner.accounts).views()
+    }
+
+    /// Makes `account` the one that the other calls mean.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where this phone has no such account.
+    pub async fn use_account(&self, account: AccountKey) -> Result<()> {
+        self.inner
+            .detached(move |inner| async move {
+                if !lock(&inner.accounts).activate(&account) {
+                    return Err(Error::Invalid(Invalid::Account));
+                }
+                inner.store_accounts().await
+            })
+            .await
+    }
+
+    /// Finds the creditor of an activation code, as typed, and remembers it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a code that is none, [`Error::Refused`] for an unknown one, [`Error::Offline`] and kin.
+    pub async fn activate(&self, code: &str) -> Result<CreditorInfo> {
+        let code = ActivationCode::parse(code).map_err(|_| Error::Invalid(Invalid::ActivationCode))?;
+        self.inner
+            .detached(move |inner| async move {
+                let request = v1::ResolveActivationCodeRequest { code: code.as_str().to_owned() };
+                let answer = inner.remote.resolve_activation_code(None, request).await.map_err(Error::of_a_read)?;
+                let creditor = answer.creditor.ok_or(Error::NotOurServer)?;
+                let kept = creditor.clone();
+                inner.cache.write_later(move |rows| rows.put_creditor(&kept)).await?;
+                Ok(creditor.into())
+            })
+            .await
+    }
+
+    /// A creditor found before by [`App::activate`]. Synchronous: from the cache.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn remembered_creditor(&self, fiscal_code: &str) -> Result<Option<CreditorInfo>> {
+        self.inner.cache.read(|rows| Ok(rows.creditor(fiscal_code)?.map(CreditorInfo::from)))
+    }
+
+    /// Signs in to a creditor; the account becomes the active one.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `WrongCredentials` or `TryLater`, [`Error::Offline`] and kin, [`Error::SecureStore`].
+    pub async fn sign_in(&self, creditor: &str, username: &str, password: &str) -> Result<AccountView> {
+        let creditor = CreditorCode::parse(creditor).map_err(|_| Error::Invalid(Invalid::Creditor))?;
+        let request = v1::SignInRequest {
+            creditor_fiscal_code: creditor.as_str().to_owned(),
+            username: username.to_owned(),
+            password: password.to_owned(),
+            device_name: self.inner.device_name.clone(),
+        };
+        self.inner
+            .detached(move |inner| async move {
+                let answer = inner.remote.sign_in(None, request).await.map_err(Error::of_a_read)?;
+                let account = Account { creditor: answer.creditor, guardian: answer.guardian };
+                let session = StoredSession::new(answer.tokens, inner.clock.now());
+                let session = session
+                    .filter(|_| account.creditor.is_some() && account.guardian.is_some())
+                    .ok_or(Error::NotOurServer)?;
+                let key = account.key();
+                let _turn = inner.turn.lock().await;
+                inner.vault.set(item(&key), session.encode_to_vec()).await?;
+                // A session object of before still holds the old tokens.
+                lock(&inner.sessions).remove(&key);
+                lock(&inner.accounts).put(account);
+                inner.store_accounts().await?;
+                let views = lock(&inner.accounts).views();
+                views.into_iter().find(|view| view.key == key).ok_or(Error::Closed)
+            })
+            .await
+    }
+
+    /// The active account's home screen as last known. Synchronous and quick: the first paint. `None` before the first
+    /// refresh, or with nobody signed in.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub fn cached_home(&self) -> Result<Option<HomeView>> {
+        self.inner.cached_home()
+    }
+
+    /// Asks the server for the home screen, keeps and returns it.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], [`Error::Offline`] and kin, [`Error::Cache`].
+    pub async fn refresh_home(&self) -> Result<HomeView> {
+        self.inner
+            .detached(move |inner| async move {
+                let account = inner.active()?;
+                inner.refresh(&account, false).await?;
+                let shown = Arc::clone(&inner);
+                let read = tokio::task::spawn_blocking(move || shown.cached_home()).await.map_err(|_| Error::Closed)?;
+                read?.ok_or(Error::SignedOut)
+            })
+            .await
+    }
+
+    /// Movements, newest first: of one wallet or of all, from the beginning or from `page` ([`MovementsView::next`]).
+    /// Without the network the first page comes from the cache.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], [`Error::Refused`], [`Error::Offline`] and kin, [`Error::Cache`].
+    pub async fn movements(&self, wallet: Option<WalletId>, page: Option<String>) -> Result<MovementsView> {
+        self.inner.detached(move |inner| async move { inner.movements(wallet, page).await }).await
+    }
+
+    /// Starts a top-up. It is saved before it is sent: an error means that nothing was begun, `Ok` that it will be
+    /// finished, by [`App::resume`] if need be. Look at the state: it may be queued or refused.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], [`Error::Cache`] (say, a full phone), [`Error::NoRandomness`], [`Error::Closed`].
+    pub async fn start_top_up(&self, wallet: WalletId, amount: Amount, pay_by: PayBy) -> Result<TopUpView> {
+        self.inner
+            .detached(move |inner| async move {
+                let account = inner.active()?;
+                let mut random = [0; 10];
+                inner.clock.fill(&mut random)?;
+                let now = inner.clock.now();
+                let intent = Intent::new(account.as_str(), TopUpId::new(now, random), wallet, amount, pay_by, now);
+                let saved = intent.clone();
+                inner.cache.write_later(move |rows| intents::add(rows, &saved)).await?;
+                inner.steps.reached(Step::IntentSaved);
+                // Whatever comes of it now, it is on the disk.
+                let (intent, _) = inner.submit(&account, intent).await;
+                inner.show_intent(&account, &intent).await
+            })
+            .await
+    }
+
+    /// Takes a refused top-up off the screen.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub async fn dismiss(&self, top_up: TopUpId) -> Result<()> {
+        self.inner
+            .detached(move |inner| async move {
+                let remove = move |rows: &Rows<'_>| {
+                    let id = top_up.to_string();
+                    let refused = rows.intent(&id)?.is_some_and(|row| row.stage == 4);
+                    if refused { rows.remove_intent(&id) } else { Ok(()) }
+                };
+                inner.cache.write_later(remove).await
+            })
+            .await
+    }
+
+    /// Opens a pagoPA page for a bill, or tells with which notice to pay it. Doing it again is safe.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], [`Error::Refused`], [`Error::Offline`], [`Error::OutcomeUnknown`] and kin.
+    pub async fn pay_bill(&self, bill: BillId) -> Result<PayBillView> {
+        self.inner
+            .detached(move |inner| async move {
+                let account = inner.active()?;
+                let request = v1::PayBillRequest { bill_id: bill.to_string() };
+                let remote = &inner.remote;
+                let call = |token: String| {
+                    let request = request.clone();
+                    async move { remote.pay_bill(Some(&token), request).await }
+                };
+                let answer = inner.with_token(&account, call).await?;
+                let bill = answer.bill.ok_or(Error::NotOurServer)?;
+                let snapshot = inner.snapshot(&account).await?.unwrap_or_else(|| inner.empty_snapshot());
+                let creditor = inner.creditor(&account);
+                let shown = inner.shown(&creditor, &snapshot);
+                Ok(PayBillView {
+                    bill: shown.bill(&bill).ok_or(Error::NotOurServer)?,
+                    checkout_url: safe_url(&answer.checkout_url),
+                    checkout_unavailable: answer.checkout_unavailable,
+                })
+            })
+            .await
+    }
+
+    /// Finishes every top-up that is not finished, of every account, then refreshes the active one. Call it when the
+    /// app starts, comes to the front, or the network comes back.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] and kin: what is unfinished stays so; [`Error::Cache`].
+    pub async fn resume(&self) -> Result<Resumed> {
+        self.inner
+            .detached(move |inner| async move {
+                inner.nudge.notify_waiters();
+                let mut resumed = Resumed::default();
+                let keys: Vec<AccountKey> = lock(&inner.accounts).all().map(Account::key).collect();
+                for account in keys {
+                    let of_one = inner.finish(&account).await?;
+                    resumed.finished = resumed.finished.saturating_add(of_one.finished);
+                    resumed.waiting = resumed.waiting.saturating_add(of_one.waiting);
+                }
+                if let Ok(account) = inner.active() {
+                    inner.refresh(&account, false).await?;
+                    inner.settle(&account).await?;
+                }
+                Ok(resumed)
+            })
+            .await
+    }
+
+    /// Follows the active account's feed and tells `listener`, until the handle is dropped or the session ends.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], [`Error::Closed`].
+    pub fn watch(&self, listener: Arc<dyn Listener>) -> Result<WatchHandle> {
+        let inner = &self.inner;
+        let account = inner.active()?;
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let (ending, ended) = oneshot::channel::<()>();
+        lock(&inner.listeners).push((account.clone(), sender));
+        // One task calls the listener, so that events keep their order.
+        let telling = inner.spawn(async move {
+            let _ending = ending;
+            while let Some(event) = events.recv().await {
+                listener.on_event(event);
+            }
+        })?;
+        let following = inner.spawn(sync::follow(Arc::clone(inner), account))?;
+        Ok(WatchHandle { tasks: [following, telling], ended: Some(ended) })
+    }
+
+    /// Signs the active account out and removes everything of it from this phone, also without the network. A top-up
+    /// that was never sent is gone; one that was sent is at the server.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`] where nobody is signed in, [`Error::SecureStore`], [`Error::Cache`].
+    pub async fn sign_out(&self) -> Result<()> {
+        self.inner
+            .detached(move |inner| async move {
+                let account = inner.active()?;
+                let remote = &inner.remote;
+                // Best effort: the tokens are thrown away here in any case.
+                let _ = inner
+                    .with_token(
+                        &account,
+                        |token| async move { remote.sign_out(Some(&token), v1::SignOutRequest {}).await },
+                    )
+                    .await;
+                let _turn = inner.turn.lock().await;
+                inner.vault.remove(item(&account)).await?;
+                lock(&inner.sessions).remove(&account);
+                lock(&inner.accounts).remove(&account);
+                inner.store_accounts().await?;
+                inner.emit(&account, Event::HomeChanged);
+                inner.cache.write_later(move |rows| rows.forget(account.as_str(), true)).await
+            })
+            .await
+    }
+
+    /// Ends and joins every task. Afterwards every call answers [`Error::Closed`], and neither the listener nor the
+    /// secure store is called any more. Hosts must call it before they are torn down.
+    pub async fn shutdown(&self) {
+        let tasks = lock(&self.inner.tasks).take();
+        if let Some(mut tasks) = tasks {
+            tasks.shutdown().await;
+        }
+        self.inner.vault.close(&self.inner.runtime).await;
+        lock(&self.inner.listeners).clear();
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // Tasks hold the shared part: without this they would outlive the app.
+        if let Some(tasks) = lock(&self.inner.tasks).as_mut() {
+            tasks.abort_all();
+        }
+    }
+}
+
+/// The cache's key, made on the first start.
+async fn cache_key(vault: &Vault, clock: &dyn Clock) -> Result<Zeroizing<[u8; KEY_LEN]>> {
+    let kept = Zeroizing::new(vault.get(KEY_ITEM).await?.unwrap_or_default());
+    if let Ok(key) = <[u8; KEY_LEN]>::try_from(kept.as_slice()) {
+        return Ok(Zeroizing::new(key));
+    }
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    clock.fill(key.as_mut())?;
+    vault.set(KEY_ITEM, key.to_vec()).await?;
+    Ok(key)
+}

@@ -1,0 +1,219 @@
+//! The cache's file: opening it, bringing it to the newest shape, rebuilding it when it is damaged. All SQL of the
+//! phone is in this folder; what it means is decided elsewhere.
+
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+pub(crate) use rows::{Rows, Snapshot, StoredIntentRow};
+
+use crate::clock::Clock;
+use crate::error::{CacheError, Error, Result};
+use crate::seal::{KEY_LEN, Place, Sealer};
+
+/// Every shape of the file, oldest first; `user_version` counts those applied.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/app-cache/0001_cache.sql")];
+
+const FILE: &str = "cache.sqlite";
+const ASIDE: &str = "cache.damaged.sqlite";
+const CHECK: Place<'static> = Place { table: "key_check", account: "", key: "1" };
+const CHECK_TEXT: &[u8] = b"borsellino";
+
+/// What opening the cache found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheStart {
+    /// No file: the first start, or the data were cleared.
+    Fresh,
+    /// The file of before.
+    Kept,
+    /// The file could not be used: it lies aside, and a new one was begun. The next refresh fills it.
+    Rebuilt {
+        /// Why.
+        why: RebuildReason,
+        /// How many top-ups under way were carried over.
+        intents_kept: usize,
+    },
+}
+
+/// Why a cache was rebuilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RebuildReason {
+    /// The file is damaged.
+    Damaged,
+    /// It was sealed with another key: restored from a backup, or the secure store was cleared.
+    WrongKey,
+    /// A newer version of the app made it.
+    Newer,
+}
+
+/// The open cache. One connection writes, another reads, so that the first paint never waits for a write.
+pub(crate) struct Cache {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    sealer: Sealer,
+    clock: Arc<dyn Clock>,
+}
+
+impl Cache {
+    /// Opens or makes the cache in `folder`, which must be private to the app and left out of backups.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] where the file can be neither used nor replaced.
+    pub(crate) fn open(
+        folder: &Path,
+        key: &[u8; KEY_LEN],
+        max_pages: Option<u32>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, CacheStart)> {
+        std::fs::create_dir_all(folder).map_err(|_| CacheError::Io)?;
+        let file = folder.join(FILE);
+        let existed = file.exists();
+        let sealer = Sealer::new(key).ok_or(CacheError::Sealed)?;
+        let (writer, start) = match prepare(&file, &sealer, max_pages, clock.as_ref())? {
+            Ok(writer) => (writer, if existed { CacheStart::Kept } else { CacheStart::Fresh }),
+            Err(why) => {
+                let aside = move_aside(folder)?;
+                let Ok(writer) = prepare(&file, &sealer, max_pages, clock.as_ref())? else {
+                    return Err(CacheError::Corrupt.into());
+                };
+                let old = Connection::open(&aside).ok();
+                let rows = Rows { sql: &writer, sealer: &sealer, clock: clock.as_ref() };
+                let intents_kept = old.map_or(0, |old| rows.salvage(&old));
+                (writer, CacheStart::Rebuilt { why, intents_kept })
+            }
+        };
+        let reader = Connection::open(&file).map_err(failed)?;
+        reader.busy_timeout(Duration::from_millis(500)).map_err(failed)?;
+        reader.pragma_update(None, "query_only", true).map_err(failed)?;
+        Ok((Self { writer: Mutex::new(writer), reader: Mutex::new(reader), sealer, clock }, start))
+    }
+
+    /// Reads on the reading connection. Short: the screen waits for it.
+    pub(crate) fn read<T>(&self, body: impl FnOnce(&Rows<'_>) -> Result<T>) -> Result<T> {
+        let sql = lock(&self.reader);
+        // One transaction, so that what is read belongs together.
+        let tx = sql.unchecked_transaction().map_err(failed)?;
+        body(&Rows { sql: &tx, sealer: &self.sealer, clock: self.clock.as_ref() })
+    }
+
+    /// Writes in one transaction, which is on the disk (not merely handed to it) when this returns `Ok`; after an
+    /// error nothing of it remains. Blocking: call it through [`Cache::write_later`] from async code.
+    pub(crate) fn write<T>(&self, body: impl FnOnce(&Rows<'_>) -> Result<T>) -> Result<T> {
+        let mut sql = lock(&self.writer);
+        let tx = sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let value = body(&Rows { sql: &tx, sealer: &self.sealer, clock: self.clock.as_ref() })?;
+        tx.commit().map_err(failed)?;
+        Ok(value)
+    }
+
+    /// [`Cache::write`] on a thread that may block. Runs to its end even when the caller is dropped.
+    pub(crate) async fn write_later<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let cache = Arc::clone(self);
+        tokio::task::spawn_blocking(move || cache.write(body)).await.map_err(|_| Error::Closed)?
+    }
+
+    /// [`Cache::read`] on a thread that may block.
+    pub(crate) async fn read_later<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let cache = Arc::clone(self);
+        tokio::task::spawn_blocking(move || cache.read(body)).await.map_err(|_| Error::Closed)?
+    }
+}
+
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    // A panic elsewhere leaves at most an unfinished transaction, which SQLite rolled back when it was dropped.
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The typed reason behind an answer of SQLite.
+fn failed(error: rusqlite::Error) -> Error {
+    Error::Cache(match error {
+        rusqlite::Error::SqliteFailure(error, _) => match error.code {
+            ErrorCode::DiskFull => CacheError::Full,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => CacheError::Corrupt,
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
+                CacheError::Io
+            }
+            _ => CacheError::Sqlite(error.extended_code),
+        },
+        // A column of another type than the migrations made.
+        _ => CacheError::Corrupt,
+    })
+}
+
+/// Opens `file` for writing in its newest shape; the inner error says that the file must be replaced.
+fn prepare(
+    file: &Path,
+    sealer: &Sealer,
+    max_pages: Option<u32>,
+    clock: &dyn Clock,
+) -> Result<std::result::Result<Connection, RebuildReason>> {
+    match try_prepare(file, sealer, max_pages, clock) {
+        Ok(opened) => Ok(opened),
+        Err(Error::Cache(CacheError::Corrupt)) => Ok(Err(RebuildReason::Damaged)),
+        Err(error) => Err(error),
+    }
+}
+
+fn try_prepare(
+    file: &Path,
+    sealer: &Sealer,
+    max_pages: Option<u32>,
+    clock: &dyn Clock,
+) -> Result<std::result::Result<Connection, RebuildReason>> {
+    let mut sql = Connection::open(file).map_err(failed)?;
+    sql.busy_timeout(Duration::from_secs(2)).map_err(failed)?;
+    sql.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    // An intent must survive a power cut, and writes are rare: every commit reaches the disk.
+    sql.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    // What is deleted must not linger in free pages.
+    sql.pragma_update(None, "secure_delete", true).map_err(failed)?;
+    let verdict: String = sql.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if verdict != "ok" {
+        return Ok(Err(RebuildReason::Damaged));
+    }
+    let version: u32 = sql.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    if version > MIGRATIONS.len() {
+        return Ok(Err(RebuildReason::Newer));
+    }
+    let tx = sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    for migration in MIGRATIONS.iter().skip(version) {
+        tx.execute_batch(migration).map_err(failed)?;
+    }
+    let newest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    tx.pragma_update(None, "user_version", newest).map_err(failed)?;
+    let rows = Rows { sql: &tx, sealer, clock };
+    match rows.key_check()? {
+        Some(sealed) if sealer.open(CHECK, &sealed).is_err() => return Ok(Err(RebuildReason::WrongKey)),
+        Some(_) => {}
+        None => rows.put_key_check(&sealer.seal(CHECK, CHECK_TEXT, clock)?)?,
+    }
+    tx.commit().map_err(failed)?;
+    if let Some(pages) = max_pages {
+        sql.pragma_update(None, "max_page_count", pages).map_err(failed)?;
+    }
+    Ok(Ok(sql))
+}
+
+/// Moves the file and its log where the next damaged one will replace them.
+fn move_aside(folder: &Path) -> Result<PathBuf> {
+    for suffix in ["", "-wal", "-shm"] {
+        let (from, to) = (folder.join(format!("{FILE}{suffix}")), folder.join(format!("{ASIDE}{suffix}")));
+        let moved = if from.exists() { std::fs::rename(&from, &to) } else { std::fs::remove_file(&to) };
+        match moved {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(CacheError::Io.into()),
+            _ => {}
+        }
+    }
+    Ok(folder.join(ASIDE))
+}

@@ -1,0 +1,225 @@
+//! Rows in and out, inside a transaction. Payloads are sealed on the way in and opened on the way out; a row that no
+//! longer opens is treated as absent, because everything but an intent can be asked for again.
+
+use borsellino_domain::time::Millis;
+use borsellino_proto::v1;
+use prost::Message;
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+use super::failed;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::seal::{Place, Sealer};
+
+/// Rows of one transaction.
+pub(crate) struct Rows<'a> {
+    pub(super) sql: &'a Connection,
+    pub(super) sealer: &'a Sealer,
+    pub(super) clock: &'a dyn Clock,
+}
+
+/// The home screen of one account as it lies in the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// As the server told it, with later changes worked in.
+    pub(crate) home: v1::HomeResponse,
+    /// Everything up to this number of the feed is in it.
+    pub(crate) feed_seq: u64,
+    /// When `home` was asked for, by this phone's clock.
+    pub(crate) stored_at: Millis,
+}
+
+/// An intent as it lies in the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredIntentRow {
+    pub(crate) id: String,
+    pub(crate) account: String,
+    /// 0 to 4, see the migration.
+    pub(crate) stage: u8,
+    /// What `intents` made of it.
+    pub(crate) payload: Vec<u8>,
+}
+
+/// The feed's numbers are counted by a server from 1; what does not fit SQLite's integers is held at their end.
+fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Rows<'_> {
+    fn run(&self, statement: &str, values: impl Params) -> Result<usize> {
+        self.sql.prepare_cached(statement).and_then(|mut prepared| prepared.execute(values)).map_err(failed)
+    }
+
+    fn open<M: Message + Default>(&self, place: Place<'_>, sealed: &[u8]) -> Option<M> {
+        let plain = self.sealer.open(place, sealed).ok()?;
+        M::decode(plain.as_slice()).ok()
+    }
+
+    pub(super) fn key_check(&self) -> Result<Option<Vec<u8>>> {
+        self.sql.query_row("SELECT sealed FROM key_check WHERE id = 1", [], |row| row.get(0)).optional().map_err(failed)
+    }
+
+    pub(super) fn put_key_check(&self, sealed: &[u8]) -> Result<()> {
+        self.run("INSERT INTO key_check (id, sealed) VALUES (1, ?1)", params![sealed]).map(|_| ())
+    }
+
+    pub(crate) fn snapshot(&self, account: &str) -> Result<Option<Snapshot>> {
+        let row = self
+            .sql
+            .prepare_cached("SELECT feed_seq, stored_at_ms, sealed FROM snapshot WHERE account = ?1")
+            .and_then(|mut prepared| {
+                let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?));
+                prepared.query_row([account], read).optional()
+            })
+            .map_err(failed)?;
+        Ok(row.and_then(|(feed_seq, stored_at, sealed): (i64, i64, Vec<u8>)| {
+            let home = self.open(Place { table: "snapshot", account, key: "" }, &sealed)?;
+            Some(Snapshot { home, feed_seq: u64::try_from(feed_seq).unwrap_or(0), stored_at: Millis::new(stored_at) })
+        }))
+    }
+
+    /// Data and cursor in one row.
+    pub(crate) fn put_snapshot(&self, account: &str, snapshot: &Snapshot) -> Result<()> {
+        let place = Place { table: "snapshot", account, key: "" };
+        let sealed = self.sealer.seal(place, &snapshot.home.encode_to_vec(), self.clock)?;
+        let text = "INSERT INTO snapshot (account, feed_seq, stored_at_ms, sealed) VALUES (?1, ?2, ?3, ?4) \
+            ON CONFLICT (account) DO UPDATE SET feed_seq = ?2, stored_at_ms = ?3, sealed = ?4";
+        self.run(text, params![account, to_sql(snapshot.feed_seq), snapshot.stored_at.get(), sealed]).map(|_| ())
+    }
+
+    /// The newest movement seen of a wallet; 0 where none was.
+    pub(crate) fn wallet_seq(&self, account: &str, wallet: &str) -> Result<i64> {
+        let text = "SELECT seq FROM wallet_seq WHERE account = ?1 AND wallet = ?2";
+        let seq = self.sql.query_row(text, [account, wallet], |row| row.get(0)).optional().map_err(failed)?;
+        Ok(seq.unwrap_or(0))
+    }
+
+    /// Raises the newest movement seen; a smaller number changes nothing.
+    pub(crate) fn raise_wallet_seq(&self, account: &str, wallet: &str, seq: i64) -> Result<()> {
+        let text = "INSERT INTO wallet_seq (account, wallet, seq) VALUES (?1, ?2, ?3) \
+            ON CONFLICT (account, wallet) DO UPDATE SET seq = ?3 WHERE seq < ?3";
+        self.run(text, params![account, wallet, seq]).map(|_| ())
+    }
+
+    /// Forgets them: the server said to begin again.
+    pub(crate) fn forget_wallet_seqs(&self, account: &str) -> Result<()> {
+        self.run("DELETE FROM wallet_seq WHERE account = ?1", [account]).map(|_| ())
+    }
+
+    /// The first page of movements kept for a wallet (`""`: all of them), and when it was asked for.
+    pub(crate) fn movements(&self, account: &str, wallet: &str) -> Result<Option<(v1::ListMovementsResponse, Millis)>> {
+        let text = "SELECT stored_at_ms, sealed FROM movement_page WHERE account = ?1 AND wallet = ?2";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let row = self.sql.query_row(text, [account, wallet], read).optional().map_err(failed)?;
+        Ok(row.and_then(|(stored_at, sealed)| {
+            let page = self.open(Place { table: "movement_page", account, key: wallet }, &sealed)?;
+            Some((page, Millis::new(stored_at)))
+        }))
+    }
+
+    pub(crate) fn put_movements(&self, account: &str, wallet: &str, page: &v1::ListMovementsResponse) -> Result<()> {
+        let place = Place { table: "movement_page", account, key: wallet };
+        let sealed = self.sealer.seal(place, &page.encode_to_vec(), self.clock)?;
+        let text = "INSERT INTO movement_page (account, wallet, stored_at_ms, sealed) VALUES (?1, ?2, ?3, ?4) \
+            ON CONFLICT (account, wallet) DO UPDATE SET stored_at_ms = ?3, sealed = ?4";
+        self.run(text, params![account, wallet, self.clock.now().get(), sealed]).map(|_| ())
+    }
+
+    pub(crate) fn creditor(&self, fiscal_code: &str) -> Result<Option<v1::Creditor>> {
+        let text = "SELECT sealed FROM creditor WHERE fiscal_code = ?1";
+        let sealed: Option<Vec<u8>> =
+            self.sql.query_row(text, [fiscal_code], |row| row.get(0)).optional().map_err(failed)?;
+        let place = Place { table: "creditor", account: "", key: fiscal_code };
+        Ok(sealed.and_then(|sealed| self.open(place, &sealed)))
+    }
+
+    pub(crate) fn put_creditor(&self, creditor: &v1::Creditor) -> Result<()> {
+        let place = Place { table: "creditor", account: "", key: &creditor.fiscal_code };
+        let sealed = self.sealer.seal(place, &creditor.encode_to_vec(), self.clock)?;
+        let text = "INSERT INTO creditor (fiscal_code, sealed) VALUES (?1, ?2) \
+            ON CONFLICT (fiscal_code) DO UPDATE SET sealed = ?2";
+        self.run(text, params![creditor.fiscal_code, sealed]).map(|_| ())
+    }
+
+    /// Every intent of an account, oldest first (ids sort by time).
+    pub(crate) fn intents(&self, account: &str) -> Result<Vec<StoredIntentRow>> {
+        self.intents_where(self.sql, "WHERE account = ?1 ORDER BY id", [account])
+    }
+
+    pub(crate) fn intent(&self, id: &str) -> Result<Option<StoredIntentRow>> {
+        Ok(self.intents_where(self.sql, "WHERE id = ?1", [id])?.pop())
+    }
+
+    fn intents_where(&self, sql: &Connection, clause: &str, values: impl Params) -> Result<Vec<StoredIntentRow>> {
+        let text = format!("SELECT id, account, stage, sealed FROM intent {clause}");
+        let mut prepared = sql.prepare_cached(&text).map_err(failed)?;
+        let mut rows = prepared.query(values).map_err(failed)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            found.extend(self.intent_of(row).map_err(failed)?);
+        }
+        Ok(found)
+    }
+
+    fn intent_of(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<StoredIntentRow>> {
+        let (id, account): (String, String) = (row.get(0)?, row.get(1)?);
+        let (stage, sealed): (u8, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        let plain = self.sealer.open(Place { table: "intent", account: &account, key: &id }, &sealed);
+        Ok(plain.ok().map(|plain| StoredIntentRow { id, account, stage, payload: plain.to_vec() }))
+    }
+
+    pub(crate) fn add_intent(&self, intent: &StoredIntentRow) -> Result<()> {
+        let place = Place { table: "intent", account: &intent.account, key: &intent.id };
+        let sealed = self.sealer.seal(place, &intent.payload, self.clock)?;
+        let text =
+            "INSERT INTO intent (id, account, stage, sealed) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
+        self.run(text, params![intent.id, intent.account, intent.stage, sealed]).map(|_| ())
+    }
+
+    /// Writes a later stage of an intent; a row that is further already stays as it is.
+    pub(crate) fn put_intent(&self, intent: &StoredIntentRow) -> Result<()> {
+        let place = Place { table: "intent", account: &intent.account, key: &intent.id };
+        let sealed = self.sealer.seal(place, &intent.payload, self.clock)?;
+        let text = "UPDATE intent SET stage = ?2, sealed = ?3 WHERE id = ?1 AND stage <= ?2";
+        self.run(text, params![intent.id, intent.stage, sealed]).map(|_| ())
+    }
+
+    pub(crate) fn remove_intent(&self, id: &str) -> Result<()> {
+        self.run("DELETE FROM intent WHERE id = ?1", [id]).map(|_| ())
+    }
+
+    /// Keeps the newest `keep` finished intents of an account (stages 3 and 4).
+    pub(crate) fn prune_intents(&self, account: &str, keep: u32) -> Result<()> {
+        let text = "DELETE FROM intent WHERE account = ?1 AND stage >= 3 AND id NOT IN \
+            (SELECT id FROM intent WHERE account = ?1 AND stage >= 3 ORDER BY id DESC LIMIT ?2)";
+        self.run(text, params![account, keep]).map(|_| ())
+    }
+
+    /// Forgets what was seen of an account; its intents only where `intents` says so.
+    pub(crate) fn forget(&self, account: &str, intents: bool) -> Result<()> {
+        self.run("DELETE FROM snapshot WHERE account = ?1", [account])?;
+        self.run("DELETE FROM wallet_seq WHERE account = ?1", [account])?;
+        self.run("DELETE FROM movement_page WHERE account = ?1", [account])?;
+        if intents {
+            self.run("DELETE FROM intent WHERE account = ?1", [account])?;
+        }
+        Ok(())
+    }
+
+    /// Carries over from a damaged file every intent that can still be read and opened; answers how many.
+    pub(super) fn salvage(&self, old: &Connection) -> usize {
+        let mut kept = 0_usize;
+        // Row by row and without the index: what comes before the damage is worth having.
+        let text = "SELECT id, account, stage, sealed FROM intent NOT INDEXED";
+        let Ok(mut prepared) = old.prepare(text) else { return kept };
+        let Ok(mut rows) = prepared.query([]) else { return kept };
+        while let Ok(Some(row)) = rows.next() {
+            if let Ok(Some(intent)) = self.intent_of(row)
+                && self.add_intent(&intent).is_ok()
+            {
+                kept = kept.saturating_add(1);
+            }
+        }
+        kept
+    }
+}

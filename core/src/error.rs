@@ -1,0 +1,242 @@
+//! What can go wrong, as few things as an app can tell apart, each with a sentence for the parent.
+
+use borsellino_domain::language::Language;
+use borsellino_proto::v1;
+use thiserror::Error;
+
+use crate::secure_store::SecureStoreError;
+
+/// The result of everything here.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why something could not be done. Carries no personal data.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Error {
+    /// The server was not reached: nothing was sent, or nothing that matters.
+    #[error("the server is not reachable")]
+    Offline,
+    /// Sent, but no answer came. Doing it again with the same id is safe.
+    #[error("no answer: the outcome is unknown")]
+    OutcomeUnknown,
+    /// Something answered that is not a Borsellino server: a captive portal, a proxy, another program.
+    #[error("what answered is not a Borsellino server")]
+    NotOurServer,
+    /// The server's certificate is not valid at this moment: often the phone's date is wrong.
+    #[error("the server's certificate is not valid now; is the phone's date right?")]
+    CertificateTime,
+    /// The server does not know this call yet.
+    #[error("the server is older than this app")]
+    OlderServer,
+    /// The server understood and said no.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// Nobody is signed in, or the session ended: sign in again.
+    #[error("signed out")]
+    SignedOut,
+    /// What was typed or passed is not of its form; nothing was sent.
+    #[error("invalid {0}")]
+    Invalid(Invalid),
+    /// The phone's keychain.
+    #[error("secure store: {0}")]
+    SecureStore(#[from] SecureStoreError),
+    /// The phone's cache.
+    #[error("cache: {0}")]
+    Cache(#[from] CacheError),
+    /// The system gave no random bytes.
+    #[error("no secure randomness")]
+    NoRandomness,
+    /// The app core was shut down.
+    #[error("shut down")]
+    Closed,
+}
+
+/// Which input is not of its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Invalid {
+    /// Not `https://host[:port]` (`http` is for the loopback only: tokens travel on it).
+    #[error("server address")]
+    ServerUrl,
+    /// Not ten digits.
+    #[error("activation code")]
+    ActivationCode,
+    /// Not an 11-digit code of a creditor.
+    #[error("creditor code")]
+    Creditor,
+    /// No account of this phone.
+    #[error("account")]
+    Account,
+}
+
+/// What the cache's file did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CacheError {
+    /// The phone is full.
+    #[error("the storage is full")]
+    Full,
+    /// The file is damaged; it is rebuilt when the app core is opened again.
+    #[error("the file is damaged")]
+    Corrupt,
+    /// A row does not open with this key.
+    #[error("a row does not open with this key")]
+    Sealed,
+    /// The folder or file can't be read or written.
+    #[error("the file can't be used")]
+    Io,
+    /// Any other answer of SQLite, by its extended result code.
+    #[error("SQLite code {0}")]
+    Sqlite(i32),
+}
+
+/// A refusal of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{reason:?}")]
+pub struct Refusal {
+    /// Why: for switching on.
+    pub reason: Reason,
+    /// For the parent, in the app's language. Never empty.
+    pub sentence: String,
+    /// The limit that was passed, in cents, where the reason names one.
+    pub limit_cents: Option<i64>,
+    /// How long to wait before trying again, in milliseconds, where the reason names it.
+    pub retry_after_ms: Option<u64>,
+    /// Asking again unchanged can't help.
+    pub is_final: bool,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Why the server refused. Names are those of the wire (`Reason` in the proto file).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+            /// A reason this app does not know yet: show the sentence.
+            Other,
+        }
+
+        impl From<v1::Reason> for Reason {
+            fn from(wire: v1::Reason) -> Self {
+                match wire {
+                    $(v1::Reason::$name => Self::$name,)*
+                    v1::Reason::Unspecified => Self::Other,
+                }
+            }
+        }
+
+        impl From<Reason> for v1::Reason {
+            fn from(reason: Reason) -> Self {
+                match reason {
+                    $(Reason::$name => Self::$name,)*
+                    Reason::Other => Self::Unspecified,
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A field is not of its form.
+    Malformed,
+    /// No creditor has this code.
+    UnknownActivationCode,
+    /// User name or password wrong.
+    WrongCredentials,
+    /// Too many tries: wait.
+    TryLater,
+    /// The access token is not valid (handled here).
+    TokenInvalid,
+    /// The session ended (reported as [`Error::SignedOut`]).
+    SessionEnded,
+    /// No such wallet of this family.
+    UnknownWallet,
+    /// The wallet takes no money.
+    WalletClosed,
+    /// The id was used for another top-up.
+    IdReused,
+    /// The amount can't be paid through pagoPA.
+    AmountInvalid,
+    /// Below the smallest top-up.
+    BelowMinimum,
+    /// Above the largest top-up.
+    AboveMaximum,
+    /// More than still fits into the wallet.
+    AboveWalletMaximum,
+    /// Too many unpaid top-ups wait.
+    TooManyOpen,
+    /// No such bill of this family.
+    UnknownBill,
+    /// Nothing left to pay.
+    BillSettled,
+    /// No such top-up of this guardian.
+    UnknownTopUp,
+    /// The server is busy.
+    Unavailable,
+    /// A fault of the server.
+    Internal,
+}
+
+impl Error {
+    /// For a call that only reads, an unknown outcome is no news: the server was not reached.
+    pub(crate) fn of_a_read(self) -> Self {
+        if self == Self::OutcomeUnknown { Self::Offline } else { self }
+    }
+
+    /// What to tell the parent: what happened, and what to do.
+    pub fn sentence(&self, language: Language) -> String {
+        let [it, en, de] = match self {
+            Self::Refused(refusal) => return refusal.sentence.clone(),
+            Self::Offline => [
+                "Non riusciamo a collegarci. Controlla la connessione e riprova.",
+                "We can't connect. Check your connection and try again.",
+                "Keine Verbindung. Prüfen Sie das Netz und versuchen Sie es noch einmal.",
+            ],
+            Self::OutcomeUnknown => [
+                "Non abbiamo ricevuto risposta. Riprova: non rischi di farlo due volte.",
+                "No answer came. Try again: it can't happen twice.",
+                "Keine Antwort erhalten. Versuchen Sie es noch einmal: Es kann nicht doppelt geschehen.",
+            ],
+            Self::NotOurServer => [
+                "La rete chiede un accesso o non lascia passare l'app. Apri il browser, accedi alla rete e riprova.",
+                "This network asks you to sign in or blocks the app. Open your browser, join the network, try again.",
+                "Dieses Netz verlangt eine Anmeldung oder sperrt die App. Im Browser anmelden und noch einmal versuchen.",
+            ],
+            Self::CertificateTime => [
+                "Controlla data e ora del telefono, poi riprova.",
+                "Check your phone's date and time, then try again.",
+                "Prüfen Sie Datum und Uhrzeit des Telefons und versuchen Sie es noch einmal.",
+            ],
+            Self::OlderServer => [
+                "Il Comune non offre ancora questa funzione.",
+                "The municipality does not offer this yet.",
+                "Die Gemeinde bietet dies noch nicht an.",
+            ],
+            Self::SignedOut => ["Accedi di nuovo.", "Please sign in again.", "Bitte melden Sie sich wieder an."],
+            Self::Invalid(Invalid::ActivationCode) => [
+                "Il codice di attivazione ha 10 cifre: controllalo sulla lettera della scuola.",
+                "The activation code has 10 digits: check the school's letter.",
+                "Der Aktivierungscode hat 10 Ziffern: Sehen Sie im Brief der Schule nach.",
+            ],
+            Self::Invalid(_) => ["Dato non valido: controlla.", "Not valid: please check.", "Ungültig: bitte prüfen."],
+            Self::Cache(CacheError::Full) => [
+                "Il telefono è pieno: libera spazio e riprova.",
+                "Your phone is full: free some space and try again.",
+                "Der Speicher ist voll: Schaffen Sie Platz und versuchen Sie es noch einmal.",
+            ],
+            Self::SecureStore(SecureStoreError::Locked) => [
+                "Sblocca il telefono e riprova.",
+                "Unlock your phone and try again.",
+                "Entsperren Sie das Telefon und versuchen Sie es noch einmal.",
+            ],
+            Self::SecureStore(_) | Self::Cache(_) | Self::NoRandomness | Self::Closed => [
+                "Qualcosa non va nel telefono: chiudi e riapri l'app.",
+                "Something is wrong on the phone: close the app and open it again.",
+                "Auf dem Telefon stimmt etwas nicht: Schließen Sie die App und öffnen Sie sie wieder.",
+            ],
+        };
+        match language {
+            Language::Italian => it,
+            Language::English => en,
+            Language::German => de,
+        }
+        .to_owned()
+    }
+}

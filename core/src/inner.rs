@@ -1,0 +1,409 @@
+//! What the app core's tasks share, and the work that the public calls and the live stream are made of.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use borsellino_domain::id::WalletId;
+use borsellino_domain::language::Language;
+use borsellino_proto::v1;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::accounts::Accounts;
+use crate::app::Resumed;
+use crate::cache::{Cache, Rows, Snapshot};
+use crate::clock::Clock;
+use crate::config::{Step, Steps};
+use crate::error::{Error, Reason, Result};
+use crate::intents::{self, Intent, KEEP_FINISHED, Known, News, Progress};
+use crate::models::{CreditorInfo, Event, HomeView, MovementsView, Shown, TopUpView};
+use crate::remote::{Pace, Remote};
+use crate::session::{AccountKey, Session, Vault, item};
+use crate::sync::{self, Backoff, Taken};
+
+/// How often a top-up whose answer is lost is sent again at once, before it waits for the network.
+const SENDS: u32 = 3;
+
+/// How often the home screen is asked for again when changes overtake it.
+const REFRESHES: u32 = 3;
+
+/// The sessions in use.
+pub(crate) type Sessions = Arc<Mutex<HashMap<AccountKey, Arc<Session>>>>;
+
+/// What was asked for under a session that has ended meanwhile must not be kept.
+fn is_current(sessions: &Sessions, account: &AccountKey, session: &Arc<Session>) -> bool {
+    lock(sessions).get(account).is_some_and(|now| Arc::ptr_eq(now, session))
+}
+
+/// Shared by all tasks of one app core.
+pub(crate) struct Inner {
+    pub(crate) remote: Remote,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) vault: Vault,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) steps: Steps,
+    pub(crate) pace: Pace,
+    pub(crate) language: Language,
+    pub(crate) device_name: String,
+    /// Wakes whoever waits to connect again.
+    pub(crate) nudge: Notify,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) sessions: Sessions,
+    /// Held while a session begins or ends.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+    /// Top-ups being sent right now.
+    pub(crate) in_flight: Mutex<HashSet<String>>,
+    pub(crate) listeners: Mutex<Vec<(AccountKey, mpsc::UnboundedSender<Event>)>>,
+    /// `None` once shut down.
+    pub(crate) tasks: Mutex<Option<JoinSet<()>>>,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is changed in single steps: a panic elsewhere leaves it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Marks a top-up as being sent, until dropped.
+struct Flight<'a> {
+    inner: &'a Inner,
+    id: String,
+}
+
+impl<'a> Flight<'a> {
+    fn begin(inner: &'a Inner, id: &str) -> Option<Self> {
+        lock(&inner.in_flight).insert(id.to_owned()).then(|| Self { inner, id: id.to_owned() })
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        lock(&self.inner.in_flight).remove(&self.id);
+    }
+}
+
+impl Inner {
+    /// Runs a task that [`crate::App::shutdown`] ends and joins.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<AbortHandle> {
+        let mut tasks = lock(&self.tasks);
+        let tasks = tasks.as_mut().ok_or(Error::Closed)?;
+        while tasks.try_join_next().is_some() {}
+        Ok(tasks.spawn_on(work, &self.runtime))
+    }
+
+    /// Runs `work` to its end even when the caller is dropped.
+    pub(crate) async fn detached<T, Fut>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> Fut) -> Result<T>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (sender, answer) = oneshot::channel();
+        let work = work(Arc::clone(self));
+        self.spawn(async move {
+            // Nobody may be waiting any more.
+            let _ = sender.send(work.await);
+        })?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    pub(crate) fn active(&self) -> Result<AccountKey> {
+        lock(&self.accounts).active().map(crate::accounts::Account::key).ok_or(Error::SignedOut)
+    }
+
+    pub(crate) fn creditor(&self, account: &AccountKey) -> CreditorInfo {
+        lock(&self.accounts).get(account).map(crate::accounts::Account::creditor_info).unwrap_or_default()
+    }
+
+    pub(crate) async fn store_accounts(&self) -> Result<()> {
+        let accounts = lock(&self.accounts).clone();
+        accounts.store(&self.vault).await
+    }
+
+    fn session(&self, account: &AccountKey) -> Arc<Session> {
+        let mut sessions = lock(&self.sessions);
+        let make = || Session::new(account.clone(), self.vault.clone(), Arc::clone(&self.clock), self.steps.clone());
+        Arc::clone(sessions.entry(account.clone()).or_insert_with(|| Arc::new(make())))
+    }
+
+    /// Makes a call with an access token, and once more with a new one where the server does not take it.
+    pub(crate) async fn with_token<T, Fut>(&self, account: &AccountKey, call: impl Fn(String) -> Fut) -> Result<T>
+    where
+        Fut: Future<Output = Result<T>>,
+    {
+        let session = self.session(account);
+        let answer = async {
+            let token = session.token(&self.remote).await?;
+            match call(token.clone()).await {
+                Err(Error::Refused(no)) if no.reason == Reason::TokenInvalid => {
+                    call(session.renew(&token, &self.remote).await?).await
+                }
+                answer => answer,
+            }
+        };
+        match answer.await {
+            Err(Error::Refused(no)) if no.reason == Reason::SessionEnded => self.ended(account, &session).await,
+            Err(Error::SignedOut) => self.ended(account, &session).await,
+            answer => answer,
+        }
+    }
+
+    /// The office can end a guardian's access at once: then what was seen must not stay on the phone. Intents stay,
+    /// and are finished if the same guardian signs in again.
+    async fn ended<T>(&self, account: &AccountKey, session: &Arc<Session>) -> Result<T> {
+        // One at a time, and not while somebody signs in: the tokens thrown away must be those that ended.
+        let _turn = self.turn.lock().await;
+        if is_current(&self.sessions, account, session) {
+            self.vault.remove(item(account)).await?;
+            // First this, so that an answer still on its way is not written after the rest was forgotten.
+            lock(&self.sessions).remove(account);
+            let key = account.clone();
+            self.cache.write_later(move |rows| rows.forget(key.as_str(), false)).await?;
+        }
+        Err(Error::SignedOut)
+    }
+
+    /// Tells everyone who watches `account`.
+    pub(crate) fn emit(&self, account: &AccountKey, event: Event) {
+        let tell = |(of, listener): &(AccountKey, mpsc::UnboundedSender<Event>)| {
+            if of == account { listener.send(event.clone()).is_ok() } else { !listener.is_closed() }
+        };
+        lock(&self.listeners).retain(tell);
+    }
+
+    pub(crate) async fn snapshot(&self, account: &AccountKey) -> Result<Option<Snapshot>> {
+        let key = account.clone();
+        self.cache.read_later(move |rows| rows.snapshot(key.as_str())).await
+    }
+
+    /// What there is to show before anything is known.
+    pub(crate) fn empty_snapshot(&self) -> Snapshot {
+        let stored_at = self.clock.now();
+        let home = v1::HomeResponse { as_of_ms: stored_at.get(), ..Default::default() };
+        Snapshot { home, feed_seq: 0, stored_at }
+    }
+
+    pub(crate) fn shown<'a>(&self, creditor: &'a CreditorInfo, snapshot: &'a Snapshot) -> Shown<'a> {
+        Shown::new(self.language, creditor, snapshot, self.clock.now())
+    }
+
+    /// Blocking, but short: two reads.
+    pub(crate) fn cached_home(&self) -> Result<Option<HomeView>> {
+        let Ok(account) = self.active() else { return Ok(None) };
+        let key = account.as_str();
+        let (snapshot, intents) = self.cache.read(|rows| Ok((rows.snapshot(key)?, intents::all(rows, key)?)))?;
+        let creditor = self.creditor(&account);
+        Ok(snapshot.map(|snapshot| self.shown(&creditor, &snapshot).home(&intents)))
+    }
+
+    /// Asks for the home screen and keeps it. With `from_scratch` it replaces a cache that claims to know more.
+    pub(crate) async fn refresh(&self, account: &AccountKey, from_scratch: bool) -> Result<()> {
+        let remote = &self.remote;
+        let mut went_back = 0_u32;
+        for _ in 0..REFRESHES {
+            let (sessions, session) = (Arc::clone(&self.sessions), self.session(account));
+            let before = self.snapshot(account).await?.map_or(0, |snapshot| snapshot.feed_seq);
+            let ask = |token: String| async move { remote.home(Some(&token), v1::HomeRequest {}).await };
+            let home = self.with_token(account, ask).await.map_err(Error::of_a_read)?;
+            // What was read after we asked can't be older than what we knew then, unless the server lost its memory.
+            if home.feed_seq < before {
+                went_back = went_back.saturating_add(1);
+            }
+            let from_scratch = from_scratch || went_back == REFRESHES;
+            let (key, now) = (account.clone(), self.clock.now());
+            let take = move |rows: &Rows<'_>| {
+                if !is_current(&sessions, &key, &session) {
+                    return Ok(Taken::Old);
+                }
+                let taken = sync::take_home(rows, key.as_str(), home, now, from_scratch)?;
+                rows.prune_intents(key.as_str(), KEEP_FINISHED)?;
+                Ok(taken)
+            };
+            if let Taken::New(old) = self.cache.write_later(take).await? {
+                return self.tell_news(account, old).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the listeners how the snapshot differs from `old`.
+    pub(crate) async fn tell_news(&self, account: &AccountKey, old: Option<Box<v1::HomeResponse>>) -> Result<()> {
+        if let Some(old) = old {
+            let key = account.clone();
+            let read = self
+                .cache
+                .read_later(move |rows| Ok((rows.snapshot(key.as_str())?, intents::all(rows, key.as_str())?)));
+            let (snapshot, intents) = read.await?;
+            let creditor = self.creditor(account);
+            if let Some(snapshot) = snapshot {
+                for event in self.shown(&creditor, &snapshot).news_since(&old, &intents) {
+                    self.emit(account, event);
+                }
+            }
+        }
+        self.emit(account, Event::HomeChanged);
+        Ok(())
+    }
+
+    pub(crate) async fn movements(&self, wallet: Option<WalletId>, page: Option<String>) -> Result<MovementsView> {
+        let account = self.active()?;
+        let wallet = wallet.map(|id| id.to_string()).unwrap_or_default();
+        let first = page.is_none();
+        let request =
+            v1::ListMovementsRequest { wallet_id: wallet.clone(), page_size: 0, page_token: page.unwrap_or_default() };
+        let remote = &self.remote;
+        let ask = |token: String| {
+            let request = request.clone();
+            async move { remote.list_movements(Some(&token), request).await }
+        };
+        let (key, sessions, session) = (account.clone(), Arc::clone(&self.sessions), self.session(&account));
+        let (answer, from_cache) = match self.with_token(&account, ask).await.map_err(Error::of_a_read) {
+            Ok(answer) => {
+                if first {
+                    let kept = answer.clone();
+                    let keep = move |rows: &Rows<'_>| {
+                        let current = is_current(&sessions, &key, &session);
+                        if current { rows.put_movements(key.as_str(), &wallet, &kept) } else { Ok(()) }
+                    };
+                    self.cache.write_later(keep).await?;
+                }
+                (answer, false)
+            }
+            Err(error @ (Error::Offline | Error::NotOurServer | Error::CertificateTime)) if first => {
+                let kept = self.cache.read_later(move |rows| rows.movements(key.as_str(), &wallet)).await?;
+                (kept.ok_or(error)?.0, true)
+            }
+            Err(error) => return Err(error),
+        };
+        let snapshot = self.snapshot(&account).await?.unwrap_or_else(|| self.empty_snapshot());
+        let creditor = self.creditor(&account);
+        let shown = self.shown(&creditor, &snapshot);
+        Ok(MovementsView {
+            movements: answer.movements.iter().map(|movement| shown.movement(movement)).collect(),
+            // The pages behind a kept one belong to another moment.
+            next: Some(answer.next_page_token).filter(|token| !token.is_empty() && !from_cache),
+            from_cache,
+        })
+    }
+
+    /// Works news into an intent on the disk and tells of it.
+    async fn learn(&self, account: &AccountKey, id: &str, news: News) -> Result<Option<Intent>> {
+        let key = id.to_owned();
+        let intent = self.cache.write_later(move |rows| intents::learn(rows, &key, news)).await?;
+        if let Some(intent) = &intent
+            && !intent.is_unsent()
+        {
+            let view = self.show_intent(account, intent).await?;
+            self.emit(account, Event::TopUpChanged(Box::new(view)));
+        }
+        Ok(intent)
+    }
+
+    /// Sends a top-up until it has its answer, or hands it back as it is, with the reason.
+    pub(crate) async fn submit(&self, account: &AccountKey, mut intent: Intent) -> (Intent, Option<Error>) {
+        let id = intent.order.id.clone();
+        // Somebody sends it already.
+        let Some(_flight) = Flight::begin(self, &id) else { return (intent, None) };
+        match self.learn(account, &id, News::Sending).await {
+            Ok(Some(marked)) => intent = marked,
+            Ok(None) => return (intent, None),
+            Err(error) => return (intent, Some(error)),
+        }
+        if !intent.is_unsent() {
+            return (intent, None);
+        }
+        self.steps.reached(Step::BeforeSend);
+        let remote = &self.remote;
+        let order = &intent.order;
+        let mut backoff = Backoff::new(self.pace);
+        let mut sends = 0_u32;
+        let news = loop {
+            sends = sends.saturating_add(1);
+            let send = |token: String| async move { remote.start_top_up(Some(&token), order.clone()).await };
+            match self.with_token(account, send).await {
+                Ok(v1::StartTopUpResponse { payment: Some(payment), checkout_unavailable, .. }) => {
+                    break News::Told(Known { payment, checkout_unavailable });
+                }
+                Ok(_) => return (intent, Some(Error::NotOurServer)),
+                Err(Error::Refused(no)) if no.is_final => break News::Refused(no),
+                // The same id again: the server answers with the same top-up if it did it.
+                Err(Error::OutcomeUnknown) if sends < SENDS => {
+                    tokio::time::sleep(backoff.wait(self.clock.as_ref())).await;
+                }
+                Err(error) => return (intent, Some(error)),
+            }
+        };
+        self.steps.reached(Step::AfterSend);
+        match self.learn(account, &id, news).await {
+            Ok(Some(answered)) => intent = answered,
+            Ok(None) => {}
+            Err(error) => return (intent, Some(error)),
+        }
+        self.steps.reached(Step::AfterAnswer);
+        (intent, None)
+    }
+
+    /// Sends what was not sent, or sent without an answer.
+    pub(crate) async fn finish(&self, account: &AccountKey) -> Result<Resumed> {
+        let key = account.clone();
+        let all = self.cache.read_later(move |rows| intents::all(rows, key.as_str())).await?;
+        let unsent: Vec<Intent> = all.into_iter().filter(Intent::is_unsent).collect();
+        let mut resumed = Resumed { finished: 0, waiting: unsent.len() };
+        for intent in unsent {
+            let (intent, error) = self.submit(account, intent).await;
+            if !intent.is_unsent() {
+                resumed.finished = resumed.finished.saturating_add(1);
+                resumed.waiting = resumed.waiting.saturating_sub(1);
+            }
+            match error {
+                // The server's own trouble with one top-up says nothing about the next.
+                None | Some(Error::Refused(_)) => {}
+                Some(error @ (Error::Cache(_) | Error::Closed)) => return Err(error),
+                Some(_) => break,
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Asks how those stand that the server took and its home screen no longer lists.
+    pub(crate) async fn settle(&self, account: &AccountKey) -> Result<()> {
+        let key = account.clone();
+        let all = self.cache.read_later(move |rows| intents::all(rows, key.as_str())).await?;
+        let listed = self.snapshot(account).await?.map(|snapshot| snapshot.home.payments).unwrap_or_default();
+        let remote = &self.remote;
+        for intent in all {
+            let id = &intent.order.id;
+            if !matches!(intent.progress, Progress::Accepted(_)) || listed.iter().any(|payment| payment.id == *id) {
+                continue;
+            }
+            let ask = |token: String| async move {
+                remote.get_top_up(Some(&token), v1::GetTopUpRequest { id: id.clone() }).await
+            };
+            match self.with_token(account, ask).await.map_err(Error::of_a_read) {
+                Ok(v1::GetTopUpResponse { payment: Some(payment) }) => {
+                    let known = Known { payment, checkout_unavailable: false };
+                    self.learn(account, id, News::Told(known)).await?;
+                }
+                Ok(_) | Err(Error::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish_in_background(self: &Arc<Self>, account: &AccountKey) {
+        let (inner, account) = (Arc::clone(self), account.clone());
+        // Shut down, or failed: the next resume does it.
+        let _ = self.spawn(async move {
+            if inner.finish(&account).await.is_ok() {
+                let _ = inner.settle(&account).await;
+            }
+        });
+    }
+
+    pub(crate) async fn show_intent(&self, account: &AccountKey, intent: &Intent) -> Result<TopUpView> {
+        let snapshot = self.snapshot(account).await?.unwrap_or_else(|| self.empty_snapshot());
+        let creditor = self.creditor(account);
+        self.shown(&creditor, &snapshot).intent(intent).ok_or(Error::NotOurServer)
+    }
+}

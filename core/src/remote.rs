@@ -1,0 +1,272 @@
+//! The server, as seen from the phone: one lazy channel, a deadline on every call, and every answer turned either into
+//! a value or into one of our errors.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use borsellino_domain::language::Language;
+use borsellino_proto::reason::Refused;
+use borsellino_proto::v1;
+use borsellino_proto::v1::accounts_client::AccountsClient;
+use borsellino_proto::v1::family_client::FamilyClient;
+use borsellino_proto::v1::feed_client::FeedClient;
+use borsellino_proto::v1::onboarding_client::OnboardingClient;
+use borsellino_proto::v1::payments_client::PaymentsClient;
+use rustls::CertificateError;
+use tonic::codec::Streaming;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, ConnectError, Request, Response, Status};
+
+use crate::error::{Error, Invalid, Reason, Refusal, Result};
+
+/// How long the phone waits for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the answer to one call, connecting included.
+    pub call: Duration,
+    /// After this much silence a live stream is dead (the server's heart beats every 15 s).
+    pub silence: Duration,
+    /// The first wait before connecting again; each further one is twice as long.
+    pub first_wait: Duration,
+    /// The longest wait before connecting again.
+    pub longest_wait: Duration,
+    /// How long changes are gathered before the home screen is asked for again.
+    pub gather: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            call: Duration::from_secs(10),
+            silence: Duration::from_secs(45),
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(30),
+            gather: Duration::from_millis(150),
+        }
+    }
+}
+
+/// The calls of one server.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    channel: Channel,
+    language: Language,
+    pace: Pace,
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident: $client:ident, $request:ty => $response:ty;)*) => {$(
+        $(#[$doc])*
+        pub(crate) async fn $name(&self, token: Option<&str>, message: $request) -> Result<$response> {
+            let mut request = self.request(token, message)?;
+            request.set_timeout(self.pace.call);
+            let mut client = $client::new(self.channel.clone());
+            self.answer(client.$name(request)).await
+        }
+    )*};
+}
+
+impl Remote {
+    /// Prepares the channel; connects with the first call. Must be called inside tokio.
+    pub(crate) fn new(server_url: &str, language: Language, pace: Pace) -> Result<Self> {
+        let invalid = || Error::Invalid(Invalid::ServerUrl);
+        let endpoint = Endpoint::from_shared(server_url.to_owned()).map_err(|_| invalid())?;
+        let host = endpoint.uri().host().ok_or_else(invalid)?.to_owned();
+        let endpoint = match endpoint.uri().scheme_str() {
+            Some("https") => endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots()).map_err(|_| invalid())?,
+            // Passwords and tokens travel here: without TLS only within the machine.
+            Some("http") if is_loopback(&host) => endpoint,
+            _ => return Err(invalid()),
+        };
+        let channel = endpoint
+            .connect_timeout(pace.connect)
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10))
+            // An idle connection must not wake the radio.
+            .keep_alive_while_idle(false)
+            .tcp_nodelay(true)
+            .connect_lazy();
+        Ok(Self { channel, language, pace })
+    }
+
+    fn request<T>(&self, token: Option<&str>, message: T) -> Result<Request<T>> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("accept-language", AsciiMetadataValue::from_static(self.language.tag()));
+        if let Some(token) = token {
+            // A token that does not fit a header was not made by a server of ours.
+            let value = AsciiMetadataValue::try_from(format!("Bearer {token}")).map_err(|_| Error::NotOurServer)?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        Ok(request)
+    }
+
+    async fn answer<T>(&self, call: impl Future<Output = std::result::Result<Response<T>, Status>>) -> Result<T> {
+        // The server hears the deadline too; its word for it may arrive a little later than ours would fall.
+        match tokio::time::timeout(self.pace.call.saturating_add(Duration::from_millis(250)), call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.failure(&status)),
+            Err(_) => Err(Error::OutcomeUnknown),
+        }
+    }
+
+    calls! {
+        /// Which creditor an activation code belongs to.
+        resolve_activation_code: OnboardingClient,
+            v1::ResolveActivationCodeRequest => v1::ResolveActivationCodeResponse;
+        /// Opens a session.
+        sign_in: AccountsClient, v1::SignInRequest => v1::SignInResponse;
+        /// Exchanges a refresh token.
+        refresh: AccountsClient, v1::RefreshRequest => v1::RefreshResponse;
+        /// Ends the session.
+        sign_out: AccountsClient, v1::SignOutRequest => v1::SignOutResponse;
+        /// The home screen.
+        home: FamilyClient, v1::HomeRequest => v1::HomeResponse;
+        /// Movements by page.
+        list_movements: FamilyClient, v1::ListMovementsRequest => v1::ListMovementsResponse;
+        /// Starts a top-up, or finds it again.
+        start_top_up: PaymentsClient, v1::StartTopUpRequest => v1::StartTopUpResponse;
+        /// How a top-up stands.
+        get_top_up: PaymentsClient, v1::GetTopUpRequest => v1::GetTopUpResponse;
+        /// A page for an open bill.
+        pay_bill: PaymentsClient, v1::PayBillRequest => v1::PayBillResponse;
+    }
+
+    /// The live stream: a deadline for its beginning, none for its length.
+    pub(crate) async fn watch(&self, token: &str, after_seq: u64) -> Result<Streaming<v1::WatchResponse>> {
+        let request = self.request(Some(token), v1::WatchRequest { after_seq })?;
+        let mut client = FeedClient::new(self.channel.clone());
+        self.answer(client.watch(request)).await
+    }
+
+    /// What a status means. Only a reason of ours is a refusal; anything else says nothing about what the server did,
+    /// unless it is sure that nothing was sent.
+    pub(crate) fn failure(&self, status: &Status) -> Error {
+        if let Some(refused) = Refused::from_status(status) {
+            let reason = Reason::from(refused.reason);
+            return Error::Refused(Refusal {
+                reason,
+                sentence: if refused.sentence.is_empty() { fallback(self.language) } else { refused.sentence },
+                limit_cents: refused.limit_cents,
+                retry_after_ms: refused.retry_after_ms,
+                is_final: is_final(reason, status.code()),
+            });
+        }
+        let mut connecting = false;
+        let mut broken_line = false;
+        let mut source = status.source();
+        while let Some(error) = source {
+            connecting |= error.is::<ConnectError>();
+            if let Some(io) = error.downcast_ref::<std::io::Error>() {
+                broken_line = true;
+                // An io::Error hides what it wraps from `source`.
+                if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                    return tls_failure(tls);
+                }
+            }
+            if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+                return tls_failure(tls);
+            }
+            source = error.source();
+        }
+        let spoke_grpc = status
+            .metadata()
+            .get("content-type")
+            .is_some_and(|value| value.as_encoded_bytes().starts_with(b"application/grpc"));
+        match status.code() {
+            _ if connecting => Error::Offline,
+            Code::Unimplemented if spoke_grpc => Error::OlderServer,
+            Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable => Error::OutcomeUnknown,
+            _ if broken_line || spoke_grpc => Error::OutcomeUnknown,
+            _ => Error::NotOurServer,
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn tls_failure(error: &rustls::Error) -> Error {
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => Error::CertificateTime,
+        _ => Error::NotOurServer,
+    }
+}
+
+/// Whether asking again unchanged is pointless. A reason this app does not know is judged by its status code.
+fn is_final(reason: Reason, code: Code) -> bool {
+    match reason {
+        Reason::Unavailable | Reason::Internal | Reason::TryLater | Reason::TokenInvalid | Reason::SessionEnded => {
+            false
+        }
+        Reason::Other => matches!(
+            code,
+            Code::InvalidArgument
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::PermissionDenied
+        ),
+        _ => true,
+    }
+}
+
+fn fallback(language: Language) -> String {
+    match language {
+        Language::Italian => "Il Comune non ha accettato la richiesta. Riprova o chiama l'ufficio scuola.",
+        Language::English => "The municipality did not accept this. Try again or call the school office.",
+        Language::German => {
+            "Die Gemeinde hat das nicht angenommen. Versuchen Sie es noch einmal oder rufen Sie das Schulamt an."
+        }
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn cleartext_stays_within_the_machine() {
+        for good in ["https://mensa.example", "http://127.0.0.1:80", "http://[::1]:80", "http://localhost:1"] {
+            assert!(Remote::new(good, Language::Italian, Pace::default()).is_ok(), "{good}");
+        }
+        for bad in
+            ["http://mensa.example", "mensa.example", "", "ftp://localhost", "http://127.0.0.1.example", "http://"]
+        {
+            let refused = Remote::new(bad, Language::Italian, Pace::default()).err();
+            assert_eq!(refused, Some(Error::Invalid(Invalid::ServerUrl)), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_reason_of_ours_refuses() {
+        let remote = Remote::new("http://127.0.0.1:1", Language::Italian, Pace::default()).unwrap();
+        assert_eq!(remote.failure(&Status::cancelled("Timeout expired")), Error::OutcomeUnknown);
+        assert_eq!(remote.failure(&Status::deadline_exceeded("")), Error::OutcomeUnknown);
+        assert_eq!(remote.failure(&Status::unavailable("")), Error::OutcomeUnknown);
+        assert_eq!(remote.failure(&Status::invalid_argument("from a proxy")), Error::NotOurServer);
+
+        let known =
+            Refused { limit_cents: Some(20_000), ..Refused::new(v1::Reason::AboveMaximum, "Al massimo 200 €.") };
+        let Error::Refused(refusal) = remote.failure(&known.to_status("it")) else { panic!("not a refusal") };
+        assert_eq!((refusal.reason, refusal.limit_cents, refusal.is_final), (Reason::AboveMaximum, Some(20_000), true));
+
+        let busy = Refused::new(v1::Reason::Unavailable, "").to_status("it");
+        let Error::Refused(refusal) = remote.failure(&busy) else { panic!("not a refusal") };
+        assert!(!refusal.is_final && !refusal.sentence.is_empty());
+    }
+}

@@ -1,0 +1,271 @@
+//! Keeping the cache in step with the server: whole snapshots from Home, single changes from the feed, and the live
+//! stream that brings them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use borsellino_domain::time::Millis;
+use borsellino_proto::v1;
+use borsellino_proto::v1::{change, watch_response};
+
+use crate::cache::{Rows, Snapshot};
+use crate::clock::Clock;
+use crate::config::Step;
+use crate::error::{Error, Result};
+use crate::inner::Inner;
+use crate::intents::{self, Known, News};
+use crate::models::{Connection, Event};
+use crate::remote::Pace;
+use crate::session::AccountKey;
+
+/// What became of something the server told.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// The cache knows as much or more already.
+    Old,
+    /// There is no snapshot to work it into.
+    NoSnapshot,
+    /// It is in the cache; this was there before.
+    New(Option<Box<v1::HomeResponse>>),
+}
+
+/// Puts a home screen in the place of the one before, cursor and all, unless the feed has been read further than it.
+/// With `from_scratch` it is believed over everything: the server said that the feed begins anew.
+pub(crate) fn take_home(
+    rows: &Rows<'_>,
+    account: &str,
+    mut home: v1::HomeResponse,
+    now: Millis,
+    from_scratch: bool,
+) -> Result<Taken> {
+    let old = rows.snapshot(account)?;
+    if from_scratch {
+        rows.forget_wallet_seqs(account)?;
+    } else if old.as_ref().is_some_and(|old| old.feed_seq > home.feed_seq) {
+        return Ok(Taken::Old);
+    }
+    let newest = |wallet: &str| home.movements.iter().filter(|m| m.wallet_id == wallet).map(|m| m.seq).max();
+    let wallets: Vec<_> = home.children.iter().flat_map(|child| &child.wallets).map(|w| w.id.clone()).collect();
+    let mut behind = Vec::new();
+    for wallet in wallets {
+        match newest(&wallet) {
+            Some(seq) if seq < rows.wallet_seq(account, &wallet)? => behind.push(wallet),
+            Some(seq) => rows.raise_wallet_seq(account, &wallet, seq)?,
+            None => {}
+        }
+    }
+    // A change told since this was read: its balance is the newer one.
+    for wallet in behind {
+        let known = old.as_ref().and_then(|old| wallet_of(&old.home, &wallet)).map(|wallet| wallet.balance_cents);
+        if let (Some(balance), Some(wallet)) = (known, wallet_mut(&mut home, &wallet)) {
+            set_balance(wallet, balance);
+        }
+    }
+    for payment in &home.payments {
+        learn(rows, payment)?;
+    }
+    let feed_seq = home.feed_seq;
+    rows.put_snapshot(account, &Snapshot { home, feed_seq, stored_at: now })?;
+    Ok(Taken::New(old.map(|old| Box::new(old.home))))
+}
+
+/// Works one change of the feed into the snapshot and moves the cursor, in the same row.
+pub(crate) fn take_change(rows: &Rows<'_>, account: &str, change: v1::Change) -> Result<Taken> {
+    let Some(snapshot) = rows.snapshot(account)? else { return Ok(Taken::NoSnapshot) };
+    if change.seq <= snapshot.feed_seq {
+        return Ok(Taken::Old);
+    }
+    let mut home = snapshot.home.clone();
+    match change.what {
+        Some(change::What::Wallet(news)) => take_balance(rows, account, &mut home, &news)?,
+        Some(change::What::Payment(payment)) => {
+            learn(rows, &payment)?;
+            match home.payments.iter_mut().find(|known| known.id == payment.id) {
+                Some(known) => *known = payment,
+                None => home.payments.insert(0, payment),
+            }
+        }
+        Some(change::What::Bill(bill)) => match home.bills.iter_mut().find(|known| known.id == bill.id) {
+            Some(known) => *known = bill,
+            None => home.bills.push(bill),
+        },
+        // A newer server's kind of change: the next refresh shows what it did.
+        None => {}
+    }
+    rows.put_snapshot(account, &Snapshot { home, feed_seq: change.seq, stored_at: snapshot.stored_at })?;
+    Ok(Taken::New(Some(Box::new(snapshot.home))))
+}
+
+/// A smaller number never replaces a larger one; an equal one is the same state told again.
+fn take_balance(rows: &Rows<'_>, account: &str, home: &mut v1::HomeResponse, news: &v1::WalletBalance) -> Result<()> {
+    if news.seq < rows.wallet_seq(account, &news.wallet_id)? {
+        return Ok(());
+    }
+    rows.raise_wallet_seq(account, &news.wallet_id, news.seq)?;
+    if let Some(wallet) = wallet_mut(home, &news.wallet_id) {
+        set_balance(wallet, news.balance_cents);
+    }
+    Ok(())
+}
+
+fn learn(rows: &Rows<'_>, payment: &v1::Payment) -> Result<()> {
+    let known = Known { payment: payment.clone(), checkout_unavailable: false };
+    intents::learn(rows, &payment.id, News::Told(known)).map(|_| ())
+}
+
+fn wallet_of<'a>(home: &'a v1::HomeResponse, id: &str) -> Option<&'a v1::Wallet> {
+    home.children.iter().flat_map(|child| &child.wallets).find(|wallet| wallet.id == id)
+}
+
+fn wallet_mut<'a>(home: &'a mut v1::HomeResponse, id: &str) -> Option<&'a mut v1::Wallet> {
+    home.children.iter_mut().flat_map(|child| &mut child.wallets).find(|wallet| wallet.id == id)
+}
+
+/// What the old balance covered and whether it was low is no longer known; the phone does not reckon it.
+fn set_balance(wallet: &mut v1::Wallet, cents: i64) {
+    if wallet.balance_cents != cents {
+        wallet.balance_cents = cents;
+        wallet.unit_price_cents = 0;
+        wallet.covers_units = 0;
+        wallet.low = false;
+    }
+}
+
+/// The waits between two tries: each twice the one before, with jitter so that phones don't come back in step.
+pub(crate) struct Backoff {
+    pace: Pace,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { pace, next: pace.first_wait }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.next = self.pace.first_wait;
+    }
+
+    /// Between half of the wait due and all of it.
+    pub(crate) fn wait(&mut self, clock: &dyn Clock) -> Duration {
+        let due = self.next.min(self.pace.longest_wait);
+        self.next = due.saturating_mul(2).min(self.pace.longest_wait);
+        let mut chance = [0_u8; 2];
+        // Without chance the phone merely waits the whole time.
+        let share = clock.fill(&mut chance).map_or(u16::MAX, |()| u16::from_le_bytes(chance));
+        let half = due.checked_div(2).unwrap_or_default();
+        let extra = half.saturating_mul(u32::from(share)).checked_div(u32::from(u16::MAX)).unwrap_or_default();
+        half.saturating_add(extra)
+    }
+}
+
+/// Follows the feed of one account until the session or the app core ends.
+pub(crate) async fn follow(inner: Arc<Inner>, account: AccountKey) {
+    let mut backoff = Backoff::new(inner.pace);
+    let mut told = false;
+    loop {
+        let lost = match follow_once(&inner, &account, &mut backoff, &mut told).await {
+            // Begin again from the new number; waiting a little, lest a confused server has us run in circles.
+            Ok(Resynced) => None,
+            Err(Error::SignedOut) => {
+                inner.emit(&account, Event::Connection(Connection::SignedOut));
+                return;
+            }
+            Err(Error::Closed) => return,
+            Err(error) => Some(error),
+        };
+        if let (Some(lost), false) = (lost, told) {
+            inner.emit(&account, Event::Connection(Connection::Lost(lost)));
+            told = true;
+        }
+        let wait = backoff.wait(inner.clock.as_ref());
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // The app came to the front, or the network came back: no need to wait longer.
+            () = inner.nudge.notified() => backoff.reset(),
+        }
+    }
+}
+
+/// The server said that the feed begins anew, and the home screen was asked for.
+struct Resynced;
+
+async fn follow_once(
+    inner: &Arc<Inner>,
+    account: &AccountKey,
+    backoff: &mut Backoff,
+    told: &mut bool,
+) -> Result<Resynced> {
+    let mut snapshot = inner.snapshot(account).await?;
+    if snapshot.is_none() {
+        inner.refresh(account, false).await?;
+        snapshot = inner.snapshot(account).await?;
+    }
+    let after = snapshot.map_or(0, |snapshot| snapshot.feed_seq);
+    let remote = &inner.remote;
+    let mut stream = inner.with_token(account, |token| async move { remote.watch(&token, after).await }).await?;
+    inner.emit(account, Event::Connection(Connection::Live));
+    *told = false;
+    inner.finish_in_background(account);
+    // Also what no change tells (what a balance covers, new children) is worth a look after an absence.
+    let mut dirty = true;
+    loop {
+        let patience = if dirty { inner.pace.gather } else { inner.pace.silence };
+        let message = match tokio::time::timeout(patience, stream.message()).await {
+            Ok(message) => message.map_err(|status| inner.remote.failure(&status).of_a_read())?,
+            Err(_) if dirty => {
+                inner.refresh(account, false).await?;
+                dirty = false;
+                continue;
+            }
+            Err(_) => return Err(Error::Offline),
+        };
+        let event = message.ok_or(Error::Offline)?.event;
+        match event {
+            Some(watch_response::Event::Change(change)) => dirty |= take(inner, account, change).await?,
+            Some(watch_response::Event::Resync(_)) => {
+                inner.refresh(account, true).await?;
+                return Ok(Resynced);
+            }
+            // A sign of life, or a newer server's kind of event.
+            Some(watch_response::Event::Heartbeat(_)) | None => {}
+        }
+        backoff.reset();
+    }
+}
+
+/// Works in one change and tells of it; answers whether the home screen should be asked for again.
+async fn take(inner: &Arc<Inner>, account: &AccountKey, change: v1::Change) -> Result<bool> {
+    inner.steps.reached(Step::BeforeCursor);
+    let key = account.clone();
+    let taken = inner.cache.write_later(move |rows| take_change(rows, key.as_str(), change)).await?;
+    match taken {
+        Taken::Old => Ok(false),
+        Taken::NoSnapshot => Ok(true),
+        Taken::New(old) => {
+            inner.steps.reached(Step::CursorWritten);
+            inner.tell_news(account, old).await?;
+            Ok(true)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn waits_double_with_jitter_up_to_the_longest() {
+        let pace = Pace::default();
+        let mut backoff = Backoff::new(pace);
+        let mut due = Duration::from_millis(250);
+        for _ in 0..12 {
+            let wait = backoff.wait(&SystemClock);
+            assert!(wait >= due / 2 && wait <= due, "{wait:?} of {due:?}");
+            due = (due * 2).min(pace.longest_wait);
+        }
+        backoff.reset();
+        assert!(backoff.wait(&SystemClock) <= pace.first_wait);
+    }
+}
