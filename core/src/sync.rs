@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
-use borsellino_proto::v1::{change, watch_response};
+use borsellino_proto::v1::watch_response;
 
 use crate::cache::{Rows, Snapshot};
 use crate::clock::Clock;
@@ -44,14 +44,12 @@ pub(crate) fn take_home(
     } else if old.as_ref().is_some_and(|old| old.feed_seq > home.feed_seq) {
         return Ok(Taken::Old);
     }
-    let newest = |wallet: &str| home.movements.iter().filter(|m| m.wallet_id == wallet).map(|m| m.seq).max();
-    let wallets: Vec<_> = home.children.iter().flat_map(|child| &child.wallets).map(|w| w.id.clone()).collect();
     let mut behind = Vec::new();
-    for wallet in wallets {
-        match newest(&wallet) {
-            Some(seq) if seq < rows.wallet_seq(account, &wallet)? => behind.push(wallet),
-            Some(seq) => rows.raise_wallet_seq(account, &wallet, seq)?,
-            None => {}
+    for wallet in home.children.iter().flat_map(|child| &child.wallets) {
+        if wallet.seq < rows.wallet_seq(account, &wallet.id)? {
+            behind.push(wallet.id.clone());
+        } else {
+            rows.raise_wallet_seq(account, &wallet.id, wallet.seq)?;
         }
     }
     // A change told since this was read: its balance is the newer one.
@@ -76,21 +74,22 @@ pub(crate) fn take_change(rows: &Rows<'_>, account: &str, change: v1::Change) ->
         return Ok(Taken::Old);
     }
     let mut home = snapshot.home.clone();
-    match change.what {
-        Some(change::What::Wallet(news)) => take_balance(rows, account, &mut home, &news)?,
-        Some(change::What::Payment(payment)) => {
-            learn(rows, &payment)?;
-            match home.payments.iter_mut().find(|known| known.id == payment.id) {
-                Some(known) => *known = payment,
-                None => home.payments.insert(0, payment),
-            }
+    // A newer server may tell of other things too: the next refresh shows what they did.
+    if let Some(news) = change.wallet {
+        take_balance(rows, account, &mut home, &news)?;
+    }
+    if let Some(payment) = change.payment {
+        learn(rows, &payment)?;
+        match home.payments.iter_mut().find(|known| known.id == payment.id) {
+            Some(known) => *known = payment,
+            None => home.payments.insert(0, payment),
         }
-        Some(change::What::Bill(bill)) => match home.bills.iter_mut().find(|known| known.id == bill.id) {
+    }
+    if let Some(bill) = change.bill {
+        match home.bills.iter_mut().find(|known| known.id == bill.id) {
             Some(known) => *known = bill,
             None => home.bills.push(bill),
-        },
-        // A newer server's kind of change: the next refresh shows what it did.
-        None => {}
+        }
     }
     rows.put_snapshot(account, &Snapshot { home, feed_seq: change.seq, stored_at: snapshot.stored_at })?;
     Ok(Taken::New(Some(Box::new(snapshot.home))))

@@ -12,7 +12,7 @@ use borsellino_proto::v1::family_server::{Family, FamilyServer};
 use borsellino_proto::v1::feed_server::{Feed, FeedServer};
 use borsellino_proto::v1::onboarding_server::{Onboarding, OnboardingServer};
 use borsellino_proto::v1::payments_server::{Payments, PaymentsServer};
-use borsellino_proto::v1::{change, watch_response};
+use borsellino_proto::v1::watch_response;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -136,26 +136,24 @@ impl Fake {
         self.state().calls.get(call).copied().unwrap_or(0)
     }
 
-    /// Appends a change to the feed; Home knows of it too.
-    pub(crate) fn change(&self, what: change::What) {
+    /// Appends a change to the feed under its next number; Home knows of it too.
+    pub(crate) fn change(&self, change: v1::Change) {
         let mut state = self.state();
         let seq = state.home.feed_seq + 1;
-        match &what {
-            change::What::Wallet(news) => {
-                let wallet = &mut state.home.children[0].wallets[0];
-                wallet.balance_cents = news.balance_cents;
-                wallet.covers_units = u32::try_from(news.balance_cents / wallet.unit_price_cents).unwrap();
-                wallet.low = false;
-            }
-            change::What::Payment(news) => {
-                state.top_ups.insert(news.id.clone(), news.clone());
-                state.home.payments.retain(|payment| payment.id != news.id);
-                state.home.payments.insert(0, news.clone());
-            }
-            change::What::Bill(_) => {}
+        if let Some(news) = &change.wallet {
+            let wallet = &mut state.home.children[0].wallets[0];
+            wallet.balance_cents = news.balance_cents;
+            wallet.seq = news.seq;
+            wallet.covers_units = u32::try_from(news.balance_cents / wallet.unit_price_cents).unwrap();
+            wallet.low = false;
+        }
+        if let Some(news) = &change.payment {
+            state.top_ups.insert(news.id.clone(), news.clone());
+            state.home.payments.retain(|payment| payment.id != news.id);
+            state.home.payments.insert(0, news.clone());
         }
         state.home.feed_seq = seq;
-        state.feed.push(v1::Change { seq, at_ms: AS_OF, what: Some(what) });
+        state.feed.push(v1::Change { seq, at_ms: AS_OF, ..change });
         drop(state);
         self.fed.send_modify(|count| *count += 1);
     }
@@ -171,13 +169,14 @@ impl Fake {
             let seq = i64::try_from(state.feed.len()).unwrap() + 10;
             (payment, balance, seq)
         };
-        self.change(change::What::Payment(payment));
-        self.balance(balance, seq);
+        // One number of the feed tells of both, as the server does.
+        let news = v1::WalletBalance { wallet_id: CANTEEN.into(), balance_cents: balance, seq };
+        self.change(v1::Change { wallet: Some(news), payment: Some(payment), ..Default::default() });
     }
 
     pub(crate) fn balance(&self, cents: i64, seq: i64) {
         let news = v1::WalletBalance { wallet_id: CANTEEN.into(), balance_cents: cents, seq };
-        self.change(change::What::Wallet(news));
+        self.change(v1::Change { wallet: Some(news), ..Default::default() });
     }
 
     fn begin(&self, call: &'static str) -> Option<Oddity> {
@@ -274,6 +273,7 @@ pub(crate) fn family() -> v1::HomeResponse {
         low: true,
         open: true,
         choices: Some(choices),
+        seq: 7,
     };
     let child = v1::Child {
         id: CHILD.into(),

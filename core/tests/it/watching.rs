@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use borsellino_core::{Connection, Error, Event, PayBy, TopUpState};
 use borsellino_proto::v1;
-use borsellino_proto::v1::change;
 
 use crate::fake::{CANTEEN, Oddity};
 use crate::support::{Ears, canteen, euros, phone};
@@ -79,10 +78,8 @@ async fn silence_is_death_and_a_smaller_movement_replaces_nothing() {
     let honest = fake.state().home.children.clone();
     fake.balance(9_900, 3);
     fake.state().home.children = honest;
-    fake.change(change::What::Bill(v1::Bill {
-        id: "01900000-0000-7000-8000-00000000000f".into(),
-        ..Default::default()
-    }));
+    let bill = v1::Bill { id: "01900000-0000-7000-8000-00000000000f".into(), ..Default::default() };
+    fake.change(v1::Change { bill: Some(bill), ..Default::default() });
     ears.until(|heard| heard.iter().any(|event| matches!(event, Event::BillChanged(_)))).await;
     assert!(ears.sentences().is_empty(), "{:?}", ears.sentences());
     assert_eq!(app.cached_home().unwrap().unwrap().children[0].wallets[0].balance.cents, 1_240);
@@ -98,7 +95,7 @@ async fn a_feed_that_begins_anew_is_followed_from_its_new_number() {
         let mut state = fake.state();
         state.home.feed_seq = 3;
         state.home.children[0].wallets[0].balance_cents = 900;
-        state.home.movements[0].seq = 5;
+        state.home.children[0].wallets[0].seq = 5;
     }
     let ears = Arc::new(Ears::default());
     let watch = app.watch(ears.clone()).unwrap();
@@ -138,7 +135,7 @@ async fn a_newer_servers_values_break_nothing() {
     {
         let mut state = fake.state();
         state.home.feed_seq = 1;
-        state.feed.push(v1::Change { seq: 1, at_ms: 0, what: None });
+        state.feed.push(v1::Change { seq: 1, ..Default::default() });
     }
     fake.balance(5_000, 20);
     ears.until(|_| ears.sentences() == ["Saldo Mensa scolastica di Giulia: 12,40 € -> 50,00 €"]).await;

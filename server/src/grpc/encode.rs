@@ -110,6 +110,7 @@ fn wallet(view: WalletView) -> v1::Wallet {
         low: view.low,
         open: view.open,
         choices: Some(choices(view.choices)),
+        seq: view.seq,
     }
 }
 

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use super::accounts::session_ended;
 use super::{Service, caller, encode, fault, language, plain};
 use crate::auth::token::Identity;
-use crate::usecases::feed::{After, Change, What, after};
+use crate::usecases::feed::{After, Change, after};
 use crate::usecases::{App, Stop};
 
 /// How often a quiet stream looks by itself.
@@ -121,15 +121,16 @@ async fn stopped(stopping: &mut tokio::sync::watch::Receiver<bool>) {
 }
 
 fn encode_change(change: Change) -> v1::watch_response::Event {
-    let what = match change.what {
-        What::Wallet { wallet, balance, seq } => v1::change::What::Wallet(v1::WalletBalance {
-            wallet_id: wallet.to_string(),
-            balance_cents: balance.get(),
-            seq,
-        }),
-        What::Payment(view) => v1::change::What::Payment(encode::payment(*view)),
-        What::Bill(view) => v1::change::What::Bill(encode::bill(*view)),
-    };
-    let (seq, at_ms) = (encode::seq(change.seq), change.at.get());
-    v1::watch_response::Event::Change(v1::Change { seq, at_ms, what: Some(what) })
+    let wallet = change.wallet.map(|view| v1::WalletBalance {
+        wallet_id: view.wallet.to_string(),
+        balance_cents: view.balance.get(),
+        seq: view.seq,
+    });
+    v1::watch_response::Event::Change(v1::Change {
+        seq: encode::seq(change.seq),
+        at_ms: change.at.get(),
+        wallet,
+        payment: change.payment.map(encode::payment),
+        bill: change.bill.map(encode::bill),
+    })
 }

@@ -16,33 +16,30 @@ use crate::auth::token::Identity;
 /// How many rows of the feed are read at once.
 const BATCH: i64 = 100;
 
-/// What changed.
-#[derive(Clone, Debug)]
-pub enum What {
-    /// A wallet's balance.
-    Wallet {
-        /// Which.
-        wallet: WalletId,
-        /// What it holds.
-        balance: Cents,
-        /// How many movements it has: a smaller number never replaces a larger one.
-        seq: i64,
-    },
-    /// A top-up of this guardian.
-    Payment(Box<PaymentView>),
-    /// A bill.
-    Bill(Box<BillView>),
+/// A wallet's balance, as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct BalanceView {
+    /// Which.
+    pub wallet: WalletId,
+    /// What it holds.
+    pub balance: Cents,
+    /// How many movements it has: a smaller number never replaces a larger one.
+    pub seq: i64,
 }
 
-/// One change; several may share a number (a top-up and its wallet).
+/// Everything that one number of the feed changed, as it is now.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The feed's number.
     pub seq: i64,
     /// When it happened.
     pub at: Millis,
-    /// What, as it is now.
-    pub what: What,
+    /// A wallet's balance.
+    pub wallet: Option<BalanceView>,
+    /// A top-up of this guardian.
+    pub payment: Option<PaymentView>,
+    /// A bill.
+    pub bill: Option<BillView>,
 }
 
 /// What there is after a number.
@@ -92,29 +89,31 @@ async fn changes(tx: &mut Tx, who: Identity, rows: Vec<FeedRow>, now: Millis) ->
     let mut changes = Vec::new();
     let mut seen = HashSet::new();
     for row in rows.into_iter().rev() {
-        let (seq, at) = (row.seq, row.at_ms);
+        let mut change = Change { seq: row.seq, at: row.at_ms, wallet: None, payment: None, bill: None };
         if let Some(wallet) = row.wallet
             && seen.insert(wallet.to_string())
             && let Some(state) = tx.wallet_balance(&who.creditor, wallet).await?
         {
-            let what = What::Wallet { wallet: wallet.into(), balance: state.balance_cents, seq: state.seq };
-            changes.push(Change { seq, at, what });
+            let (balance, seq) = (state.balance_cents, state.seq);
+            change.wallet = Some(BalanceView { wallet: wallet.into(), balance, seq });
         }
         if let Some(number) = row.notice.filter(|_| row.bill.is_none())
             && seen.insert(number.clone())
             && let Some(top_up) = tx.top_up_of_notice(&who.creditor, &number).await?
             && top_up.guardian == who.guardian
         {
-            let payment = PaymentView::new(who.creditor, &top_up, now);
-            changes.push(Change { seq, at, what: What::Payment(Box::new(payment)) });
+            change.payment = Some(PaymentView::new(who.creditor, &top_up, now));
         }
         if let Some(bill) = row.bill
             && seen.insert(bill.to_string())
         {
             let rows = tx.bill_due(&who.creditor, who.guardian, bill).await?;
             let bills = BillView::gather(who.creditor, &rows, now);
-            let bills = bills.map_err(|_| StoreError::Corrupt("a bill's amounts"))?;
-            changes.extend(bills.into_iter().map(|bill| Change { seq, at, what: What::Bill(Box::new(bill)) }));
+            change.bill = bills.map_err(|_| StoreError::Corrupt("a bill's amounts"))?.pop();
+        }
+        // What an older number changed may all be told by a newer one.
+        if change.wallet.is_some() || change.payment.is_some() || change.bill.is_some() {
+            changes.push(change);
         }
     }
     changes.reverse();

@@ -126,6 +126,7 @@ fn wallet(row: HomeRow) -> Result<Option<WalletView>, Fault> {
         kind,
         service_name: row.service_name.unwrap_or_default(),
         balance,
+        seq: row.seq.unwrap_or_default(),
         unit_price,
         covers: unit_price.map(|price| covers(balance, price)),
         low: balance < low_mark,

@@ -290,6 +290,8 @@ pub struct WalletView {
     pub service_name: String,
     /// What it holds.
     pub balance: Cents,
+    /// How many movements it has.
+    pub seq: i64,
     /// Of one unit for this child.
     pub unit_price: Option<Amount>,
     /// How many units it still pays for.

@@ -186,6 +186,8 @@ pub struct HomeRow {
     pub closed_at_ms: Option<i64>,
     /// What it holds.
     pub balance_cents: Option<i64>,
+    /// How many movements it has.
+    pub seq: Option<i64>,
     /// The service's kind.
     pub kind: Option<String>,
     /// The service's name.
