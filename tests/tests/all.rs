@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod all {
     mod ledger_verify;
+    mod node;
     mod postgres;
     mod store;
     mod tidy;
