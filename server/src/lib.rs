@@ -84,6 +84,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         directory: Directory::default(),
         checkout: parts.checkout.map(Arc::new),
         public_url: parts.public_url.trim_end_matches('/').into(),
+        behind_proxy: false,
         stopping,
     };
     app.directory.reload(&app.store).await?;

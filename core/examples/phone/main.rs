@@ -182,6 +182,19 @@ impl Phone {
         if self.app.accounts().is_empty() {
             self.sign_in().await?;
         }
+        loop {
+            match self.signed_in().await {
+                // Ended by the office, unused for too long, or another server with the same address (a new demo).
+                Err(Stop::Failed(Error::SignedOut)) if self.options.script.is_none() => {
+                    self.screen.error(&Error::SignedOut);
+                    self.sign_in().await?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn signed_in(&mut self) -> Done {
         // The first paint is what was known; then the network.
         if let Some(home) = self.app.cached_home()? {
             self.screen.home(&home);

@@ -16,7 +16,7 @@ pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json
         DatabaseKind::Sqlite(path) => Store::open_sqlite_for_reading(path)
             .await
             .with_context(|| format!("no ledger at {}: is the folder right?", path.display()))?,
-        DatabaseKind::Postgres(url) => Store::connect_postgres(url, 1).await.context("the database")?,
+        DatabaseKind::Postgres(url) => Store::connect_postgres_for_reading(url).await.context("the database")?,
     };
     let known = store.read(|tx| Box::pin(async move { tx.creditors().await })).await?;
     let wanted = creditor.map(CreditorCode::parse).transpose().context("--creditor")?;

@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("borsellino: {error:#}");
+            eprintln!("borsellino: {}", told_once(&error));
             ExitCode::FAILURE
         }
     }
@@ -121,6 +121,19 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             ledger::verify(&place.database()?, creditor.as_deref(), json).await
         }
     }
+}
+
+/// An error and its causes; a cause that the error before it has said already is left out.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// Structured logs on the standard error, so that the standard output stays for answers.

@@ -26,7 +26,8 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let database = database_kind(&config.database.url)?;
     let store = open_store(&database, config.database.connections).await.context("the database")?;
     let parts = Parts { store, clock: Clock::system(), secret, checkout, public_url };
-    let (app, stop) = open(parts).await?;
+    let (mut app, stop) = open(parts).await?;
+    app.behind_proxy = config.public.tls_at_proxy;
     tracing::info!(
         public = %public.local_addr()?,
         node = %node.local_addr()?,

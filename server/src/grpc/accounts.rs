@@ -1,6 +1,6 @@
 //! Onboarding and Accounts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use borsellino_domain::activation::ActivationCode;
@@ -29,6 +29,16 @@ fn tokens(tokens: Tokens) -> v1::Tokens {
     }
 }
 
+/// Where a call comes from: the peer, or, behind a proxy of ours, what that proxy appended last to `x-forwarded-for`
+/// (anything before it is the caller's own word).
+fn address<T>(request: &Request<T>, behind_proxy: bool) -> Option<IpAddr> {
+    if behind_proxy {
+        let forwarded = request.metadata().get_all("x-forwarded-for").iter().last()?.to_str().ok()?;
+        return forwarded.rsplit(',').next()?.trim().parse().ok();
+    }
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+}
+
 #[tonic::async_trait]
 impl v1::onboarding_server::Onboarding for Service {
     async fn resolve_activation_code(
@@ -49,7 +59,7 @@ impl v1::onboarding_server::Onboarding for Service {
 impl v1::accounts_server::Accounts for Service {
     async fn sign_in(&self, request: Request<v1::SignInRequest>) -> Result<Response<v1::SignInResponse>, Status> {
         let language = language(&request);
-        let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let address = address(&request, self.0.behind_proxy);
         let message = request.into_inner();
         let credentials = Credentials {
             creditor: message.creditor_fiscal_code,
@@ -90,5 +100,25 @@ impl v1::accounts_server::Accounts for Service {
         let who = caller(&self.0, &request)?;
         sessions::sign_out(&self.0, who).await.map_err(|error| fault(&error, language(&request)))?;
         Ok(Response::new(v1::SignOutResponse {}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_proxys_own_word_counts() {
+        let mut request = Request::new(());
+        request.metadata_mut().insert("x-forwarded-for", "10.9.9.9, 192.0.2.7".parse().unwrap());
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+        assert_eq!(address(&request, true), Some([192, 0, 2, 7].into()));
+        assert_eq!(
+            address(&request, false),
+            Some([127, 0, 0, 1].into()),
+            "without a proxy it is the caller's own word"
+        );
+        request.metadata_mut().insert("x-forwarded-for", "nonsense".parse().unwrap());
+        assert_eq!(address(&request, true), None);
     }
 }

@@ -44,6 +44,8 @@ pub struct App {
     pub checkout: Option<Arc<CheckoutClient>>,
     /// Where browsers come back to, without a trailing slash.
     pub public_url: Arc<str>,
+    /// A proxy of ours stands in front of the public port: where a call comes from is what the proxy says.
+    pub behind_proxy: bool,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }

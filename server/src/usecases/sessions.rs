@@ -24,8 +24,8 @@ const FREE_TRIES: (i64, i64) = (3, 50);
 /// The longest delay, in milliseconds.
 const MAX_DELAY_MILLIS: i64 = 15 * 60 * 1_000;
 
-/// Failures older than this are forgotten, in milliseconds.
-const FORGET_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+/// Without a failure for this long, in milliseconds, the count begins anew.
+const FORGET_MILLIS: i64 = 60 * 60 * 1_000;
 
 /// Why a sign-in is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub struct Credentials {
     pub password: String,
     /// What the parent calls the device.
     pub device_name: String,
-    /// Where the call comes from.
+    /// Where the call comes from, as far as it can be believed.
     pub address: Option<IpAddr>,
 }
 
@@ -128,7 +128,7 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
         let noted = app.store.write::<(), (), _>("note a failed sign-in", move |tx| {
             Box::pin(async move {
                 for who in whom.into_iter().flatten() {
-                    tx.add_sign_in_failure(&code, who, now).await?;
+                    tx.add_sign_in_failure(&code, who, (now, now.plus(-FORGET_MILLIS))).await?;
                 }
                 Ok(Ok(()))
             })

@@ -155,6 +155,17 @@ impl Store {
         task.await.map_err(|_| StoreError::Panicked)?
     }
 
+    /// Connects to the PostgreSQL database at `url` for reading only, and migrates nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it can't be reached.
+    pub async fn connect_postgres_for_reading(url: &str) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse()?;
+        let options = options.options([("default_transaction_read_only", "on")]);
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default() })
+    }
+
     /// How many statements this store has run, `BEGIN`, `COMMIT` and savepoints not counted. For tests and benches.
     pub fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)

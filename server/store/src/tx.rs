@@ -248,7 +248,7 @@ forward! {
     /// Sign in failures.
     fn sign_in_failures(creditor: &CreditorCode, who: Hash) -> Option<FailureRow>;
     /// Add sign in failure.
-    fn add_sign_in_failure(creditor: &CreditorCode, who: Hash, at: Millis) -> ();
+    fn add_sign_in_failure(creditor: &CreditorCode, who: Hash, at_forgotten: (Millis, Millis)) -> ();
     /// Clear sign in failures.
     fn clear_sign_in_failures(creditor: &CreditorCode, who: Hash) -> ();
 }

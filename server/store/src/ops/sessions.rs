@@ -24,8 +24,8 @@ crate::tx::statements! {
     END_SESSION = "UPDATE session SET ended_at_ms = $3 WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
     FAILURES = "SELECT failures, last_at_ms FROM sign_in_failure WHERE creditor = $1 AND who = $2";
     ADD_FAILURE = "INSERT INTO sign_in_failure (creditor, who, failures, last_at_ms) VALUES ($1, $2, 1, $3)
-        ON CONFLICT (creditor, who) DO UPDATE SET failures = sign_in_failure.failures + 1,
-            last_at_ms = excluded.last_at_ms";
+        ON CONFLICT (creditor, who) DO UPDATE SET last_at_ms = excluded.last_at_ms, failures =
+            CASE WHEN sign_in_failure.last_at_ms < $4 THEN 1 ELSE sign_in_failure.failures + 1 END";
     CLEAR_FAILURES = "DELETE FROM sign_in_failure WHERE creditor = $1 AND who = $2";
 }
 
@@ -80,9 +80,16 @@ pub(crate) async fn add_sign_in_failure(
     c: &mut Conn,
     creditor: &CreditorCode,
     who: Hash,
-    at: Millis,
+    (at, forgotten_before): (Millis, Millis),
 ) -> sqlx::Result<()> {
-    query(ADD_FAILURE).bind(creditor.as_str()).bind(&who.0[..]).bind(at.get()).execute(c).await.map(drop)
+    query(ADD_FAILURE)
+        .bind(creditor.as_str())
+        .bind(&who.0[..])
+        .bind(at.get())
+        .bind(forgotten_before.get())
+        .execute(c)
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn clear_sign_in_failures(c: &mut Conn, creditor: &CreditorCode, who: Hash) -> sqlx::Result<()> {
