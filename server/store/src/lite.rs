@@ -48,11 +48,13 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
     Ok(connection)
 }
 
+/// Every statement, by file.
+pub(crate) const TEXTS: [&[(&str, &str)]; 5] = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
+
 pub(crate) async fn prepare_all(pool: &SqlitePool) -> Result<usize, (&'static str, StoreError)> {
     let mut connection = pool.acquire().await.map_err(|error| ("connect", error.into()))?;
-    let tables = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
-    for (name, text) in tables.iter().copied().flatten().copied() {
+    for (name, text) in TEXTS.into_iter().flatten().copied() {
         connection.prepare(text.into_sql_str()).await.map_err(|error| (name, error.into()))?;
     }
-    Ok(tables.iter().map(|table| table.len()).sum())
+    Ok(TEXTS.iter().map(|table| table.len()).sum())
 }

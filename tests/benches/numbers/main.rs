@@ -1,0 +1,97 @@
+//! The numbers that the project promises (BENCHMARKS.md), measured: every ratio against a peer in the same run, with
+//! fsync and synchronous_commit on.
+//!
+//! ```text
+//! cargo bench -p borsellino-tests                                     all, about five minutes
+//! cargo bench -p borsellino-tests -- receipts-sqlite                  only this one
+//! cargo bench -p borsellino-tests -- --rounds 9 receipts-postgres     for longer
+//! ```
+
+// Ratios and rates, never money.
+#![allow(clippy::float_arithmetic)]
+// A program that nobody links against.
+#![allow(missing_docs)]
+
+mod home;
+mod load;
+mod pgbench;
+mod product;
+mod receipts;
+mod report;
+mod start;
+mod town;
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use borsellino_tests::postgres::{Options, Server};
+
+/// The internal call by which this program is its own peer.
+const ONE_EACH: &str = "one-each";
+
+const ALL: [&str; 5] = ["start", "home-sqlite", "home-postgres", "receipts-sqlite", "receipts-postgres"];
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// Rounds, of which the median counts.
+    rounds: u64,
+    /// Receipts a round: a multiple of 64.
+    receipts: u64,
+    /// Seconds of TPC-B a round.
+    seconds: u64,
+    /// Seconds of Home a round.
+    home_seconds: u64,
+    /// TPC-B's scale.
+    scale: u64,
+    /// Starts of the demo.
+    starts: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, file] = arguments.as_slice()
+        && first == ONE_EACH
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(receipts::serve_one_each(Path::new(file)));
+    }
+    let mut sizes = Sizes { rounds: 3, receipts: 8_192, seconds: 5, home_seconds: 2, scale: 100, starts: 5 };
+    let mut chosen = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let mut number = || -> anyhow::Result<u64> { Ok(arguments.next().context("a number is missing")?.parse()?) };
+        match argument.as_str() {
+            // Cargo says so.
+            "--bench" => {}
+            "--rounds" => sizes.rounds = number()?.max(1),
+            "--receipts" => sizes.receipts = number()?.max(64) / 64 * 64,
+            "--scale" => sizes.scale = number()?.max(1),
+            "--seconds" => {
+                sizes.seconds = number()?.max(1);
+                sizes.home_seconds = sizes.seconds;
+            }
+            name if ALL.contains(&name) => chosen.push(name.to_owned()),
+            other => bail!("{other}? One of {}, --rounds N, --receipts N, --seconds N, --scale N", ALL.join(", ")),
+        }
+    }
+    // One thread: the load shares two cores with what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    println!("load average before: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
+    for name in ALL.into_iter().filter(|name| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name)) {
+        match name {
+            "start" => start::start(sizes)?,
+            "home-sqlite" => runtime.block_on(home::sqlite(sizes))?,
+            "home-postgres" => runtime.block_on(home::postgres(sizes))?,
+            "receipts-sqlite" => runtime.block_on(receipts::sqlite(sizes))?,
+            _ => runtime.block_on(receipts::postgres(sizes))?,
+        }
+    }
+    println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
+    Ok(())
+}
+
+/// A PostgreSQL with every safety on.
+fn durable() -> anyhow::Result<Server> {
+    Server::start(Options { durable: true })
+}

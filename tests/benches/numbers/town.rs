@@ -1,0 +1,164 @@
+//! The invented town of the benches, computed from numbers so that a peer can name the same rows without asking:
+//! notice `k` fills wallet `k % WALLETS` of creditor `k % CREDITORS`.
+
+use std::ops::Range;
+
+use anyhow::Context;
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::uuid_v7;
+use borsellino_domain::ledger::{Account, Head};
+use borsellino_domain::money::{Amount, Cents};
+use borsellino_domain::service::{ServiceKind, TopUpRules};
+use borsellino_domain::time::Millis;
+use borsellino_server::clock::{Clock, random};
+use borsellino_store::rows::{NewChild, NewGuardian, NewNotice, NewService};
+use borsellino_store::{Store, StoreError, Tx};
+use borsellino_tests::stores::add_creditors;
+use uuid::Uuid;
+
+/// How many creditors.
+pub(crate) const CREDITORS: u64 = 20;
+
+/// How many wallets: four to a family, a multiple of [`CREDITORS`].
+pub(crate) const WALLETS: u64 = 4_000;
+
+/// What each notice asks for and each receipt pays: what the fixture's receipt says.
+pub(crate) const CENTS: i64 = 18_000;
+
+/// The first creditor's code; the others follow.
+pub(crate) const FIRST_CREDITOR: u64 = 99_900_000_000;
+
+/// How many notices are written in one transaction.
+const CHUNK: usize = 1_000;
+
+/// The creditor of notice `k`.
+pub(crate) fn creditor(k: u64) -> String {
+    (FIRST_CREDITOR + k % CREDITORS).to_string()
+}
+
+/// The 18 digits of notice `k`.
+pub(crate) fn number(k: u64) -> String {
+    let body = 3_010_000_000_000_000 + (k % CREDITORS) * 10_000_000_000_000 + k;
+    format!("{body}{:02}", body % 93)
+}
+
+/// The wallet of notice `k`: an id of decimal digits, which every tool can compute.
+pub(crate) fn wallet(k: u64) -> anyhow::Result<Uuid> {
+    Ok(Uuid::parse_str(&format!("{:032}", k % WALLETS + 1))?)
+}
+
+/// Writes the town and the notices `0..notices`.
+pub(crate) async fn build(store: &Store, notices: u64) -> anyhow::Result<()> {
+    let codes: Vec<String> = (0..CREDITORS).map(creditor).collect();
+    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+    let creditors = add_creditors(store, &codes).await?;
+    let now = Clock::system().now();
+    for (index, code) in (0u64..).zip(creditors) {
+        write(store, move |tx| Box::pin(families(tx, code, index, now))).await?;
+    }
+    for first in (0..notices).step_by(CHUNK) {
+        let range = first..notices.min(first + CHUNK as u64);
+        write(store, move |tx| Box::pin(add_notices(tx, range.clone(), now))).await?;
+    }
+    Ok(())
+}
+
+async fn write<F>(store: &Store, body: F) -> anyhow::Result<()>
+where
+    F: for<'t> Fn(&'t mut Tx) -> futures_util::future::BoxFuture<'t, anyhow::Result<()>> + Send + Sync + 'static,
+{
+    let body = std::sync::Arc::new(body);
+    let written = store.write::<(), anyhow::Error, _>("build the town", move |tx| {
+        let body = std::sync::Arc::clone(&body);
+        Box::pin(async move {
+            match body(tx).await {
+                Ok(()) => Ok(Ok(())),
+                Err(error) => match error.downcast::<StoreError>() {
+                    Ok(error) => Err(error),
+                    Err(error) => Ok(Err(error)),
+                },
+            }
+        })
+    });
+    written.await?
+}
+
+async fn families(tx: &mut Tx, code: CreditorCode, index: u64, now: Millis) -> anyhow::Result<()> {
+    let account = Account::SUSPENSE;
+    tx.open_account(&code, account, &Head::genesis(&code, account)).await?;
+    let mut services = Vec::new();
+    for kind in [ServiceKind::Canteen, ServiceKind::Transport] {
+        let row = NewService {
+            id: fresh(now)?.into(),
+            kind,
+            name: format!("{kind:?}"),
+            taxonomy: kind.municipal_taxonomy().to_owned(),
+            presets: vec![Amount::from_cents(2_000)?],
+            rules: TopUpRules {
+                min: Amount::from_cents(500)?,
+                max: Amount::from_cents(50_000)?,
+                wallet_max: Amount::from_cents(1_000_000)?,
+                max_open: 3,
+            },
+            low_mark: Cents::new(1_000),
+        };
+        tx.insert_service(&code, &row).await?;
+        services.push(row.id);
+    }
+    // Families lie four wallets apart in steps of the number of creditors, so that a wallet's number names its creditor.
+    for family in 0..WALLETS / (4 * CREDITORS) {
+        let guardian = NewGuardian {
+            id: fresh(now)?.into(),
+            username: format!("guardian-{family}"),
+            full_name: "Maria Rossi".to_owned(),
+            fiscal_code: "RSSMRA80A41H501X".to_owned(),
+            email: None,
+            password_hash: "none".to_owned(),
+        };
+        tx.insert_guardian(&code, &guardian).await?;
+        for child in 0..2 {
+            let row = NewChild {
+                id: fresh(now)?,
+                given_name: "Giulia".to_owned(),
+                family_name: "Rossi".to_owned(),
+                fiscal_code: "RSSGLI15A41H501X".to_owned(),
+                school: "Primaria".to_owned(),
+                class_name: "2A".to_owned(),
+            };
+            tx.insert_child(&code, &row).await?;
+            tx.link_child(&code, guardian.id, row.id).await?;
+            for (slot, service) in (0u64..).zip(&services) {
+                let id = wallet((family * 4 + child * 2 + slot) * CREDITORS + index)?;
+                tx.insert_wallet(&code, id.into(), row.id, *service).await?;
+                let account = Account::wallet(id.into());
+                tx.open_account(&code, account, &Head::genesis(&code, account)).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn add_notices(tx: &mut Tx, range: Range<u64>, now: Millis) -> anyhow::Result<()> {
+    for k in range {
+        let code = CreditorCode::from_digits(&creditor(k))?;
+        let row = NewNotice {
+            number: number(k).parse()?,
+            wallet: Some(wallet(k)?.into()),
+            bill: None,
+            amount: Amount::from_cents(CENTS)?,
+            reason: "Ricarica mensa".to_owned(),
+            taxonomy: ServiceKind::Canteen.municipal_taxonomy().to_owned(),
+            debtor_code: "RSSMRA80A41H501X".to_owned(),
+            debtor_name: "Maria Rossi".to_owned(),
+            due_date: now.plus_days(30).day_in_italy().context("the calendar")?.to_string(),
+            created_at: now,
+            expires_at: Some(now.plus_days(30)),
+        };
+        anyhow::ensure!(tx.insert_notice(&code, &row).await?, "notice {k} is taken");
+    }
+    Ok(())
+}
+
+fn fresh(now: Millis) -> anyhow::Result<Uuid> {
+    Ok(uuid_v7(now, random()?))
+}
