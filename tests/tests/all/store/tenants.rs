@@ -58,7 +58,7 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         refresh_digest: Hash::of(name.as_bytes()),
     };
     tx.insert_session(c, &session).await?;
-    tx.add_sign_in_failure(c, Hash::of(WHO), NOW.plus(amount)).await?;
+    tx.add_sign_in_failure(c, Hash::of(WHO), (NOW.plus(amount), NOW)).await?;
 
     let for_wallet = NewNotice { wallet: Some(wallet(1)), ..notice(number(1), name, amount) };
     assert!(tx.insert_notice(c, &for_wallet).await?, "the number is another creditor's");
