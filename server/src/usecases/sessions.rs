@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use borsellino_domain::id::{GuardianId, SessionId};
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
+use borsellino_store::StoreError;
 use borsellino_store::rows::{FailureRow, NewSession, SessionRow};
 
 use super::views::CreditorView;
@@ -226,7 +227,10 @@ pub async fn refresh(app: &App, token: &str) -> Result<Tokens, Stop<SessionRefus
                 // The newest, or the one before it whose answer was lost: either way `new` is what follows it.
                 let previous = session.previous_digest.as_deref() == Some(&old.0[..]);
                 if session.refresh_digest == old || (previous && session.refresh_digest == new) {
-                    tx.rotate_session(&code, id, (old, new), now).await?;
+                    if !tx.rotate_session(&code, id, (old, new), now).await? {
+                        // Moved on between the two statements: decide again, knowing that.
+                        return Err(StoreError::Conflict);
+                    }
                     return Ok(Ok(Some(session.guardian)));
                 }
                 // A token used twice was stolen, or is being: nobody goes on with it.

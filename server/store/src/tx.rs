@@ -241,8 +241,8 @@ forward! {
     fn insert_session(creditor: &CreditorCode, row: &NewSession) -> ();
     /// Session.
     fn session(creditor: &CreditorCode, id: SessionId) -> Option<SessionRow>;
-    /// Rotate session.
-    fn rotate_session(creditor: &CreditorCode, id: SessionId, previous_newest: (Hash, Hash), at: Millis) -> ();
+    /// Whether the session stood at one of the two digests: it may have moved on since it was read.
+    fn rotate_session(creditor: &CreditorCode, id: SessionId, previous_newest: (Hash, Hash), at: Millis) -> bool;
     /// End session.
     fn end_session(creditor: &CreditorCode, id: SessionId, at: Millis) -> ();
     /// Sign in failures.

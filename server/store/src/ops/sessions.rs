@@ -20,7 +20,7 @@ crate::tx::statements! {
         FROM session s JOIN guardian g ON g.creditor = $1 AND g.id = s.guardian
         WHERE s.creditor = $1 AND s.id = $2";
     ROTATE = "UPDATE session SET previous_digest = $3, refresh_digest = $4, last_used_at_ms = $5
-        WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
+        WHERE creditor = $1 AND id = $2 AND refresh_digest IN ($3, $4) AND ended_at_ms IS NULL";
     END_SESSION = "UPDATE session SET ended_at_ms = $3 WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
     FAILURES = "SELECT failures, last_at_ms FROM sign_in_failure WHERE creditor = $1 AND who = $2";
     ADD_FAILURE = "INSERT INTO sign_in_failure (creditor, who, failures, last_at_ms) VALUES ($1, $2, 1, $3)
@@ -46,22 +46,21 @@ pub(crate) async fn session(c: &mut Conn, creditor: &CreditorCode, id: SessionId
     query_as(SESSION).bind(creditor.as_str()).bind(id.uuid()).fetch_optional(c).await
 }
 
+/// Whether the session stood at one of the two digests: it may have moved on since it was read.
 pub(crate) async fn rotate_session(
     c: &mut Conn,
     creditor: &CreditorCode,
     id: SessionId,
     (previous, newest): (Hash, Hash),
     at: Millis,
-) -> sqlx::Result<()> {
-    query(ROTATE)
+) -> sqlx::Result<bool> {
+    let rotate = query(ROTATE)
         .bind(creditor.as_str())
         .bind(id.uuid())
         .bind(&previous.0[..])
         .bind(&newest.0[..])
-        .bind(at.get())
-        .execute(c)
-        .await
-        .map(drop)
+        .bind(at.get());
+    Ok(rotate.execute(c).await?.rows_affected() == 1)
 }
 
 pub(crate) async fn end_session(c: &mut Conn, creditor: &CreditorCode, id: SessionId, at: Millis) -> sqlx::Result<()> {
