@@ -6,6 +6,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test without its ground fails, loudly and at once")]
 
+mod gate;
 pub mod node;
 mod phone;
 
@@ -20,16 +21,18 @@ use borsellino_proto::reason::{Reason, Refused, code};
 use borsellino_proto::v1;
 use borsellino_server::cli::demo::{self, Addresses, Ports};
 use borsellino_server::clock::Clock;
+use borsellino_server::config::checkout_client;
 use borsellino_server::usecases::App;
 use borsellino_server::usecases::ledger_verify::verify;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
 use zeroize::Zeroizing;
 
+pub use self::gate::Gate;
 pub use self::phone::{Phone, order};
 use crate::stores::Fresh;
 
@@ -71,6 +74,8 @@ pub struct House {
     pub at: Addresses,
     /// For plain HTTP.
     pub http: reqwest::Client,
+    /// Between the server and Checkout.
+    pub checkout: Gate,
     channel: Channel,
     moved: Arc<AtomicI64>,
     running: Mutex<Option<Running>>,
@@ -146,14 +151,17 @@ impl House {
         let port = async || TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let ports = Ports { public: port().await, node: port().await, sandbox: port().await };
         let secret = Zeroizing::new([7; 32]);
-        let house = demo::open_house(fresh.store.clone(), clock, secret, ports).await.expect("an open house");
+        let mut house = demo::open_house(fresh.store.clone(), clock, secret, ports).await.expect("an open house");
+        let checkout = Gate::before(&house.addresses.sandbox).await;
+        let client = checkout_client(&format!("{}/checkout/ec/v2", checkout.url()), "sandbox");
+        house.app.checkout = Some(Arc::new(client.expect("a client of Checkout")));
         let (app, at) = (house.app.clone(), house.addresses.clone());
         let (stop, asked) = oneshot::channel::<()>();
         let served = tokio::spawn(house.serve(async move { drop(asked.await) }));
         let channel = Endpoint::new(at.web.clone()).expect("an address").connect_lazy();
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
         let running = Mutex::new(Some(Running { stop, served }));
-        Self { fresh, app, at, http, channel, moved, running }
+        Self { fresh, app, at, http, checkout, channel, moved, running }
     }
 
     /// Moves the clock on.
@@ -388,6 +396,23 @@ pub fn refused<T: std::fmt::Debug>(answer: Result<T, Status>) -> Refused {
 pub fn wallet<'a>(home: &'a v1::HomeResponse, child: &str, service: &str) -> &'a v1::Wallet {
     let child = home.children.iter().find(|its| its.given_name == child).expect("a child of this name");
     child.wallets.iter().find(|its| its.service_name == service).expect("a wallet of this service")
+}
+
+/// Waits for the next change of a stream, past its heartbeats.
+///
+/// # Panics
+/// Where the stream ends, says something else, or stays silent.
+pub async fn next_change(stream: &mut Streaming<v1::WatchResponse>) -> v1::Change {
+    let changed = async {
+        loop {
+            match stream.message().await.expect("a stream that goes on").expect("an event").event {
+                Some(v1::watch_response::Event::Change(change)) => break change,
+                Some(v1::watch_response::Event::Heartbeat(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(SOON, changed).await.expect("a change in time")
 }
 
 /// Each named `async fn(&House)` of the module becomes a test per engine: `name::sqlite` and `name::postgres`.

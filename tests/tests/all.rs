@@ -7,6 +7,10 @@ mod all {
     mod ledger_verify;
     mod node;
     mod postgres;
+    mod refusals;
+    mod sessions;
     mod store;
+    mod tap;
     mod tidy;
+    mod watch;
 }
