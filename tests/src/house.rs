@@ -97,6 +97,20 @@ pub struct Soap {
 }
 
 impl Soap {
+    /// Sends bytes to a Node's listener.
+    ///
+    /// # Panics
+    /// Where no answer comes.
+    pub async fn call(http: &reqwest::Client, endpoint: &str, action: Option<&str>, body: impl Into<Vec<u8>>) -> Self {
+        let mut request = http.post(endpoint).header("content-type", "text/xml; charset=UTF-8");
+        if let Some(action) = action {
+            request = request.header("soapaction", format!("\"{action}\""));
+        }
+        let answer = request.body(body.into()).send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        Self { status, text: answer.text().await.expect("a text") }
+    }
+
     /// The text of the first element called `name`.
     pub fn element(&self, name: &str) -> Option<&str> {
         let (_, after) = self.text.split_once(&format!("<{name}>"))?;
@@ -159,7 +173,7 @@ impl House {
         let (stop, asked) = oneshot::channel::<()>();
         let served = tokio::spawn(house.serve(async move { drop(asked.await) }));
         let channel = Endpoint::new(at.web.clone()).expect("an address").connect_lazy();
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+        let http = http();
         let running = Mutex::new(Some(Running { stop, served }));
         Self { fresh, app, at, http, checkout, channel, moved, running }
     }
@@ -239,13 +253,7 @@ impl House {
     /// # Panics
     /// Where no answer comes.
     pub async fn soap(&self, action: Option<&str>, body: impl Into<Vec<u8>>) -> Soap {
-        let mut request = self.http.post(&self.at.node).header("content-type", "text/xml; charset=UTF-8");
-        if let Some(action) = action {
-            request = request.header("soapaction", format!("\"{action}\""));
-        }
-        let answer = request.body(body.into()).send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        Soap { status, text: answer.text().await.expect("a text") }
+        Soap::call(&self.http, &self.at.node, action, body).await
     }
 
     /// `paVerifyPaymentNotice` for a notice of `creditor`.
@@ -350,6 +358,16 @@ impl House {
     pub async fn execute(&self, sql: &str) {
         self.fresh.raw_execute(sql).await.expect("a change");
     }
+}
+
+/// A client for plain HTTP to this machine.
+///
+/// # Panics
+/// Where it can't be made.
+pub fn http() -> reqwest::Client {
+    // The client of Checkout chooses the source of cryptography, without which not even plain HTTP gets a client.
+    checkout_client("http://127.0.0.1:1", "none").expect("a client of Checkout");
+    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client")
 }
 
 /// A name that no other call of this process gets: 32 hexadecimal digits, like a payment token.
