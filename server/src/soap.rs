@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
@@ -24,6 +24,7 @@ use borsellino_pagopa::node::{
     Subject, SubjectKind, Text, TransferType, Transfers, VerifyOk, VerifyRequest, decode, soap_fault,
 };
 use borsellino_store::rows::CreditorRow;
+use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 use crate::usecases::node::{NotPayable, Payable, look_up};
@@ -35,6 +36,9 @@ pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How many calls may be under way at once; more are told at once to come again.
 const MAX_UNDER_WAY: usize = 512;
+
+/// How many bytes of a body are read at most, though none of them are kept.
+const MAX_DROPPED: usize = 32 << 20;
 
 /// The path the Node calls.
 pub const PATH: &str = "/pagopa/node";
@@ -111,8 +115,25 @@ fn ko(operation: Operation, code: FaultCode, listing: &Listing, id_pa: Option<&s
     }
 }
 
+/// A body of at most [`MAX_BYTES`]; `None` for a longer one, or one that was cut off. What is too much is read and dropped:
+/// who is answered and hung up on while still sending never sees the answer.
+async fn read(body: Body) -> Option<Vec<u8>> {
+    let mut chunks = body.into_data_stream();
+    let (mut kept, mut seen) = (Vec::new(), 0_usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.ok()?;
+        seen = seen.saturating_add(chunk.len());
+        if seen <= MAX_BYTES {
+            kept.extend_from_slice(&chunk);
+        } else if seen > MAX_DROPPED {
+            return None;
+        }
+    }
+    (seen <= MAX_BYTES).then_some(kept)
+}
+
 async fn handle(app: &App, body: Body, action: Option<&str>) -> Reply {
-    let Ok(body) = to_bytes(body, MAX_BYTES).await else {
+    let Some(body) = read(body).await else {
         return Reply::Fault(StatusCode::PAYLOAD_TOO_LARGE, Blame::Client, "the message is too large or was cut off");
     };
     match decode(&body, action) {
