@@ -49,7 +49,7 @@ async fn a_receipt_settles_the_bill(house: &House) {
     let suspense = house.suspense(TOWN).await;
     assert!(house.deliver(&Receipt::new(number(bill.notice.as_ref()), bill.total_cents)).await.is_ok());
     let home = house.phone(MARIA).await.home().await.expect("home");
-    assert_eq!(home.bills, [other.clone()], "only the other bill is left");
+    assert_eq!(home.bills, std::slice::from_ref(&other), "only the other bill is left");
     assert_eq!(home.total_due_cents, other.residual_cents);
     assert_eq!(house.suspense(TOWN).await, suspense);
 }
