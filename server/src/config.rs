@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use borsellino_pagopa::checkout::{CheckoutClient, SetupError, Timeouts};
+use borsellino_pagopa::checkout::{CheckoutClient, SetupError, Timeouts, Url};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use thiserror::Error;
@@ -154,6 +154,11 @@ pub enum ConfigError {
     /// Checkout's settings.
     #[error("checkout: {0}")]
     Checkout(#[from] SetupError),
+    /// The public address.
+    #[error(
+        "public.url must be an address that browsers reach, with https:// in front: pagoPA sends parents back there"
+    )]
+    PublicUrl,
     /// The database's address.
     #[error("database.url must begin with sqlite: or postgres:")]
     DatabaseUrl,
@@ -208,6 +213,16 @@ impl Config {
         }
         if !self.public.listen.ip().is_loopback() && !self.public.tls_at_proxy {
             return Err(ConfigError::OpenPublic(self.public.listen));
+        }
+        let parsed = self.public.url.as_deref().map(Url::parse);
+        let reachable = match parsed {
+            Some(Ok(url)) => matches!(url.scheme(), "http" | "https") && url.has_host(),
+            Some(Err(_)) => false,
+            // What is listened on is the address, unless it is a proxy that is reached.
+            None => !self.public.tls_at_proxy,
+        };
+        if !reachable {
+            return Err(ConfigError::PublicUrl);
         }
         Ok(())
     }
@@ -275,6 +290,11 @@ mod tests {
         assert!(config(&proxied).is_ok());
         let open = config(&safe.replace("127.0.0.1", "192.0.2.1")).unwrap_err();
         assert!(open.to_string().contains("public.tls_at_proxy"), "{open}");
+        let behind = |url: &str| config(&safe.replace("[node]", &format!("tls_at_proxy = true\n{url}\n[node]")));
+        assert!(behind("url = 'https://borsellino.comune.example'").is_ok());
+        for wrong in ["", "url = 'borsellino.comune.example'", "url = 'ftp://x'"] {
+            assert!(matches!(behind(wrong), Err(ConfigError::PublicUrl)), "{wrong}");
+        }
         assert!(matches!(config(&safe.replace("sqlite:", "mysql:")), Err(ConfigError::DatabaseUrl)));
     }
 

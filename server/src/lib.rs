@@ -130,7 +130,9 @@ pub async fn run(
         tracing::warn!("some calls did not finish in time");
     }
     directory.abort();
-    app.store.close().await;
+    if tokio::time::timeout(GRACE, app.store.close()).await.is_err() {
+        tracing::warn!("the database did not let go in time");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -155,7 +157,9 @@ async fn only_from(
     request: Request,
     next: Next,
 ) -> Response {
-    if peer.ip().is_loopback() || allowed.contains(&peer.ip()) {
+    // On a dual-stack listener an IPv4 peer arrives as an IPv6 one.
+    let peer = peer.ip().to_canonical();
+    if peer.is_loopback() || allowed.contains(&peer) {
         return next.run(request).await;
     }
     tracing::warn!("a stranger called the Node's port");

@@ -23,6 +23,7 @@ use borsellino_pagopa::node::{
     Operation, Outcome, OutgoingTransfer, PositiveCents, QrCode, Receipt, ReceiptRequest, Refusal, Request, Response,
     Subject, SubjectKind, Text, TransferType, Transfers, VerifyOk, VerifyRequest, decode, soap_fault,
 };
+use borsellino_store::StoreError;
 use borsellino_store::rows::CreditorRow;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
@@ -169,6 +170,9 @@ async fn refuse(app: &App, refusal: Refusal, action: Option<&str>, body: &[u8]) 
         Refusal::ActionMismatch { operation } => ko(operation, FaultCode::SintassiExtraXsd, &listing, None),
         Refusal::Syntax { operation, id_pa, what } => {
             let id_pa = id_pa.as_ref().map(Digits11::as_str);
+            let Ok(listing) = directory(app, id_pa.unwrap_or_default(), None).await else {
+                return unavailable(app, Some(operation));
+            };
             if let (Operation::SendRt(_), Some(creditor)) = (operation, id_pa.and_then(|code| listing.creditor(code)))
                 && let Err(fault) = quarantine(app, creditor.fiscal_code, what.to_string(), body).await
             {
@@ -182,8 +186,10 @@ async fn refuse(app: &App, refusal: Refusal, action: Option<&str>, body: &[u8]) 
 
 async fn answer(app: &App, request: Request, body: &[u8]) -> Reply {
     let operation = request.operation();
-    let listing = directory(app, request.addressee()).await;
     let addressee = request.addressee();
+    let Ok(listing) = directory(app, &addressee.id_pa, Some(addressee)).await else {
+        return unavailable(app, Some(operation));
+    };
     let Some(creditor) = listing.creditor(&addressee.id_pa) else {
         return ko(operation, FaultCode::IdDominioErrato, &listing, Some(&addressee.id_pa));
     };
@@ -214,16 +220,18 @@ async fn answer(app: &App, request: Request, body: &[u8]) -> Reply {
     }
 }
 
-/// The directory, read again where it does not know the creditor (one may have been added since).
-async fn directory(app: &App, addressee: &Addressee) -> Arc<Listing> {
+/// The directory, read again where it does not know the creditor or the channel (they may have been added since). Where
+/// that fails nobody can say that they are not ours, and a receipt must not be refused for it.
+async fn directory(app: &App, id_pa: &str, channel: Option<&Addressee>) -> Result<Arc<Listing>, StoreError> {
     let listing = app.directory.listing();
-    if listing.creditor(&addressee.id_pa).is_some() || Digits11::new(&addressee.id_pa).is_none() {
-        return listing;
+    let known = listing.creditor(id_pa).is_some() && channel.is_none_or(|to| wrong_channel(&listing, to).is_none());
+    if known || Digits11::new(id_pa).is_none() {
+        return Ok(listing);
     }
-    if let Err(error) = app.directory.reload(&app.store).await {
+    app.directory.reload(&app.store).await.inspect_err(|error| {
         tracing::warn!(%error, "the directory could not be read");
-    }
-    app.directory.listing()
+    })?;
+    Ok(app.directory.listing())
 }
 
 /// Any station of ours will do: refusing a receipt because its notice moved to another station has stranded money
@@ -291,7 +299,8 @@ async fn activate(app: &App, creditor: &CreditorRow, request: &ActivateRequest) 
             company_name: Text::fit(&payable.company_name)?,
             office_name: Text::fit(&payable.office_name),
             debtor: Subject {
-                kind: if payable.debtor_code.len() == 16 { SubjectKind::Person } else { SubjectKind::Entity },
+                // Debtors here are guardians, also where their code is a provisional one of 11 digits.
+                kind: SubjectKind::Person,
                 identifier: payable.debtor_code.clone(),
                 full_name: payable.debtor_name.clone(),
                 street: None,
@@ -345,6 +354,13 @@ async fn receipt(app: &App, creditor: &CreditorRow, listing: &Listing, request: 
         }
         Err(fault) => {
             tracing::error!(%fault, creditor = %creditor.fiscal_code, "a receipt could not be kept");
+            if !fault.is_passing() {
+                // It will fail again however often it comes: the office has to see it. It is still no KO.
+                let why = format!("can't be booked: {fault}");
+                if let Err(fault) = quarantine(app, creditor.fiscal_code, why, body).await {
+                    tracing::error!(%fault, "nor could it be quarantined");
+                }
+            }
             unavailable(app, Some(operation))
         }
     }

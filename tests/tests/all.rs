@@ -7,6 +7,7 @@ mod all {
     mod demo;
     mod ledger_verify;
     mod node;
+    mod phone;
     mod postgres;
     mod refusals;
     mod sessions;

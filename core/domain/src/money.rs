@@ -61,7 +61,8 @@ impl Amount {
     }
 
     /// Reads what a parent types: `12`, `12,4`, `12,40`, `12.40`, `1.234,56`, `€ 10`, with spaces. A single dot
-    /// followed by exactly three digits is a thousands separator, as in Italy; any other dot is a decimal point.
+    /// followed by exactly three digits is a thousands separator, as in Italy, unless a zero stands before it; any other
+    /// dot is a decimal point.
     ///
     /// # Errors
     /// [`AmountError`]; three decimals are refused, never rounded.
@@ -72,10 +73,10 @@ impl Amount {
             None => (Decimal::ONE, bare.as_str()),
         };
         let plain = normalise(digits).ok_or(AmountError::NotANumber)?;
-        let value = Decimal::from_str_exact(&plain).map_err(|_| AmountError::TooLarge)?;
-        if value.normalize().scale() > 2 {
+        if plain.split_once('.').is_some_and(|(_, fraction)| fraction.len() > 2) {
             return Err(AmountError::TooManyDecimals);
         }
+        let value = Decimal::from_str_exact(&plain).map_err(|_| AmountError::TooLarge)?;
         let cents = value
             .checked_mul(Decimal::ONE_HUNDRED)
             .and_then(|cents| cents.checked_mul(sign))
@@ -96,7 +97,8 @@ fn normalise(text: &str) -> Option<String> {
         (Some(_), _) => text.rsplit_once(',')?,
         (None, Some(_)) => {
             let (head, tail) = text.rsplit_once('.')?;
-            if tail.len() == 3 && !head.is_empty() { (text, "") } else { (head, tail) }
+            // `1.234` is a thousand; `0.125` can only be an eighth.
+            if tail.len() == 3 && !head.is_empty() && !head.starts_with('0') { (text, "") } else { (head, tail) }
         }
         (None, None) => (text, ""),
     };
@@ -262,7 +264,6 @@ mod tests {
             ("€ 7", 700),
             ("0,01", 1),
             ("999.999.999,99", MAX_AMOUNT_CENTS),
-            ("10,500", 1_050),
         ];
         for (text, cents) in cases {
             assert_eq!(Amount::parse(text).map(Amount::cents), Ok(cents), "{text}");
@@ -285,6 +286,9 @@ mod tests {
             ("0,00", Zero),
             ("-5", Negative),
             ("10,005", TooManyDecimals),
+            ("10,500", TooManyDecimals),
+            ("0.125", TooManyDecimals),
+            ("-0.125", TooManyDecimals),
             ("1.000.000.000,00", TooLarge),
             ("99999999999999999999999999999999999", TooLarge),
         ];

@@ -37,6 +37,14 @@ impl Millis {
         Some(Timestamp::from_millisecond(self.0).ok()?.to_zoned(zone).date())
     }
 
+    /// The first instant of the day after `day` in Italy: until then whatever is due on `day` is in time. `None` outside
+    /// the calendar.
+    pub fn end_of_day_in_italy(day: Date) -> Option<Self> {
+        let zone = TimeZone::get("Europe/Rome").ok()?;
+        let next = day.tomorrow().ok()?.to_zoned(zone).ok()?;
+        Some(Self(next.timestamp().as_millisecond()))
+    }
+
     /// `2026-11-20T08:12:03.250Z`, or the bare number outside the calendar.
     pub fn iso(self) -> String {
         Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |at| format!("{at:.3}"))
@@ -114,6 +122,13 @@ mod tests {
         assert_eq!(Millis::new(at.as_millisecond()).day_in_italy(), Some(date(2027, 1, 1)));
         assert_eq!(Millis::new(at.as_millisecond()).iso(), "2026-12-31T23:30:00.000Z");
         assert_eq!(Millis::new(i64::MAX).day_in_italy(), None);
+    }
+
+    #[test]
+    fn a_day_lasts_until_midnight_in_italy() {
+        let end = |day| Millis::end_of_day_in_italy(day).map(Millis::iso);
+        assert_eq!(end(date(2026, 12, 20)).as_deref(), Some("2026-12-20T23:00:00.000Z"));
+        assert_eq!(end(date(2026, 7, 1)).as_deref(), Some("2026-07-01T22:00:00.000Z"), "summer time");
     }
 
     #[test]

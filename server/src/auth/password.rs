@@ -2,6 +2,8 @@
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::Arc;
+
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -17,8 +19,8 @@ const MEMORY_KIB: u32 = 19 * 1024;
 /// The door in front of argon2.
 #[derive(Debug)]
 pub struct Passwords {
-    running: Semaphore,
-    waiting: Semaphore,
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     /// Checked for users that don't exist, so that they cost the same.
     decoy: String,
 }
@@ -55,7 +57,8 @@ impl Passwords {
     /// [`PasswordError::Unusable`].
     pub fn new(decoy_salt: [u8; 16]) -> Result<Self, PasswordError> {
         let decoy = hash("no user has this password", decoy_salt)?;
-        Ok(Self { running: Semaphore::new(RUNNING), waiting: Semaphore::new(WAITING), decoy })
+        let places = |count| Arc::new(Semaphore::new(count));
+        Ok(Self { running: places(RUNNING), waiting: places(WAITING), decoy })
     }
 
     /// Whether `password` is the one behind `stored`; with no stored hash it takes as long and is false.
@@ -63,11 +66,13 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Busy`] where too many wait already.
     pub async fn check(&self, password: String, stored: Option<String>) -> Result<bool, PasswordError> {
-        let _place = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
-        let _turn = self.running.acquire().await.map_err(|_| PasswordError::Busy)?;
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
         let task = tokio::task::spawn_blocking(move || {
+            // Held by the work itself: a caller that hangs up frees neither the place nor the turn.
+            let _held = (place, turn);
             let hash = PasswordHash::new(&stored).map_err(|_| PasswordError::Unusable)?;
             Ok(hasher()?.verify_password(password.as_bytes(), &hash).is_ok())
         });
@@ -89,5 +94,30 @@ mod tests {
         assert_eq!(door.check("sbagliato".into(), Some(stored)).await, Ok(false));
         assert_eq!(door.check("no user has this password".into(), None).await, Ok(false));
         assert_eq!(door.check("x".into(), Some("garbage".into())).await, Err(PasswordError::Unusable));
+    }
+
+    #[test]
+    fn whoever_hangs_up_frees_no_place() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let door = Arc::new(Passwords::new([1; 16]).unwrap());
+            // The only thread for such work is busy until it is told to end.
+            let (release, busy) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || busy.recv());
+            let calling = Arc::clone(&door);
+            let call = tokio::spawn(async move { calling.check("x".into(), None).await });
+            while door.running.available_permits() == RUNNING {
+                tokio::task::yield_now().await;
+            }
+            call.abort();
+            assert!(call.await.unwrap_err().is_cancelled());
+            assert_eq!(door.running.available_permits(), RUNNING - 1, "the work is still to be done");
+            assert_eq!(door.waiting.available_permits(), WAITING - 1);
+            release.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            while door.running.available_permits() < RUNNING {
+                tokio::task::yield_now().await;
+            }
+        });
     }
 }

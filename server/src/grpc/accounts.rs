@@ -34,9 +34,10 @@ fn tokens(tokens: Tokens) -> v1::Tokens {
 fn address<T>(request: &Request<T>, behind_proxy: bool) -> Option<IpAddr> {
     if behind_proxy {
         let forwarded = request.metadata().get_all("x-forwarded-for").iter().last()?.to_str().ok()?;
-        return forwarded.rsplit(',').next()?.trim().parse().ok();
+        let address: IpAddr = forwarded.rsplit(',').next()?.trim().parse().ok()?;
+        return Some(address.to_canonical());
     }
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
 }
 
 #[tonic::async_trait]

@@ -5,7 +5,6 @@
 
 use borsellino_domain::id::{BillId, CartId, OutboxId, TopUpId};
 use borsellino_domain::ledger::Hash;
-use borsellino_domain::money::Amount;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::service::TopUpRules;
 use borsellino_domain::time::Millis;
@@ -20,7 +19,7 @@ use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
 use super::sessions::{SessionRefusal, goes_on};
-use super::views::{BillView, PaymentView};
+use super::views::{BillView, NoticeView, PaymentView};
 use super::{App, Fault, Stop};
 use crate::auth::token::Identity;
 use crate::clock::random;
@@ -76,8 +75,8 @@ pub async fn start_top_up(app: &App, who: Identity, order: TopUpOrder) -> Result
     if order.pay_by == PayBy::Notice || !wants_page(&payment) {
         return Ok(Started { payment, replayed, checkout_unavailable: false });
     }
-    let page = open_page(app, creditor, payment.notice.number, payment.amount, &payment.notice.reason).await;
-    let Some(url) = page else {
+    let wanted = Wanted { bill: None, wallet: Some(payment.wallet.uuid()), notice: payment.notice.clone() };
+    let Some(url) = open_page(app, creditor, wanted).await else {
         return Ok(Started { payment, replayed, checkout_unavailable: true });
     };
     let until = app.now().plus(PAYMENT_TOKEN_MILLIS);
@@ -138,8 +137,10 @@ impl Plan {
 
     async fn create(self, tx: &mut Tx, facts: &WalletFactsRow) -> Result<Vec<Uuid>, StoreError> {
         let (who, order, now) = (self.who, self.order, self.now);
-        let expires_at = now.plus_days(self.days);
-        let due_date = expires_at.day_in_italy().ok_or(StoreError::Corrupt("the clock is outside the calendar"))?;
+        // Payable to the end of the day that is printed on it.
+        let outside = || StoreError::Corrupt("the clock is outside the calendar");
+        let due_date = now.plus_days(self.days).day_in_italy().ok_or_else(outside)?;
+        let expires_at = Millis::end_of_day_in_italy(due_date).ok_or_else(outside)?;
         let mut notice = NewNotice {
             number: self.numbers[0],
             wallet: Some(order.wallet),
@@ -178,10 +179,10 @@ impl Plan {
         let number = notice.number.as_str();
         let guardians = tx.number_wallet_change(&who.creditor, order.wallet.uuid()).await?;
         tx.feed_wallet_change(&who.creditor, order.wallet.uuid(), now, number).await?;
-        // A notice to be paid later has to be known to the platform's archive; one paid on the spot has not (facts §4.2).
-        if order.pay_by == PayBy::Notice {
-            tx.insert_outbox(&who.creditor, self.outbox, ("aca_position", number), now).await?;
-        }
+        // The platform's archive has to know every notice that is not paid on the spot (SANP 3.12.0, synchronous
+        // integration): one for later at once, one for a page when the page's time is over.
+        let wait = if order.pay_by == PayBy::Online { PAYMENT_TOKEN_MILLIS } else { 0 };
+        tx.insert_outbox(&who.creditor, self.outbox, ("aca_position", number), now.plus(wait)).await?;
         Ok(guardians)
     }
 }
@@ -203,23 +204,37 @@ fn wallet_facts(row: &WalletFactsRow) -> WalletFacts {
     }
 }
 
-/// Asks Checkout for a page and keeps it; `None` where none could be had or kept.
-async fn open_page(
-    app: &App,
-    creditor: &CreditorRow,
-    number: NoticeNumber,
-    amount: Amount,
-    reason: &str,
-) -> Option<String> {
-    let checkout = app.checkout.as_ref()?;
+/// What a page is wanted for.
+struct Wanted {
+    wallet: Option<Uuid>,
+    bill: Option<Uuid>,
+    notice: NoticeView,
+}
+
+/// Asks Checkout for a page and keeps it; `None` where none could be had or kept. Goes on when the caller hangs up: a
+/// page that was opened is known, and the next call goes back to it.
+async fn open_page(app: &App, creditor: &CreditorRow, wanted: Wanted) -> Option<String> {
+    let (app, creditor) = (app.clone(), creditor.clone());
+    let page = tokio::spawn(async move {
+        let (cart, id) = cart(&app, &creditor, &wanted.notice).or_else(|| {
+            tracing::error!(creditor = %creditor.fiscal_code, "no page can be asked for: is public.url an address?");
+            None
+        })?;
+        ask_and_keep(&app, &creditor, wanted, cart, id).await
+    });
+    page.await.ok().flatten()
+}
+
+/// What Checkout is asked.
+fn cart(app: &App, creditor: &CreditorRow, wanted: &NoticeView) -> Option<(Cart, CartId)> {
     let id: CartId = app.new_id().ok()?;
     let page = |outcome: &str| Url::parse(&format!("{}/pagamento/{outcome}", app.public_url)).ok();
     let notice = CartNotice {
-        notice_number: NoticeNumber18::new(number.as_str())?,
+        notice_number: NoticeNumber18::new(wanted.number.as_str())?,
         fiscal_code: Digits11::new(creditor.fiscal_code.as_str())?,
-        amount: PositiveCents::new(amount.cents())?,
+        amount: PositiveCents::new(wanted.amount.cents())?,
         company_name: Text::fit(&creditor.name)?,
-        description: Text::fit(reason)?,
+        description: Text::fit(&wanted.reason)?,
     };
     let cart = Cart {
         id_cart: Code::new(&id.to_string())?,
@@ -233,6 +248,11 @@ async fn open_page(
         },
         all_ccp: false,
     };
+    Some((cart, id))
+}
+
+async fn ask_and_keep(app: &App, creditor: &CreditorRow, wanted: Wanted, cart: Cart, id: CartId) -> Option<String> {
+    let checkout = app.checkout.as_ref()?;
     let opened_at = app.now();
     let url = match checkout.open_cart(&cart).await {
         Ok(page) => page.url.to_string(),
@@ -242,16 +262,29 @@ async fn open_page(
         }
     };
     let (code, row) = (creditor.fiscal_code, NewCart { id, url: url.clone(), opened_at });
-    let kept = app.store.write::<(), (), _>("keep a page", move |tx| {
+    let number = wanted.notice.number;
+    let kept = app.store.write::<Vec<Uuid>, (), _>("keep a page", move |tx| {
         let row = row.clone();
         Box::pin(async move {
             tx.insert_cart(&code, &row).await?;
             tx.set_cart(&code, number.as_str(), row.id.uuid()).await?;
-            Ok(Ok(()))
+            // Every phone of the family learns that a payment is under way.
+            let mut guardians = Vec::new();
+            if let Some(wallet) = wanted.wallet {
+                guardians = tx.number_wallet_change(&code, wallet).await?;
+                tx.feed_wallet_change(&code, wallet, row.opened_at, number.as_str()).await?;
+            } else if let Some(bill) = wanted.bill {
+                guardians = tx.number_bill_change(&code, bill).await?;
+                tx.feed_bill_change(&code, bill, row.opened_at, number.as_str()).await?;
+            }
+            Ok(Ok(guardians))
         })
     });
     match kept.await {
-        Ok(_) => Some(url),
+        Ok(guardians) => {
+            app.live.wake(code, &guardians.unwrap_or_default());
+            Some(url)
+        }
         Err(error) => {
             tracing::warn!(%error, "a page of Checkout could not be kept");
             None
@@ -316,7 +349,7 @@ pub async fn pay_bill(app: &App, who: Identity, id: BillId) -> Result<BillPage, 
     let listing = app.directory.listing();
     let creditor =
         listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
-    let page_url = open_page(app, creditor, notice.number, notice.amount, &notice.reason).await;
+    let page_url = open_page(app, creditor, Wanted { bill: Some(id.uuid()), wallet: None, notice }).await;
     let until = app.now().plus(PAYMENT_TOKEN_MILLIS);
     let payment = if page_url.is_some() { PaymentState::InProgress { until } } else { bill.payment };
     Ok(BillPage { bill: BillView { payment, page_url: page_url.clone(), ..bill }, page_url })

@@ -3,7 +3,7 @@
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{EntryId, OutboxId};
-use borsellino_domain::ledger::{Account, Entry, Hash, ReceiptProof};
+use borsellino_domain::ledger::{Account, Entry, Hash, Head, ReceiptProof};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::receipt::{Booking, NoticeFacts, NoticePurpose, ReceiptFacts, decide};
 use borsellino_domain::time::Millis;
@@ -115,14 +115,14 @@ impl Plan {
 
         // The key first: of many deliveries at once, one inserts, the others wait here and find it.
         if !tx.insert_receipt(&creditor, &self.row(booking)?).await? {
-            return self.known(tx).await;
+            return self.known(tx, booking).await;
         }
-        let balance = self.book(tx, booking).await?;
+        let balance = self.book(tx, booking, notice.as_ref()).await?;
         if booking.settles_notice(balance) && !tx.settle_notice(&creditor, number, self.now).await? {
             // Another receipt for the same notice was faster: decide again, knowing that.
             return Err(StoreError::Conflict);
         }
-        let guardians = self.announce(tx, booking).await?;
+        let guardians = self.announce(tx, booking, notice.as_ref()).await?;
         Ok((Received::Booked(booking), guardians))
     }
 
@@ -146,13 +146,17 @@ impl Plan {
         })
     }
 
-    async fn known(&self, tx: &mut Tx) -> Result<(Received, Vec<Uuid>), StoreError> {
+    async fn known(&self, tx: &mut Tx, booking: Booking) -> Result<(Received, Vec<Uuid>), StoreError> {
         let incoming = &self.incoming;
         let creditor = incoming.facts.addressed_to;
         let issuer = incoming.facts.issuer;
         let stored = tx.receipt(&creditor, issuer.as_str(), &incoming.receipt_id).await?;
         // Gone between the two statements means that its transaction was undone: try again.
         let stored = stored.ok_or(StoreError::Conflict)?;
+        if stored.entry == Some(self.entry.uuid()) {
+            // Our own: this runs again because the answer to its commit was lost.
+            return Ok((Received::Booked(booking), Vec::new()));
+        }
         if stored.content_digest == incoming.content_digest {
             return Ok((Received::Repeated, Vec::new()));
         }
@@ -169,7 +173,7 @@ impl Plan {
     }
 
     /// Answers what the account that got the money holds after it.
-    async fn book(&self, tx: &mut Tx, booking: Booking) -> Result<Cents, StoreError> {
+    async fn book(&self, tx: &mut Tx, booking: Booking, notice: Option<&NoticeRow>) -> Result<Cents, StoreError> {
         let Some((account, kind, amount)) = booking.entry() else { return Ok(Cents::ZERO) };
         let proof = ReceiptProof {
             issuer: self.incoming.facts.issuer,
@@ -177,29 +181,41 @@ impl Plan {
             digest: self.message_digest,
         };
         let creditor = self.incoming.facts.addressed_to;
+        if account == Account::SUSPENSE {
+            tx.open_account(&creditor, account, &Head::genesis(&creditor, account)).await?;
+        }
         let sides = (account, Account::CLEARING, Amount::as_cents(amount));
         let entry = Entry::transfer(creditor, self.entry, kind, self.now, Some(proof), sides)
             .map_err(|_| StoreError::Corrupt("an entry that does not balance"))?;
-        let heads = tx.book(&entry, None, None).await?;
+        // The notice was read with the account of its own wallet or bill; suspense stands elsewhere.
+        let own = matches!(booking, Booking::Wallet { .. } | Booking::Bill { .. });
+        let seen = notice.filter(|_| own).and_then(NoticeRow::head);
+        let heads = tx.book_after(&entry, None, None, seen).await?;
         let head = heads.first().copied().flatten();
         head.map(|head| head.balance).ok_or(StoreError::Corrupt("an account without a running balance"))
     }
 
-    async fn announce(&self, tx: &mut Tx, booking: Booking) -> Result<Vec<Uuid>, StoreError> {
+    async fn announce(
+        &self,
+        tx: &mut Tx,
+        booking: Booking,
+        notice: Option<&NoticeRow>,
+    ) -> Result<Vec<Uuid>, StoreError> {
         let creditor = self.incoming.facts.addressed_to;
         let number = self.incoming.notice_number.as_str();
-        let guardians = match booking {
-            Booking::Wallet { wallet, .. } => {
-                let guardians = tx.number_wallet_change(&creditor, wallet.uuid()).await?;
-                tx.feed_wallet_change(&creditor, wallet.uuid(), self.now, number).await?;
+        // Money in suspense for a notice of ours is told too: the parent sees that it was paid, the office what to do.
+        let guardians = match (booking, notice.map(|row| (row.wallet, row.bill))) {
+            (Booking::Nothing(_), _) | (_, None | Some((None, None))) => return Ok(Vec::new()),
+            (_, Some((Some(wallet), _))) => {
+                let guardians = tx.number_wallet_change(&creditor, wallet).await?;
+                tx.feed_wallet_change(&creditor, wallet, self.now, number).await?;
                 guardians
             }
-            Booking::Bill { bill, .. } => {
-                let guardians = tx.number_bill_change(&creditor, bill.uuid()).await?;
-                tx.feed_bill_change(&creditor, bill.uuid(), self.now, number).await?;
+            (_, Some((None, Some(bill)))) => {
+                let guardians = tx.number_bill_change(&creditor, bill).await?;
+                tx.feed_bill_change(&creditor, bill, self.now, number).await?;
                 guardians
             }
-            Booking::Suspense { .. } | Booking::Nothing(_) => return Ok(Vec::new()),
         };
         tx.insert_outbox(&creditor, self.outbox, ("payment_done", number), self.now).await?;
         Ok(guardians)

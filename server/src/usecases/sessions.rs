@@ -22,8 +22,11 @@ use crate::clock::random;
 /// Tries that cost no delay: per account, and per address (a school's whole network may share one).
 const FREE_TRIES: (i64, i64) = (3, 50);
 
-/// The longest delay, in milliseconds.
+/// The longest delay for an account, in milliseconds.
 const MAX_DELAY_MILLIS: i64 = 15 * 60 * 1_000;
+
+/// The longest delay for an address, in milliseconds: a whole school may stand behind it.
+const MAX_ADDRESS_DELAY_MILLIS: i64 = 20 * 1_000;
 
 /// Without a failure for this long, in milliseconds, the count begins anew.
 const FORGET_MILLIS: i64 = 60 * 60 * 1_000;
@@ -90,53 +93,43 @@ pub struct Credentials {
 /// # Errors
 /// [`SignInRefusal`], or a [`Fault`].
 pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, Stop<SignInRefusal>> {
+    let wrong = || Stop::Refused(SignInRefusal::WrongCredentials);
     let listing = app.directory.listing();
     let username = credentials.username.trim().to_lowercase();
-    let creditor = listing.creditor(credentials.creditor.trim());
-    let (Some(creditor), 1..=254, 1..=1_024) = (creditor, username.len(), credentials.password.len()) else {
-        // As slow as a wrong password.
-        check(app, credentials.password, None).await?;
-        return Err(Stop::Refused(SignInRefusal::WrongCredentials));
-    };
+    // What can't be an account costs nothing to refuse and tells nothing: creditors' codes are public.
+    let creditor = listing.creditor(credentials.creditor.trim()).ok_or_else(wrong)?;
+    let possible = (1..=254).contains(&username.len()) && !username.contains(char::is_control);
+    if !possible || !(1..=1_024).contains(&credentials.password.len()) {
+        return Err(wrong());
+    }
     let code = creditor.fiscal_code;
     let account = Hash::of(format!("account|{username}").as_bytes());
-    let address = credentials.address.map(|address| Hash::of(format!("address|{address}").as_bytes()));
+    let address = credentials.address.map(|address| Hash::of(format!("address|{}", network(address)).as_bytes()));
     let now = app.now();
+    let mut limits = vec![(account, FREE_TRIES.0, MAX_DELAY_MILLIS)];
+    limits.extend(address.map(|address| (address, FREE_TRIES.1, MAX_ADDRESS_DELAY_MILLIS)));
 
-    let name = username.clone();
-    let (guardian, account_failures, address_failures) = app
-        .store
-        .read(move |tx| {
-            Box::pin(async move {
-                let by_account = tx.sign_in_failures(&code, account).await?;
-                let by_address = match address {
-                    Some(address) => tx.sign_in_failures(&code, address).await?,
-                    None => None,
-                };
-                Ok((tx.guardian_by_username(&code, &name).await?, by_account, by_address))
-            })
+    // Counted before the password is looked at, one try after the other, so that many at once count as many.
+    let (name, tries) = (username, limits.clone());
+    let counted = app.store.write("count a sign-in", move |tx| {
+        let (name, tries) = (name.clone(), tries.clone());
+        Box::pin(async move {
+            for (who, free, longest) in tries {
+                let row = tx.count_sign_in(&code, who, (now, now.plus(-FORGET_MILLIS))).await?;
+                let wait = delay(row, free, longest, now);
+                if wait > 0 {
+                    return Ok(Err(SignInRefusal::TryLater(wait)));
+                }
+                tx.touch_sign_in(&code, who, now).await?;
+            }
+            Ok(Ok(tx.guardian_by_username(&code, &name).await?))
         })
-        .await?;
-    let wait = delay(account_failures, FREE_TRIES.0, now).max(delay(address_failures, FREE_TRIES.1, now));
-    if wait > 0 {
-        return Err(Stop::Refused(SignInRefusal::TryLater(wait)));
-    }
+    });
+    let guardian = counted.await?.map_err(Stop::Refused)?;
 
     let stored = guardian.as_ref().map(|guardian| guardian.password_hash.clone());
     let right = check(app, credentials.password, stored).await?;
-    let Some(guardian) = guardian.filter(|guardian| right && guardian.disabled_at_ms.is_none()) else {
-        let whom = [Some(account), address];
-        let noted = app.store.write::<(), (), _>("note a failed sign-in", move |tx| {
-            Box::pin(async move {
-                for who in whom.into_iter().flatten() {
-                    tx.add_sign_in_failure(&code, who, (now, now.plus(-FORGET_MILLIS))).await?;
-                }
-                Ok(Ok(()))
-            })
-        });
-        let _committed = noted.await?;
-        return Err(Stop::Refused(SignInRefusal::WrongCredentials));
-    };
+    let guardian = guardian.filter(|guardian| right && guardian.disabled_at_ms.is_none()).ok_or_else(wrong)?;
 
     let session: SessionId = app.new_id()?;
     let refresh = RefreshToken::first(code, session, random()?);
@@ -156,7 +149,10 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
             if tx.session(&code, row.id).await?.is_none() {
                 tx.insert_session(&code, &row).await?;
             }
-            tx.clear_sign_in_failures(&code, account).await?;
+            tx.clear_sign_ins(&code, account).await?;
+            if let Some(address) = address {
+                tx.uncount_sign_in(&code, address).await?;
+            }
             Ok(Ok(()))
         })
     });
@@ -182,16 +178,24 @@ fn tokens(app: &App, identity: &Identity, refresh: &RefreshToken, now: Millis) -
     Tokens { access: issue_access(&app.keys, identity, access_expires), access_expires, refresh: refresh.encode() }
 }
 
-/// How many milliseconds to wait after these failures: 1 s after the last free try, twice as long each further time.
-fn delay(failures: Option<FailureRow>, free: i64, now: Millis) -> i64 {
-    let Some(FailureRow { failures, last_at_ms }) = failures else { return 0 };
-    let since = now.get().saturating_sub(last_at_ms);
-    let over = failures.saturating_sub(free);
-    if over < 0 || since > FORGET_MILLIS {
+/// What counts as one address: all of IPv4's, the first 64 bits of IPv6's (the rest is the caller's to choose).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+        address => address,
+    }
+}
+
+/// How many milliseconds this try has to wait, given the row that counts it and those before: 1 s after the last free
+/// one, twice as long each further time.
+fn delay(row: FailureRow, free: i64, longest: i64, now: Millis) -> i64 {
+    let since = now.get().saturating_sub(row.last_at_ms);
+    let over = row.failures.saturating_sub(1).saturating_sub(free);
+    if over < 0 {
         return 0;
     }
-    let full = 1_000i64.checked_shl(u32::try_from(over.min(20)).unwrap_or(20)).unwrap_or(MAX_DELAY_MILLIS);
-    full.min(MAX_DELAY_MILLIS).saturating_sub(since.max(0)).max(0)
+    let full = 1_000i64.checked_shl(u32::try_from(over.min(20)).unwrap_or(20)).unwrap_or(longest);
+    full.min(longest).saturating_sub(since.max(0)).max(0)
 }
 
 /// Who is calling, by access token alone; whether the session goes on is for the first statement of the use case.
@@ -273,15 +277,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_delay_grows_and_is_forgotten() {
-        let failed = |failures| Some(FailureRow { failures, last_at_ms: 0 });
-        assert_eq!(delay(None, 3, Millis::new(0)), 0);
-        assert_eq!(delay(failed(2), 3, Millis::new(0)), 0);
-        assert_eq!(delay(failed(3), 3, Millis::new(0)), 1_000);
-        assert_eq!(delay(failed(5), 3, Millis::new(1_500)), 2_500);
-        assert_eq!(delay(failed(5), 3, Millis::new(4_000)), 0);
-        assert_eq!(delay(failed(i64::MAX), 3, Millis::new(0)), MAX_DELAY_MILLIS);
-        assert_eq!(delay(failed(9), 3, Millis::new(FORGET_MILLIS + 1)), 0);
-        assert_eq!(delay(failed(5), 3, Millis::new(-1)), 4_000, "a clock set back does not lock anybody out longer");
+    fn the_delay_grows() {
+        let wait = |earlier, now| {
+            let row = FailureRow { failures: earlier + 1, last_at_ms: 0 };
+            delay(row, 3, MAX_DELAY_MILLIS, Millis::new(now))
+        };
+        assert_eq!(wait(0, 0), 0);
+        assert_eq!(wait(2, 0), 0);
+        assert_eq!(wait(3, 0), 1_000);
+        assert_eq!(wait(5, 1_500), 2_500);
+        assert_eq!(wait(5, 4_000), 0);
+        assert_eq!(wait(i64::MAX - 1, 0), MAX_DELAY_MILLIS);
+        assert_eq!(wait(5, -1), 4_000, "a clock set back does not lock anybody out longer");
+    }
+
+    #[test]
+    fn an_address_is_a_network() {
+        let same = |a: &str, b: &str| network(a.parse().unwrap()) == network(b.parse().unwrap());
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
     }
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection, PgPool, SqlitePool};
 
 pub use crate::error::StoreError;
 pub use crate::tx::Tx;
@@ -36,6 +36,14 @@ use crate::writer::Writer;
 
 /// How often a body is run again after a conflict before the caller hears of it.
 const MAX_ATTEMPTS: u32 = 5;
+
+/// Nothing waits for ever on PostgreSQL: a lock that somebody else holds, a statement, or a transaction whose client is
+/// gone ends in time for the Node to have its answer. In milliseconds.
+const PG_LIMITS: [(&str, &str); 3] =
+    [("statement_timeout", "4000"), ("lock_timeout", "3000"), ("idle_in_transaction_session_timeout", "10000")];
+
+/// A connection that lay idle this long is asked whether it still stands before it is used.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// How many operations may share a commit on SQLite.
 const MAX_BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
@@ -78,6 +86,7 @@ impl Store {
             .max_connections(8)
             .min_connections(1)
             .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
+            .test_before_acquire(false)
             .connect_with(lite::reader(options))
             .await?;
         Ok(Self { engine: Engine::Lite { readers, writer }, statements })
@@ -89,12 +98,22 @@ impl Store {
     /// [`StoreError`] where it can't be reached or migrated.
     pub async fn connect_postgres(url: &str, connections: u32) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.parse()?;
+        pg::migrate(&options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
-            .connect_with(options)
+            // Asking "are you there?" before each use costs a round trip; only one that has rested may be gone.
+            .test_before_acquire(false)
+            .before_acquire(|connection, rest| {
+                Box::pin(async move {
+                    if rest.idle_for >= RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(options.options(PG_LIMITS))
             .await?;
-        pg::migrate(&pool).await?;
         Ok(Self { engine: Engine::Pg(pool), statements: Arc::default() })
     }
 

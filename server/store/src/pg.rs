@@ -1,6 +1,7 @@
 //! PostgreSQL: `ops/` compiled against it.
 
-use sqlx::{Executor, PgPool, SqlSafeStr};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, Executor, PgConnection, PgPool, SqlSafeStr};
 
 use crate::error::StoreError;
 
@@ -23,8 +24,11 @@ pub(crate) mod payments;
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod sessions;
 
-pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    Ok(sqlx::migrate!("../../migrations/postgres").run(pool).await?)
+/// On a connection of its own, which has no limits of time.
+pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    sqlx::migrate!("../../migrations/postgres").run_direct(None, &mut connection, false).await?;
+    Ok(connection.close().await?)
 }
 
 /// Every statement, by file.

@@ -4,7 +4,7 @@
 use borsellino_domain::creditor::{BrokerCode, CreditorCode, StationId};
 use borsellino_domain::iban::Iban;
 use borsellino_domain::id::{BillId, CartId, GuardianId, ServiceId, SessionId, TopUpId, WalletId};
-use borsellino_domain::ledger::{AccountKind, EntryKind, Hash};
+use borsellino_domain::ledger::{AccountKind, EntryKind, Hash, Head};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::notice::{NoticeNumber, SegregationCode};
 use borsellino_domain::service::{ServiceKind, TopUpRules};
@@ -315,6 +315,20 @@ pub struct NoticeRow {
     pub bill: Option<Uuid>,
     /// That bill's account: minus what is owed.
     pub bill_balance_cents: Option<i64>,
+    /// The number of the last posting of the wallet's or the bill's account.
+    pub account_seq: Option<i64>,
+    /// That account's balance.
+    pub account_balance_cents: Option<i64>,
+    /// The hash of its last posting.
+    pub account_head: Option<Vec<u8>>,
+}
+
+impl NoticeRow {
+    /// Where the account of its wallet or bill stood when this was read.
+    pub fn head(&self) -> Option<Head> {
+        let hash = Hash::try_from(self.account_head.clone()?).ok()?;
+        Some(Head { seq: self.account_seq?, balance: Cents::new(self.account_balance_cents?), hash })
+    }
 }
 
 /// A notice to be made.
@@ -445,6 +459,8 @@ pub struct ReceiptRow {
     pub content_digest: Hash,
     /// Where its money went.
     pub outcome: String,
+    /// The entry that booked it.
+    pub entry: Option<Uuid>,
 }
 
 /// A receipt to be kept.

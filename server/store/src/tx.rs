@@ -160,6 +160,8 @@ forward! {
     fn lock_account(creditor: &CreditorCode, account: Account) -> Option<AccountRow>;
     /// Move account.
     fn move_account(creditor: &CreditorCode, account: Account, head: &Head) -> ();
+    /// Sets an account's head to the one after the head that was read; `false` where another posting came between.
+    fn advance_account(creditor: &CreditorCode, account: Account, head: &Head) -> bool;
     /// Insert entry.
     fn insert_entry(entry: &Entry, digest: Hash, day: Option<&str>, tariff: Option<&str>) -> ();
     /// Insert posting.
@@ -245,12 +247,14 @@ forward! {
     fn rotate_session(creditor: &CreditorCode, id: SessionId, previous_newest: (Hash, Hash), at: Millis) -> bool;
     /// End session.
     fn end_session(creditor: &CreditorCode, id: SessionId, at: Millis) -> ();
-    /// Sign in failures.
-    fn sign_in_failures(creditor: &CreditorCode, who: Hash) -> Option<FailureRow>;
-    /// Add sign in failure.
-    fn add_sign_in_failure(creditor: &CreditorCode, who: Hash, at_forgotten: (Millis, Millis)) -> ();
-    /// Clear sign in failures.
-    fn clear_sign_in_failures(creditor: &CreditorCode, who: Hash) -> ();
+    /// Counts a try to sign in; answers the count with this one, and when the last one was.
+    fn count_sign_in(creditor: &CreditorCode, who: Hash, at_forgotten: (Millis, Millis)) -> FailureRow;
+    /// Says that the try just counted was allowed at this instant.
+    fn touch_sign_in(creditor: &CreditorCode, who: Hash, at: Millis) -> ();
+    /// Takes one try back.
+    fn uncount_sign_in(creditor: &CreditorCode, who: Hash) -> ();
+    /// Forgets all tries.
+    fn clear_sign_ins(creditor: &CreditorCode, who: Hash) -> ();
 }
 
 forward! {
@@ -284,6 +288,21 @@ impl Tx {
         day: Option<&str>,
         tariff: Option<&str>,
     ) -> Result<Vec<Option<Head>>, StoreError> {
+        self.book_after(entry, day, tariff, None).await
+    }
+
+    /// [`Tx::book`] for a caller that has just read where the account of the first side stands (`seen`). The account
+    /// is then moved in one step instead of two, unless another posting came between: that one is waited for, as ever.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn book_after(
+        &mut self,
+        entry: &Entry,
+        day: Option<&str>,
+        tariff: Option<&str>,
+        seen: Option<Head>,
+    ) -> Result<Vec<Option<Head>>, StoreError> {
         let digest = entry.digest();
         let mut order: Vec<usize> = (0..entry.sides().len()).collect();
         order.sort_by_key(|index| entry.sides().get(*index).map(|side| side.account));
@@ -293,11 +312,20 @@ impl Tx {
             if !side.account.kind.is_chained() {
                 continue;
             }
+            let append = |before: Head| {
+                before.append(side.cents, digest).map_err(|_| StoreError::Corrupt("a balance overflows"))
+            };
+            if let Some(seen) = seen.filter(|_| index == 0) {
+                let after = append(seen)?;
+                if self.advance_account(entry.creditor(), side.account, &after).await? {
+                    *slot = Some(after);
+                    continue;
+                }
+            }
             let row = self.lock_account(entry.creditor(), side.account).await?;
             let row = row.ok_or(StoreError::Corrupt("a posting's account is missing"))?;
             // The row's number was raised when it was locked.
-            let before = Head { seq: row.seq - 1, balance: row.balance_cents, hash: row.head };
-            let after = before.append(side.cents, digest).map_err(|_| StoreError::Corrupt("a balance overflows"))?;
+            let after = append(Head { seq: row.seq - 1, balance: row.balance_cents, hash: row.head })?;
             self.move_account(entry.creditor(), side.account, &after).await?;
             *slot = Some(after);
         }

@@ -287,8 +287,9 @@ impl Sower {
         let amount = Amount::from_cents(cents).map_err(bad("the demo's amounts"))?;
         let name = SERVICES.iter().find(|service| service.kind == kind).map_or("", |service| service.name);
         let (guardian, debtor_code, debtor_name) = family.debtor.clone();
-        let expires_at = at.plus_days(family.creditor.top_up_days);
-        let due_date = expires_at.day_in_italy().ok_or(StoreError::Corrupt("the calendar"))?;
+        let calendar = || StoreError::Corrupt("the calendar");
+        let due_date = at.plus_days(family.creditor.top_up_days).day_in_italy().ok_or_else(calendar)?;
+        let expires_at = Millis::end_of_day_in_italy(due_date).ok_or_else(calendar)?;
         let notice = NewNotice {
             number: self.number(family.creditor)?,
             wallet: Some(wallet),

@@ -12,7 +12,8 @@ use crate::rows::*;
 type Conn = <Db as sqlx::Database>::Connection;
 
 // A guardian's number is taken by updating the guardian's row in the transaction that writes the feed's row, so that
-// the order of numbers is the order of commits.
+// the order of numbers is the order of commits. A guardian linked to the child between the two statements has no new
+// number: their row is left out, and their home screen is read anew anyway.
 crate::tx::statements! {
     NUMBER_WALLET = "UPDATE guardian SET feed_seq = feed_seq + 1 WHERE creditor = $1
         AND id IN (SELECT gc.guardian FROM guardian_child gc JOIN wallet w ON w.creditor = $1 AND w.child = gc.child
@@ -22,7 +23,8 @@ crate::tx::statements! {
         SELECT $1, g.id, g.feed_seq, $3, $2, NULL, $4 FROM guardian g
         JOIN guardian_child gc ON gc.creditor = $1 AND gc.guardian = g.id
         JOIN wallet w ON w.creditor = $1 AND w.child = gc.child
-        WHERE g.creditor = $1 AND w.id = $2";
+        WHERE g.creditor = $1 AND w.id = $2
+        ON CONFLICT (creditor, guardian, seq) DO NOTHING";
     NUMBER_BILL = "UPDATE guardian SET feed_seq = feed_seq + 1 WHERE creditor = $1
         AND id IN (SELECT gc.guardian FROM guardian_child gc JOIN bill_line l ON l.creditor = $1 AND l.child = gc.child
             WHERE gc.creditor = $1 AND l.bill = $2)
@@ -30,7 +32,8 @@ crate::tx::statements! {
     FEED_BILL = "INSERT INTO feed (creditor, guardian, seq, at_ms, wallet, bill, notice)
         SELECT $1, g.id, g.feed_seq, $3, NULL, $2, $4 FROM guardian g
         WHERE g.creditor = $1 AND g.id IN (SELECT gc.guardian FROM guardian_child gc
-            JOIN bill_line l ON l.creditor = $1 AND l.child = gc.child WHERE gc.creditor = $1 AND l.bill = $2)";
+            JOIN bill_line l ON l.creditor = $1 AND l.child = gc.child WHERE gc.creditor = $1 AND l.bill = $2)
+        ON CONFLICT (creditor, guardian, seq) DO NOTHING";
     FEED = "SELECT seq, at_ms, wallet, bill, notice FROM feed WHERE creditor = $1 AND guardian = $2 AND seq > $3
         ORDER BY seq LIMIT $4";
     INSERT_OUTBOX = "INSERT INTO outbox (creditor, id, kind, notice, due_at_ms, attempts, created_at_ms)

@@ -17,6 +17,8 @@ crate::tx::statements! {
     LOCK_ACCOUNT = "UPDATE account SET seq = seq + 1 WHERE creditor = $1 AND kind = $2 AND id = $3
         RETURNING kind, id, seq, balance_cents, head";
     MOVE_ACCOUNT = "UPDATE account SET balance_cents = $4, head = $5 WHERE creditor = $1 AND kind = $2 AND id = $3";
+    ADVANCE_ACCOUNT = "UPDATE account SET seq = $4, balance_cents = $5, head = $6
+        WHERE creditor = $1 AND kind = $2 AND id = $3 AND seq = $4 - 1";
     INSERT_ENTRY = "INSERT INTO journal_entry (creditor, id, kind, at_ms, receipt_issuer, receipt_id, receipt_digest,
             day, tariff, digest)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
@@ -130,6 +132,18 @@ pub(crate) async fn move_account(
         .execute(c)
         .await
         .map(drop)
+}
+
+/// Sets an account's head to the one after the head that was read; `false` where another posting came between.
+pub(crate) async fn advance_account(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    account: Account,
+    head: &Head,
+) -> sqlx::Result<bool> {
+    let update = query(ADVANCE_ACCOUNT).bind(creditor.as_str()).bind(account.kind.code()).bind(account.id);
+    let done = update.bind(head.seq).bind(head.balance.get()).bind(&head.hash.0[..]).execute(c).await?;
+    Ok(done.rows_affected() == 1)
 }
 
 pub(crate) async fn insert_entry(

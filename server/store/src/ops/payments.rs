@@ -18,10 +18,12 @@ crate::tx::statements! {
         ON CONFLICT (creditor, number) DO NOTHING";
     NOTICE = "SELECT n.amount_cents, n.reason, n.taxonomy, n.debtor_code, n.debtor_name, n.due_date, n.state,
             n.expires_at_ms, n.wallet, w.closed_at_ms AS wallet_closed_at_ms, n.bill,
-            a.balance_cents AS bill_balance_cents
+            CASE WHEN n.bill IS NOT NULL THEN a.balance_cents END AS bill_balance_cents,
+            a.seq AS account_seq, a.balance_cents AS account_balance_cents, a.head AS account_head
         FROM notice n
         LEFT JOIN wallet w ON w.creditor = $1 AND w.id = n.wallet
-        LEFT JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = n.bill
+        LEFT JOIN account a ON a.creditor = $1 AND a.id = COALESCE(n.bill, n.wallet)
+            AND a.kind = CASE WHEN n.bill IS NOT NULL THEN 'bill' ELSE 'wallet' END
         WHERE n.creditor = $1 AND n.number = $2";
     SETTLE_NOTICE = "UPDATE notice SET state = 'paid', settled_at_ms = $3 WHERE creditor = $1 AND number = $2
         AND state <> 'paid'";
@@ -68,10 +70,8 @@ crate::tx::statements! {
         JOIN bill_line l ON l.creditor = $1 AND l.bill = b.id
         JOIN service v ON v.creditor = $1 AND v.id = l.service
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = l.child AND gc.guardian = $2
         WHERE b.creditor = $1 AND a.balance_cents < 0 AND n.state <> 'cancelled'
-            AND b.id IN (SELECT bl.bill FROM bill_line bl
-                JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = bl.child AND gc.guardian = $2
-                WHERE bl.creditor = $1)
         ORDER BY 16, 1";
     BILL_DUE = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
             k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
@@ -84,12 +84,10 @@ crate::tx::statements! {
         JOIN bill_line l ON l.creditor = $1 AND l.bill = b.id
         JOIN service v ON v.creditor = $1 AND v.id = l.service
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
+        JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = l.child AND gc.guardian = $2
         WHERE b.creditor = $1 AND b.id = $3
-            AND b.id IN (SELECT bl.bill FROM bill_line bl
-                JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = bl.child AND gc.guardian = $2
-                WHERE bl.creditor = $1 AND bl.bill = $3)
         ORDER BY l.line";
-    RECEIPT = "SELECT content_digest, outcome FROM receipt WHERE creditor = $1 AND issuer = $2 AND receipt_id = $3";
+    RECEIPT = "SELECT content_digest, outcome, entry FROM receipt WHERE creditor = $1 AND issuer = $2 AND receipt_id = $3";
     INSERT_RECEIPT = "INSERT INTO receipt (creditor, issuer, receipt_id, notice_number, received_at_ms, total_cents,
             ours_cents, outcome, entry, content_digest, message_digest, key_id, sealed)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -98,7 +96,9 @@ crate::tx::statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (creditor, queue, message_digest) DO NOTHING";
     COUNT_KEPT = "SELECT COUNT(*) FROM kept_message WHERE creditor = $1 AND queue = $2";
-    PAYABLE = "SELECT n.number, n.amount_cents, n.reason, n.bill, n.debtor_code FROM notice n
+    PAYABLE = "SELECT n.number, CASE WHEN n.bill IS NULL THEN n.amount_cents ELSE -a.balance_cents END AS amount_cents,
+            n.reason, n.bill, n.debtor_code
+        FROM notice n LEFT JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = n.bill
         WHERE n.creditor = $1 AND n.state = 'open' AND (n.expires_at_ms IS NULL OR n.expires_at_ms > $2)
         ORDER BY n.number LIMIT $3";
 }
@@ -224,7 +224,7 @@ pub(crate) async fn insert_bill_line(
 }
 
 /// What a guardian has to pay: own top-ups whose notice expires after `expiring_after`, and a row per line of each
-/// bill of their children with something left.
+/// bill with something left that is for a child of theirs.
 pub(crate) async fn dues(
     c: &mut Conn,
     creditor: &CreditorCode,

@@ -22,11 +22,15 @@ crate::tx::statements! {
     ROTATE = "UPDATE session SET previous_digest = $3, refresh_digest = $4, last_used_at_ms = $5
         WHERE creditor = $1 AND id = $2 AND refresh_digest IN ($3, $4) AND ended_at_ms IS NULL";
     END_SESSION = "UPDATE session SET ended_at_ms = $3 WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
-    FAILURES = "SELECT failures, last_at_ms FROM sign_in_failure WHERE creditor = $1 AND who = $2";
-    ADD_FAILURE = "INSERT INTO sign_in_failure (creditor, who, failures, last_at_ms) VALUES ($1, $2, 1, $3)
-        ON CONFLICT (creditor, who) DO UPDATE SET last_at_ms = excluded.last_at_ms, failures =
-            CASE WHEN sign_in_failure.last_at_ms < $4 THEN 1 ELSE sign_in_failure.failures + 1 END";
-    CLEAR_FAILURES = "DELETE FROM sign_in_failure WHERE creditor = $1 AND who = $2";
+    // The time of the last try is left as it was: what it allows is decided first, and the row is held until then.
+    COUNT_SIGN_IN = "INSERT INTO sign_in_failure (creditor, who, failures, last_at_ms) VALUES ($1, $2, 1, $3)
+        ON CONFLICT (creditor, who) DO UPDATE SET failures =
+            CASE WHEN sign_in_failure.last_at_ms < $4 THEN 1 ELSE sign_in_failure.failures + 1 END
+        RETURNING failures, last_at_ms";
+    TOUCH_SIGN_IN = "UPDATE sign_in_failure SET last_at_ms = $3 WHERE creditor = $1 AND who = $2";
+    UNCOUNT_SIGN_IN = "UPDATE sign_in_failure SET failures = failures - 1
+        WHERE creditor = $1 AND who = $2 AND failures > 0";
+    CLEAR_SIGN_INS = "DELETE FROM sign_in_failure WHERE creditor = $1 AND who = $2";
 }
 
 pub(crate) async fn insert_session(c: &mut Conn, creditor: &CreditorCode, row: &NewSession) -> sqlx::Result<()> {
@@ -54,12 +58,8 @@ pub(crate) async fn rotate_session(
     (previous, newest): (Hash, Hash),
     at: Millis,
 ) -> sqlx::Result<bool> {
-    let rotate = query(ROTATE)
-        .bind(creditor.as_str())
-        .bind(id.uuid())
-        .bind(&previous.0[..])
-        .bind(&newest.0[..])
-        .bind(at.get());
+    let rotate =
+        query(ROTATE).bind(creditor.as_str()).bind(id.uuid()).bind(&previous.0[..]).bind(&newest.0[..]).bind(at.get());
     Ok(rotate.execute(c).await?.rows_affected() == 1)
 }
 
@@ -67,30 +67,31 @@ pub(crate) async fn end_session(c: &mut Conn, creditor: &CreditorCode, id: Sessi
     query(END_SESSION).bind(creditor.as_str()).bind(id.uuid()).bind(at.get()).execute(c).await.map(drop)
 }
 
-pub(crate) async fn sign_in_failures(
-    c: &mut Conn,
-    creditor: &CreditorCode,
-    who: Hash,
-) -> sqlx::Result<Option<FailureRow>> {
-    query_as(FAILURES).bind(creditor.as_str()).bind(&who.0[..]).fetch_optional(c).await
-}
-
-pub(crate) async fn add_sign_in_failure(
+/// Counts a try, beginning anew where the last one is older than the second time; answers the count with this one, and
+/// when the last one was.
+pub(crate) async fn count_sign_in(
     c: &mut Conn,
     creditor: &CreditorCode,
     who: Hash,
     (at, forgotten_before): (Millis, Millis),
-) -> sqlx::Result<()> {
-    query(ADD_FAILURE)
+) -> sqlx::Result<FailureRow> {
+    query_as(COUNT_SIGN_IN)
         .bind(creditor.as_str())
         .bind(&who.0[..])
         .bind(at.get())
         .bind(forgotten_before.get())
-        .execute(c)
+        .fetch_one(c)
         .await
-        .map(drop)
 }
 
-pub(crate) async fn clear_sign_in_failures(c: &mut Conn, creditor: &CreditorCode, who: Hash) -> sqlx::Result<()> {
-    query(CLEAR_FAILURES).bind(creditor.as_str()).bind(&who.0[..]).execute(c).await.map(drop)
+pub(crate) async fn touch_sign_in(c: &mut Conn, creditor: &CreditorCode, who: Hash, at: Millis) -> sqlx::Result<()> {
+    query(TOUCH_SIGN_IN).bind(creditor.as_str()).bind(&who.0[..]).bind(at.get()).execute(c).await.map(drop)
+}
+
+pub(crate) async fn uncount_sign_in(c: &mut Conn, creditor: &CreditorCode, who: Hash) -> sqlx::Result<()> {
+    query(UNCOUNT_SIGN_IN).bind(creditor.as_str()).bind(&who.0[..]).execute(c).await.map(drop)
+}
+
+pub(crate) async fn clear_sign_ins(c: &mut Conn, creditor: &CreditorCode, who: Hash) -> sqlx::Result<()> {
+    query(CLEAR_SIGN_INS).bind(creditor.as_str()).bind(&who.0[..]).execute(c).await.map(drop)
 }
