@@ -3,6 +3,8 @@
 //! Every async method does its work in a task of its own, so that a caller that is dropped half-way (a screen that
 //! closes) leaves nothing half done; [`App::shutdown`] ends and joins them all.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use borsellino_domain::activation::ActivationCode;
@@ -19,13 +21,11 @@ use zeroize::Zeroizing;
 use crate::accounts::{Account, Accounts};
 use crate::cache::{Cache, CacheStart, Rows};
 use crate::clock::Clock;
-use crate::config::{Config, Step, Steps};
+use crate::config::{Config, Steps};
 use crate::error::{Error, Invalid, Result};
 use crate::inner::{Inner, lock};
 use crate::intents::{self, Intent};
-use crate::models::{
-    AccountView, CreditorInfo, Event, HomeView, Listener, MovementsView, PayBillView, TopUpView, safe_url,
-};
+use crate::models::{AccountView, CreditorInfo, Event, HomeView, Listener, MovementsView, PayBillView, TopUpView};
 use crate::remote::Remote;
 use crate::seal::KEY_LEN;
 use crate::secure_store::SecureStore;
@@ -232,26 +232,39 @@ impl App {
     }
 
     /// Starts a top-up. It is saved before it is sent: an error means that nothing was begun, `Ok` that it will be
-    /// finished, by [`App::resume`] if need be. Look at the state: it may be queued or refused.
+    /// finished. Waits for the answer as long as [`crate::Pace::patience`]; a top-up without one is queued, and sending
+    /// goes on. Look at the state: it may also be refused. [`App::shutdown`] meanwhile leaves the outcome unknown: the
+    /// order is kept, shown as queued, and sent again at the next start.
     ///
     /// # Errors
-    /// [`Error::SignedOut`], [`Error::Cache`] (say, a full phone), [`Error::NoRandomness`], [`Error::Closed`].
+    /// [`Error::SignedOut`], [`Error::Cache`] (say, a full phone), [`Error::NoRandomness`], [`Error::Closed`] where the
+    /// app core was shut down before.
     pub async fn start_top_up(&self, wallet: WalletId, amount: Amount, pay_by: PayBy) -> Result<TopUpView> {
-        self.inner
-            .detached(move |inner| async move {
-                let account = inner.active()?;
-                let mut random = [0; 10];
-                inner.clock.fill(&mut random)?;
-                let now = inner.clock.now();
-                let intent = Intent::new(account.as_str(), TopUpId::new(now, random), wallet, amount, pay_by, now);
+        let inner = &self.inner;
+        let account = inner.active()?;
+        let mut random = [0; 10];
+        inner.clock.fill(&mut random)?;
+        let now = inner.clock.now();
+        let id = TopUpId::new(now, random);
+        let intent = Intent::new(account.as_str(), id, wallet, amount, pay_by, now);
+        let begun = Arc::new(AtomicBool::new(false));
+        let (mark, owner, order) = (Arc::clone(&begun), account.clone(), intent.clone());
+        let begin = inner.detached(move |inner| async move {
+            mark.store(true, Ordering::SeqCst);
+            inner.begin(&owner, order).await
+        });
+        let intent = match begin.await {
+            Err(Error::Closed) if begun.load(Ordering::SeqCst) => {
+                // Shut down under way, perhaps before it was on the disk: now it is, once, and is not called lost.
                 let saved = intent.clone();
                 inner.cache.write_later(move |rows| intents::add(rows, &saved)).await?;
-                inner.steps.reached(Step::IntentSaved);
-                // Whatever comes of it now, it is on the disk.
-                let (intent, _) = inner.submit(&account, intent).await;
-                inner.show_intent(&account, &intent).await
-            })
-            .await
+                intent
+            }
+            begun => begun?,
+        };
+        let snapshot = inner.snapshot(&account).await.ok().flatten().unwrap_or_else(|| inner.empty_snapshot());
+        let creditor = inner.creditor(&account);
+        Ok(inner.shown(&creditor, &snapshot).own(id, wallet, &intent))
     }
 
     /// Takes a refused top-up off the screen.
@@ -276,27 +289,16 @@ impl App {
     /// # Errors
     /// [`Error::SignedOut`], [`Error::Refused`], [`Error::Offline`], [`Error::OutcomeUnknown`] and kin.
     pub async fn pay_bill(&self, bill: BillId) -> Result<PayBillView> {
-        self.inner
-            .detached(move |inner| async move {
-                let account = inner.active()?;
-                let request = v1::PayBillRequest { bill_id: bill.to_string() };
-                let remote = &inner.remote;
-                let call = |token: String| {
-                    let request = request.clone();
-                    async move { remote.pay_bill(Some(&token), request).await }
-                };
-                let answer = inner.with_token(&account, call).await?;
-                let bill = answer.bill.ok_or(Error::NotOurServer)?;
-                let snapshot = inner.snapshot(&account).await?.unwrap_or_else(|| inner.empty_snapshot());
-                let creditor = inner.creditor(&account);
-                let shown = inner.shown(&creditor, &snapshot);
-                Ok(PayBillView {
-                    bill: shown.bill(&bill).ok_or(Error::NotOurServer)?,
-                    checkout_url: safe_url(&answer.checkout_url),
-                    checkout_unavailable: answer.checkout_unavailable,
-                })
-            })
-            .await
+        let paying = self.inner.detached(move |inner| async move {
+            let account = inner.active()?;
+            inner.pay_bill(&account, bill).await
+        });
+        self.patiently(paying).await
+    }
+
+    /// What the parent waits for has one deadline over everything, a renewal of the session included.
+    async fn patiently<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(self.inner.pace.patience, work).await.unwrap_or(Err(Error::OutcomeUnknown))
     }
 
     /// Finishes every top-up that is not finished, of every account, then refreshes the active one. Call it when the

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use borsellino_domain::id::WalletId;
+use borsellino_domain::id::{BillId, WalletId};
 use borsellino_domain::language::Language;
+use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Step, Steps};
 use crate::error::{Error, Reason, Result};
 use crate::intents::{self, Intent, KEEP_FINISHED, Known, News, Progress};
-use crate::models::{CreditorInfo, Event, HomeView, MovementsView, Shown, TopUpView};
+use crate::models::{CreditorInfo, Event, HomeView, MovementsView, PayBillView, Shown, TopUpView, safe_url};
 use crate::remote::{Pace, Remote};
 use crate::session::{AccountKey, Session, Vault, item};
 use crate::sync::{self, Backoff, Taken};
@@ -288,15 +289,69 @@ impl Inner {
 
     /// Works news into an intent on the disk and tells of it.
     async fn learn(&self, account: &AccountKey, id: &str, news: News) -> Result<Option<Intent>> {
-        let key = id.to_owned();
-        let intent = self.cache.write_later(move |rows| intents::learn(rows, &key, news)).await?;
+        let (owner, key) = (account.clone(), id.to_owned());
+        let intent = self.cache.write_later(move |rows| sync::take_news(rows, owner.as_str(), &key, news)).await?;
         if let Some(intent) = &intent
             && !intent.is_unsent()
         {
-            let view = self.show_intent(account, intent).await?;
-            self.emit(account, Event::TopUpChanged(Box::new(view)));
+            if let Some(view) = self.show_intent(account, intent).await {
+                self.emit(account, Event::TopUpChanged(Box::new(view)));
+            }
+            self.emit(account, Event::HomeChanged);
         }
         Ok(intent)
+    }
+
+    /// Saves a top-up, sends it, and waits a little for its answer: what is saved by then is not lost, and sending goes
+    /// on when the parent has waited long enough.
+    pub(crate) async fn begin(self: &Arc<Self>, account: &AccountKey, intent: Intent) -> Result<Intent> {
+        let saved = intent.clone();
+        self.cache.write_later(move |rows| intents::add(rows, &saved)).await?;
+        self.steps.reached(Step::IntentSaved);
+        // From here on nothing fails any more: whatever comes of it now, it is on the disk.
+        let (sender, answer) = oneshot::channel();
+        let (inner, owner, order) = (Arc::clone(self), account.clone(), intent.clone());
+        let sending = self.spawn(async move {
+            let (intent, _) = inner.submit(&owner, order).await;
+            // Nobody may be waiting any more.
+            let _ = sender.send(intent);
+        });
+        if sending.is_ok()
+            && let Ok(Ok(answered)) = tokio::time::timeout(self.pace.patience, answer).await
+        {
+            return Ok(answered);
+        }
+        let id = intent.order.id.clone();
+        let kept = self.cache.read_later(move |rows| intents::find(rows, &id)).await;
+        Ok(kept.ok().flatten().unwrap_or(intent))
+    }
+
+    /// Asks for a page for a bill; the home screen says at once that it is being paid.
+    pub(crate) async fn pay_bill(&self, account: &AccountKey, bill: BillId) -> Result<PayBillView> {
+        let request = v1::PayBillRequest { bill_id: bill.to_string() };
+        let remote = &self.remote;
+        let call = |token: String| {
+            let request = request.clone();
+            async move { remote.pay_bill(Some(&token), request).await }
+        };
+        let (key, sessions, session) = (account.clone(), Arc::clone(&self.sessions), self.session(account));
+        let answer = self.with_token(account, call).await?;
+        let bill = answer.bill.ok_or(Error::NotOurServer)?;
+        let kept = bill.clone();
+        let keep = move |rows: &Rows<'_>| {
+            if is_current(&sessions, &key, &session) { sync::take_bill(rows, key.as_str(), kept) } else { Ok(()) }
+        };
+        // A page is open: that it could not be written down is no reason to keep it from the parent.
+        if self.cache.write_later(keep).await.is_ok() {
+            self.emit(account, Event::HomeChanged);
+        }
+        let snapshot = self.snapshot(account).await.ok().flatten().unwrap_or_else(|| self.empty_snapshot());
+        let creditor = self.creditor(account);
+        Ok(PayBillView {
+            bill: self.shown(&creditor, &snapshot).bill(&bill).ok_or(Error::NotOurServer)?,
+            checkout_url: safe_url(&answer.checkout_url),
+            checkout_unavailable: answer.checkout_unavailable,
+        })
     }
 
     /// Sends a top-up until it has its answer, or hands it back as it is, with the reason.
@@ -322,7 +377,7 @@ impl Inner {
             let send = |token: String| async move { remote.start_top_up(Some(&token), order.clone()).await };
             match self.with_token(account, send).await {
                 Ok(v1::StartTopUpResponse { payment: Some(payment), checkout_unavailable, .. }) => {
-                    break News::Told(Known { payment, checkout_unavailable });
+                    break News::Answered(Known { payment, checkout_unavailable });
                 }
                 Ok(_) => return (intent, Some(Error::NotOurServer)),
                 Err(Error::Refused(no)) if no.is_final => break News::Refused(no),
@@ -381,8 +436,8 @@ impl Inner {
             };
             match self.with_token(account, ask).await.map_err(Error::of_a_read) {
                 Ok(v1::GetTopUpResponse { payment: Some(payment) }) => {
-                    let known = Known { payment, checkout_unavailable: false };
-                    self.learn(account, id, News::Told(known)).await?;
+                    // Asked for just now: nothing is newer.
+                    self.learn(account, id, News::Told(payment, Millis::new(i64::MAX))).await?;
                 }
                 Ok(_) | Err(Error::Refused(_)) => {}
                 Err(error) => return Err(error),
@@ -401,9 +456,10 @@ impl Inner {
         });
     }
 
-    pub(crate) async fn show_intent(&self, account: &AccountKey, intent: &Intent) -> Result<TopUpView> {
-        let snapshot = self.snapshot(account).await?.unwrap_or_else(|| self.empty_snapshot());
+    /// `None` only for an intent that no version of this app wrote. What can't be read of the cache is left out.
+    pub(crate) async fn show_intent(&self, account: &AccountKey, intent: &Intent) -> Option<TopUpView> {
+        let snapshot = self.snapshot(account).await.ok().flatten().unwrap_or_else(|| self.empty_snapshot());
         let creditor = self.creditor(account);
-        self.shown(&creditor, &snapshot).intent(intent).ok_or(Error::NotOurServer)
+        self.shown(&creditor, &snapshot).intent(intent)
     }
 }

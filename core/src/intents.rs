@@ -52,8 +52,10 @@ pub(crate) struct Known {
 pub(crate) enum News {
     /// It is about to be sent.
     Sending,
-    /// The server answered it, or told of it elsewhere.
-    Told(Known),
+    /// The server answered the order itself.
+    Answered(Known),
+    /// The server told of it elsewhere, as it stood at the instant given (by the server's clock).
+    Told(v1::Payment, Millis),
     /// The server refused it, for good.
     Refused(Refusal),
 }
@@ -87,18 +89,32 @@ impl Intent {
         let progress = match (self.progress, news) {
             (Queued, News::Sending) => Sent,
             (Queued | Sent, News::Refused(refusal)) => Refused(refusal),
-            (before @ (Queued | Sent | Accepted(_)), News::Told(mut known)) if known.payment.id == self.order.id => {
+            (before @ (Queued | Sent | Accepted(_)), News::Answered(known)) if known.payment.id == self.order.id => {
+                let old = match before {
+                    Accepted(old) => Some(old.payment),
+                    _ => None,
+                };
+                settled(Known { payment: with_deadline(old.as_ref(), known.payment), ..known })
+            }
+            (Accepted(old), News::Told(payment, read_at)) if payment.id == self.order.id => {
+                let payment = if is_overtaken(standing(&old.payment), standing(&payment), read_at) {
+                    old.payment
+                } else {
+                    with_deadline(Some(&old.payment), payment)
+                };
                 // Only the answer to the order itself says that no page could be had.
-                known.checkout_unavailable |= matches!(before, Accepted(old) if old.checkout_unavailable);
-                if is_over(&known.payment) { Done(known) } else { Accepted(known) }
+                settled(Known { payment, ..old })
+            }
+            (Queued | Sent, News::Told(payment, _)) if payment.id == self.order.id => {
+                settled(Known { payment, checkout_unavailable: false })
             }
             // A payment can arrive after its notice expired; nothing comes after paid.
-            (Done(old), News::Told(known))
-                if known.payment.id == self.order.id
-                    && is_over(&known.payment)
+            (Done(old), News::Answered(Known { payment, .. }) | News::Told(payment, _))
+                if payment.id == self.order.id
+                    && is_over(&payment)
                     && old.payment.state() != v1::PaymentState::Paid =>
             {
-                Done(known)
+                Done(Known { payment, ..old })
             }
             (progress, _) => progress,
         };
@@ -167,6 +183,45 @@ impl Intent {
     }
 }
 
+fn settled(known: Known) -> Progress {
+    if is_over(&known.payment) { Progress::Done(known) } else { Progress::Accepted(known) }
+}
+
+/// How a payment stands, and until when it is in progress (milliseconds of the server's clock; 0 where it is not).
+type Standing = (v1::PaymentState, i64);
+
+fn standing(payment: &v1::Payment) -> Standing {
+    (payment.state(), payment.in_progress_until_ms)
+}
+
+/// The same page as its answer and as Home tell it ends a moment apart.
+const SAME_PAGE_MS: i64 = 60_000;
+
+/// Whether `told`, which the server read at `read_at`, is older than what is known: a page was opened since, and it is
+/// still live. What was asked for before a tap and answered after it must not take the page away.
+pub(crate) fn is_overtaken(known: Standing, told: Standing, read_at: Millis) -> bool {
+    use v1::PaymentState::{InProgress, NotCompleted, Payable};
+    let (known_state, until) = known;
+    known_state == InProgress
+        && read_at.get() < until
+        && match told.0 {
+            Payable | NotCompleted => true,
+            InProgress => told.1.saturating_add(SAME_PAGE_MS) < until,
+            _ => false,
+        }
+}
+
+/// A payment whose page is over keeps the page's deadline: how long to wait for a late receipt counts from it.
+fn with_deadline(old: Option<&v1::Payment>, mut told: v1::Payment) -> v1::Payment {
+    if let Some(old) = old
+        && told.state() == v1::PaymentState::NotCompleted
+        && told.in_progress_until_ms == 0
+    {
+        told.in_progress_until_ms = old.in_progress_until_ms;
+    }
+    told
+}
+
 /// Nothing more will come of it, but a late receipt.
 fn is_over(payment: &v1::Payment) -> bool {
     matches!(payment.state(), v1::PaymentState::Paid | v1::PaymentState::Expired | v1::PaymentState::Cancelled)
@@ -202,6 +257,11 @@ pub(crate) fn all(rows: &Rows<'_>, account: &str) -> Result<Vec<Intent>> {
     Ok(rows.intents(account)?.into_iter().filter_map(Intent::from_row).collect())
 }
 
+/// One of them.
+pub(crate) fn find(rows: &Rows<'_>, id: &str) -> Result<Option<Intent>> {
+    Ok(rows.intent(id)?.and_then(Intent::from_row))
+}
+
 /// Saves a new one.
 pub(crate) fn add(rows: &Rows<'_>, intent: &Intent) -> Result<()> {
     rows.add_intent(&intent.to_row())
@@ -209,7 +269,7 @@ pub(crate) fn add(rows: &Rows<'_>, intent: &Intent) -> Result<()> {
 
 /// Works `news` into the intent `id`; answers how it stands, or `None` where this phone has no such intent.
 pub(crate) fn learn(rows: &Rows<'_>, id: &str, news: News) -> Result<Option<Intent>> {
-    let Some(intent) = rows.intent(id)?.and_then(Intent::from_row) else { return Ok(None) };
+    let Some(intent) = find(rows, id)? else { return Ok(None) };
     let next = intent.clone().learn(news);
     if next != intent {
         rows.put_intent(&next.to_row())?;
@@ -228,11 +288,13 @@ mod tests {
     }
 
     fn news() -> impl Strategy<Value = News> {
-        let told = (0..9_i32, any::<bool>(), prop::bool::weighted(0.9)).prop_map(|(state, unavailable, mine)| {
+        let payment = (0..9_i32, 0..3_i64, prop::bool::weighted(0.9)).prop_map(|(state, until, mine)| {
             let id = if mine { fresh().order.id } else { "another".to_owned() };
-            let payment = v1::Payment { id, state, ..Default::default() };
-            News::Told(Known { payment, checkout_unavailable: unavailable })
+            v1::Payment { id, state, in_progress_until_ms: until * 1_000_000, ..Default::default() }
         });
+        let answered = (payment.clone(), any::<bool>())
+            .prop_map(|(payment, checkout_unavailable)| News::Answered(Known { payment, checkout_unavailable }));
+        let told = (payment, 0..3_000_000_i64).prop_map(|(payment, at)| News::Told(payment, Millis::new(at)));
         let refusal = Refusal {
             reason: Reason::AboveMaximum,
             sentence: "Al massimo 200,00 €.".into(),
@@ -240,7 +302,7 @@ mod tests {
             retry_after_ms: None,
             is_final: true,
         };
-        prop_oneof![Just(News::Sending), told, Just(News::Refused(refusal))]
+        prop_oneof![Just(News::Sending), answered, told, Just(News::Refused(refusal))]
     }
 
     proptest! {
@@ -267,6 +329,31 @@ mod tests {
                 }
                 // What lies on the disk is what is in the hand.
                 prop_assert_eq!(Intent::from_row(intent.to_row()), Some(intent.clone()));
+            }
+        }
+
+        #[test]
+        fn old_news_never_takes_a_live_page_away(state in 0..9_i32, until in 0..2_000_000_i64, at in 0..3_000_000_i64) {
+            let page = v1::Payment {
+                id: fresh().order.id,
+                state: v1::PaymentState::InProgress.into(),
+                in_progress_until_ms: 1_000_000,
+                checkout_url: "https://page".into(),
+                ..Default::default()
+            };
+            let known = Known { payment: page.clone(), checkout_unavailable: false };
+            let told = v1::Payment { state, in_progress_until_ms: until, checkout_url: String::new(), ..page };
+            let after = fresh().learn(News::Answered(known)).learn(News::Told(told.clone(), Millis::new(at)));
+            if at < 1_000_000 && matches!(told.state(), v1::PaymentState::Payable | v1::PaymentState::NotCompleted) {
+                let Progress::Accepted(known) = &after.progress else { panic!("{after:?}") };
+                prop_assert_eq!(&known.payment.checkout_url, "https://page");
+            }
+            if told.state() == v1::PaymentState::Paid {
+                prop_assert_eq!(after.stage(), 3);
+            }
+            if at >= 1_000_000 && told.state() == v1::PaymentState::Payable {
+                let Progress::Accepted(known) = &after.progress else { panic!("{after:?}") };
+                prop_assert_eq!(known.payment.state(), v1::PaymentState::Payable);
             }
         }
 

@@ -561,16 +561,25 @@ impl<'a> Shown<'a> {
 
     /// A top-up of this phone.
     pub(crate) fn intent(&self, intent: &Intent) -> Option<TopUpView> {
+        let order = &intent.order;
+        Some(self.own(order.id.parse().ok()?, order.wallet_id.parse().ok()?, intent))
+    }
+
+    /// The same, from nothing but the intent if need be: what was saved can always be shown.
+    pub(crate) fn own(&self, id: TopUpId, wallet: WalletId, intent: &Intent) -> TopUpView {
         let state = match &intent.progress {
             Progress::Queued | Progress::Sent => TopUpState::Queued,
-            Progress::Accepted(known) | Progress::Done(known) => return self.payment(&known.payment, Some(intent)),
+            Progress::Accepted(known) | Progress::Done(known) => match self.payment(&known.payment, Some(intent)) {
+                Some(view) => return view,
+                None => TopUpState::Unknown,
+            },
             Progress::Refused(refusal) => TopUpState::Refused(refusal.clone()),
         };
         let order = &intent.order;
         let (child_name, service_name) = self.names(&order.wallet_id);
-        Some(TopUpView {
-            id: order.id.parse().ok()?,
-            wallet: order.wallet_id.parse().ok()?,
+        TopUpView {
+            id,
+            wallet,
             child_name,
             service_name,
             amount: self.money(order.amount_cents),
@@ -582,7 +591,7 @@ impl<'a> Shown<'a> {
             checkout_url: None,
             checkout_unavailable: false,
             from_this_phone: true,
-        })
+        }
     }
 
     /// A top-up as the server tells it; `mine` where this phone asked for it.

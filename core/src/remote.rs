@@ -29,6 +29,8 @@ pub struct Pace {
     pub connect: Duration,
     /// For the answer to one call, connecting included.
     pub call: Duration,
+    /// For all that the parent waits for with one tap; longer work goes on in the background.
+    pub patience: Duration,
     /// After this much silence a live stream is dead (the server's heart beats every 15 s).
     pub silence: Duration,
     /// The first wait before connecting again; each further one is twice as long.
@@ -44,6 +46,7 @@ impl Default for Pace {
         Self {
             connect: Duration::from_secs(5),
             call: Duration::from_secs(10),
+            patience: Duration::from_secs(10),
             silence: Duration::from_secs(45),
             first_wait: Duration::from_millis(250),
             longest_wait: Duration::from_secs(30),

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Step;
 use crate::error::{Error, Result};
 use crate::inner::Inner;
-use crate::intents::{self, Known, News};
+use crate::intents::{self, Intent, News, Progress};
 use crate::models::{Connection, Event};
 use crate::remote::Pace;
 use crate::session::AccountKey;
@@ -59,8 +59,14 @@ pub(crate) fn take_home(
             set_balance(wallet, balance);
         }
     }
-    for payment in &home.payments {
-        learn(rows, payment)?;
+    let read_at = Millis::new(home.as_of_ms);
+    for payment in &mut home.payments {
+        learn(rows, payment, read_at)?;
+    }
+    for bill in &mut home.bills {
+        if let Some(known) = old.as_ref().and_then(|old| old.home.bills.iter().find(|known| known.id == bill.id)) {
+            keep_page(known, bill, read_at);
+        }
     }
     let feed_seq = home.feed_seq;
     rows.put_snapshot(account, &Snapshot { home, feed_seq, stored_at: now })?;
@@ -78,18 +84,16 @@ pub(crate) fn take_change(rows: &Rows<'_>, account: &str, change: v1::Change) ->
     if let Some(news) = change.wallet {
         take_balance(rows, account, &mut home, &news)?;
     }
-    if let Some(payment) = change.payment {
-        learn(rows, &payment)?;
-        match home.payments.iter_mut().find(|known| known.id == payment.id) {
-            Some(known) => *known = payment,
-            None => home.payments.insert(0, payment),
-        }
+    let read_at = Millis::new(change.at_ms);
+    if let Some(mut payment) = change.payment {
+        learn(rows, &mut payment, read_at)?;
+        put_payment(&mut home, payment);
     }
-    if let Some(bill) = change.bill {
-        match home.bills.iter_mut().find(|known| known.id == bill.id) {
-            Some(known) => *known = bill,
-            None => home.bills.push(bill),
+    if let Some(mut bill) = change.bill {
+        if let Some(known) = home.bills.iter().find(|known| known.id == bill.id) {
+            keep_page(known, &mut bill, read_at);
         }
+        put_bill(&mut home, bill);
     }
     rows.put_snapshot(account, &Snapshot { home, feed_seq: change.seq, stored_at: snapshot.stored_at })?;
     Ok(Taken::New(Some(Box::new(snapshot.home))))
@@ -107,9 +111,63 @@ fn take_balance(rows: &Rows<'_>, account: &str, home: &mut v1::HomeResponse, new
     Ok(())
 }
 
-fn learn(rows: &Rows<'_>, payment: &v1::Payment) -> Result<()> {
-    let known = Known { payment: payment.clone(), checkout_unavailable: false };
-    intents::learn(rows, &payment.id, News::Told(known)).map(|_| ())
+/// Works what was told of a payment into its intent, if this phone has one; what the intent knows better stays.
+fn learn(rows: &Rows<'_>, payment: &mut v1::Payment, read_at: Millis) -> Result<()> {
+    let intent = intents::learn(rows, &payment.id, News::Told(payment.clone(), read_at))?;
+    if let Some(Progress::Accepted(known) | Progress::Done(known)) = intent.map(|intent| intent.progress) {
+        *payment = known.payment;
+    }
+    Ok(())
+}
+
+/// The same for a bill, which has no intent: what the phone knows of it is in the snapshot.
+fn keep_page(known: &v1::Bill, told: &mut v1::Bill, read_at: Millis) {
+    let standing = |bill: &v1::Bill| (bill.payment_state(), bill.in_progress_until_ms);
+    let same_debt = known.residual_cents == told.residual_cents;
+    if same_debt && intents::is_overtaken(standing(known), standing(told), read_at) {
+        (told.payment_state, told.in_progress_until_ms) = (known.payment_state, known.in_progress_until_ms);
+    } else if told.payment_state() == v1::PaymentState::NotCompleted && told.in_progress_until_ms == 0 {
+        told.in_progress_until_ms = known.in_progress_until_ms;
+    }
+}
+
+fn put_payment(home: &mut v1::HomeResponse, payment: v1::Payment) {
+    match home.payments.iter_mut().find(|known| known.id == payment.id) {
+        Some(known) => *known = payment,
+        None => home.payments.insert(0, payment),
+    }
+}
+
+fn put_bill(home: &mut v1::HomeResponse, bill: v1::Bill) {
+    match home.bills.iter_mut().find(|known| known.id == bill.id) {
+        Some(known) => *known = bill,
+        None => home.bills.push(bill),
+    }
+}
+
+/// Works news into the intent `id` and into the snapshot, so that the home screen never says less than the parent was
+/// just told. Answers how the intent stands, or `None` where this phone has no such intent.
+pub(crate) fn take_news(rows: &Rows<'_>, account: &str, id: &str, news: News) -> Result<Option<Intent>> {
+    let intent = intents::learn(rows, id, news)?;
+    if let Some(Progress::Accepted(known) | Progress::Done(known)) = intent.as_ref().map(|intent| &intent.progress)
+        && let Some(mut snapshot) = rows.snapshot(account)?
+    {
+        let listed = snapshot.home.payments.iter().any(|payment| payment.id == id);
+        // What is over and no longer listed is history.
+        let is_over = matches!(intent.as_ref().map(|intent| &intent.progress), Some(Progress::Done(_)));
+        if listed || !is_over {
+            put_payment(&mut snapshot.home, known.payment.clone());
+            rows.put_snapshot(account, &snapshot)?;
+        }
+    }
+    Ok(intent)
+}
+
+/// Puts the answer for a bill into the snapshot, if there is one.
+pub(crate) fn take_bill(rows: &Rows<'_>, account: &str, bill: v1::Bill) -> Result<()> {
+    let Some(mut snapshot) = rows.snapshot(account)? else { return Ok(()) };
+    put_bill(&mut snapshot.home, bill);
+    rows.put_snapshot(account, &snapshot)
 }
 
 fn wallet_of<'a>(home: &'a v1::HomeResponse, id: &str) -> Option<&'a v1::Wallet> {

@@ -27,11 +27,16 @@ pub(crate) const BILL: &str = "01900000-0000-7000-8000-000000000004";
 /// 2026-11-20T07:12:00Z, 8:12 in Italy.
 pub(crate) const AS_OF: i64 = 1_795_158_720_000;
 
+/// Until when a page opened by the first calls of a test is live: half an hour.
+pub(crate) const PAGE_UNTIL: i64 = AS_OF + 1_800_000;
+
 /// What a call does instead of answering.
 #[derive(Clone)]
 pub(crate) enum Oddity {
     /// Does its work, then the wire is cut.
     LoseAnswer,
+    /// Does its work, and answers when told to.
+    Hold(Arc<tokio::sync::Notify>),
     /// Refuses.
     Refuse(Refused),
     /// Fails like a server that does not know the call.
@@ -189,6 +194,10 @@ impl Fake {
     async fn end<T>(&self, odd: Option<Oddity>, answer: T) -> Result<Response<T>, Status> {
         match odd {
             None => Ok(Response::new(answer)),
+            Some(Oddity::Hold(gate)) => {
+                gate.notified().await;
+                Ok(Response::new(answer))
+            }
             Some(Oddity::LoseAnswer) => {
                 self.cut();
                 std::future::pending().await
@@ -238,8 +247,9 @@ pub(crate) fn payment(order: &v1::StartTopUpRequest) -> v1::Payment {
         wallet_id: order.wallet_id.clone(),
         amount_cents: order.amount_cents,
         pay_by: order.pay_by,
-        state: v1::PaymentState::Payable.into(),
+        state: if online { v1::PaymentState::InProgress } else { v1::PaymentState::Payable }.into(),
         created_at_ms: AS_OF,
+        in_progress_until_ms: if online { PAGE_UNTIL } else { 0 },
         notice: Some(notice),
         checkout_url: if online { format!("https://checkout.example/{}", order.id) } else { String::new() },
         ..Default::default()
@@ -433,7 +443,12 @@ impl Payments for Fake {
     async fn pay_bill(&self, request: Request<v1::PayBillRequest>) -> Result<Response<v1::PayBillResponse>, Status> {
         let odd = self.begin("pay_bill");
         self.authorize(&request)?;
-        let bill = self.state().home.bills.first().cloned();
+        let mut bill = self.state().home.bills.first().cloned();
+        if let Some(bill) = &mut bill {
+            bill.set_payment_state(v1::PaymentState::InProgress);
+            bill.in_progress_until_ms = PAGE_UNTIL;
+            self.state().home.bills[0] = bill.clone();
+        }
         let checkout_url = "https://checkout.example/bill".to_owned();
         self.end(odd, v1::PayBillResponse { bill, checkout_url, checkout_unavailable: false }).await
     }

@@ -87,7 +87,7 @@ async fn killed_at(step: Step) {
         };
         assert_eq!(state.orders.len() - before, owed, "{}", step.name());
     }
-    assert!(home.top_ups.iter().all(|it| matches!(it.state, TopUpState::Payable { .. })), "{}", step.name());
+    assert!(home.top_ups.iter().all(|it| matches!(it.state, TopUpState::InProgress { .. })), "{}", step.name());
     if matches!(step, Step::BeforeCursor | Step::CursorWritten) {
         assert_eq!(home.children[0].wallets[0].balance.cents, 1_300);
     }

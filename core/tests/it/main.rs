@@ -4,6 +4,7 @@
 mod fake;
 mod kill;
 mod offline;
+mod paying;
 mod session;
 mod support;
 mod watching;

@@ -70,7 +70,7 @@ async fn an_answer_lost_is_asked_for_again_under_the_same_id() {
     let app = phone.signed_in().await;
     fake.odd("start_top_up", Oddity::LoseAnswer);
     let view = app.start_top_up(canteen(), euros("20"), PayBy::Online).await.unwrap();
-    assert!(matches!(view.state, TopUpState::Payable { .. }));
+    assert!(matches!(view.state, TopUpState::InProgress { .. }));
     assert!(view.checkout_url.is_some());
     let state = fake.state();
     assert_eq!((state.orders.len(), state.top_ups.len()), (2, 1));

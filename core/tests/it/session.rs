@@ -87,7 +87,7 @@ async fn clocks_years_off_change_no_outcome() {
         // Right after the answer the phone knows the server's day; after a jump it claims nothing.
         assert_eq!(app.cached_home().unwrap().unwrap().as_of_text, "aggiornato oggi alle 8:12");
         let view = app.start_top_up(canteen(), euros("20"), PayBy::Online).await.unwrap();
-        assert!(matches!(view.state, TopUpState::Payable { .. }));
+        assert!(matches!(view.state, TopUpState::InProgress { .. }));
         phone.clock.0.store(AS_OF, Ordering::SeqCst);
         let text = app.cached_home().unwrap().unwrap().as_of_text;
         assert!(!text.contains("oggi"), "{text}");

@@ -38,6 +38,7 @@ pub(crate) fn pace() -> Pace {
     Pace {
         connect: Duration::from_secs(2),
         call: Duration::from_millis(1_500),
+        patience: Duration::from_secs(5),
         silence: Duration::from_millis(600),
         first_wait: Duration::from_millis(10),
         longest_wait: Duration::from_millis(100),
