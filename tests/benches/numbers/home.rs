@@ -79,7 +79,8 @@ pub(crate) async fn sqlite(sizes: Sizes) -> anyhow::Result<()> {
     let store = Store::open_sqlite_for_reading(&file).await?;
     let session = sqlx::query_as(SIGNED_IN).fetch_one(&pool).await?;
     let question = question(&store, session)?;
-    compare(&demo, sizes, move || bare_sqlite(pool.clone(), question.clone())).await
+    compare(&demo, sizes, move || bare_sqlite(pool.clone(), question.clone())).await?;
+    demo.stop().await
 }
 
 /// On PostgreSQL.
@@ -93,7 +94,8 @@ pub(crate) async fn postgres(sizes: Sizes) -> anyhow::Result<()> {
     let store = Store::connect_postgres(&url, 1).await?;
     let session = sqlx::query_as(SIGNED_IN).fetch_one(&pool).await?;
     let question = question(&store, session)?;
-    compare(&demo, sizes, move || bare_postgres(pool.clone(), question.clone())).await
+    compare(&demo, sizes, move || bare_postgres(pool.clone(), question.clone())).await?;
+    demo.stop().await
 }
 
 /// The one session of a fresh demo.
@@ -204,6 +206,11 @@ impl Demo {
         let tokens = accounts.sign_in(request).await?.into_inner().tokens.context("no tokens")?;
         let bearer = format!("Bearer {}", tokens.access_token).parse()?;
         Ok(Self { url, bearer, data, _process: process })
+    }
+
+    /// Waits for its end beside the runtime, on which the phones still have to hang up.
+    async fn stop(self) -> anyhow::Result<()> {
+        Ok(tokio::task::spawn_blocking(move || drop(self)).await?)
     }
 
     async fn phone(&self) -> anyhow::Result<FamilyClient<Channel>> {

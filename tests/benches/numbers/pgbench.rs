@@ -56,8 +56,10 @@ impl Pgbench {
         ensure!(first.len() == second.len(), "two receipts took different statements");
         let mut script = format!(
             "\\set k :from + :client_id + {CLIENTS} * :lap\n\\set lap :lap + 1\n\
-             \\set creditor {FIRST_CREDITOR} + :k % {CREDITORS}\n\
-             \\set body 3010000000000000 + (:k % {CREDITORS}) * 10000000000000 + :k\n\
+             \\set c :k % {CREDITORS}\n\
+             \\set sum 27 + :c / 10 + (:c % 10) * 2 - CASE WHEN :c % 10 > 4 THEN 9 ELSE 0 END\n\
+             \\set creditor ({FIRST_CREDITOR} + :c) * 10 + (10 - :sum % 10) % 10\n\
+             \\set body 3010000000000000 + (:c) * 10000000000000 + :k\n\
              \\set number :body * 100 + :body % 93\n\\set receipt 1000000000000 + :k\n\
              \\set wallet :k % {WALLETS} + 1\n\\set made 5000000000000 + :k * 10\n"
         );
@@ -72,8 +74,8 @@ impl Pgbench {
             script.push_str(&text);
             // Where the account stands is read here and counted on by what follows, as the product does.
             if text.contains("account_seq") {
-                script.push_str("\n\\gset\n\\set next_seq :account_seq + 1\n");
-                writeln!(script, "\\set next_balance :account_balance_cents + {CENTS}")?;
+                script.push_str("\n\\gset read_\n\\set next_seq :read_account_seq + 1\n");
+                writeln!(script, "\\set next_balance :read_account_balance_cents + {CENTS}")?;
             } else {
                 script.push_str(";\n");
             }
@@ -170,7 +172,7 @@ impl Names {
         if before != after && kind == "bigint" {
             let cents: i64 = after.parse()?;
             match cents {
-                1 => return Ok(":account_seq::bigint".to_owned()),
+                1 => return Ok(":read_account_seq::bigint".to_owned()),
                 2 => return Ok(":next_seq::bigint".to_owned()),
                 cents if cents == 2 * CENTS => return Ok(":next_balance::bigint".to_owned()),
                 time if time > 1_000_000_000_000 => {}
@@ -254,7 +256,7 @@ fn parse(mut text: &str) -> Vec<Option<String>> {
 fn rate(command: &mut Command) -> anyhow::Result<f64> {
     let done = command.output().context("pgbench")?;
     let (out, error) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    ensure!(done.status.success(), "pgbench: {error}");
+    ensure!(done.status.success(), "pgbench: {}", error.lines().next().unwrap_or_default());
     let tps = out.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next());
     Ok(tps.with_context(|| format!("pgbench said: {out}"))?.parse()?)
 }
