@@ -30,7 +30,7 @@ use crate::remote::Remote;
 use crate::seal::KEY_LEN;
 use crate::secure_store::SecureStore;
 use crate::session::{AccountKey, StoredSession, Vault, item};
-use crate::sync;
+use crate::{sync, tend};
 
 const KEY_ITEM: &str = "borsellino-cache-key";
 
@@ -106,10 +106,12 @@ impl App {
             accounts: Mutex::new(accounts),
             sessions: Arc::default(),
             turn: tokio::sync::Mutex::default(),
+            work: Notify::new(),
             in_flight: Mutex::default(),
             listeners: Mutex::default(),
             tasks: Mutex::new(Some(JoinSet::new())),
         });
+        inner.spawn(tend::tend(Arc::clone(&inner)))?;
         Ok(Self { inner, start })
     }
 
@@ -191,6 +193,9 @@ impl App {
                 lock(&inner.sessions).remove(&key);
                 lock(&inner.accounts).put(account);
                 inner.store_accounts().await?;
+                // What waited for this.
+                inner.finish_in_background(&key);
+                inner.work.notify_one();
                 let views = lock(&inner.accounts).views();
                 views.into_iter().find(|view| view.key == key).ok_or(Error::Closed)
             })
@@ -267,6 +272,21 @@ impl App {
         Ok(inner.shown(&creditor, &snapshot).own(id, wallet, &intent))
     }
 
+    /// Asks for a page again for a top-up that is to pay or was not completed, by sending the same order again: same id,
+    /// wallet, amount and way of paying. Also for one begun on another phone of the same guardian, if the home screen
+    /// lists it. For any other top-up answers how it stands. Doing it again is safe.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where this phone knows no such top-up, [`Error::SignedOut`], [`Error::Refused`],
+    /// [`Error::Offline`], [`Error::OutcomeUnknown`] (also after [`crate::Pace::patience`]) and kin.
+    pub async fn retry_top_up(&self, top_up: TopUpId) -> Result<TopUpView> {
+        let asking = self.inner.detached(move |inner| async move {
+            let account = inner.active()?;
+            inner.retry(&account, top_up).await
+        });
+        self.patiently(asking).await
+    }
+
     /// Takes a refused top-up off the screen.
     ///
     /// # Errors
@@ -284,7 +304,8 @@ impl App {
             .await
     }
 
-    /// Opens a pagoPA page for a bill, or tells with which notice to pay it. Doing it again is safe.
+    /// Opens a pagoPA page for a bill, or tells with which notice to pay it. Doing it again is safe. Waits at most
+    /// [`crate::Pace::patience`].
     ///
     /// # Errors
     /// [`Error::SignedOut`], [`Error::Refused`], [`Error::Offline`], [`Error::OutcomeUnknown`] and kin.
@@ -310,6 +331,7 @@ impl App {
         self.inner
             .detached(move |inner| async move {
                 inner.nudge.notify_waiters();
+                inner.work.notify_one();
                 let mut resumed = Resumed::default();
                 let keys: Vec<AccountKey> = lock(&inner.accounts).all().map(Account::key).collect();
                 for account in keys {
@@ -343,6 +365,7 @@ impl App {
                 listener.on_event(event);
             }
         })?;
+        inner.work.notify_one();
         let following = inner.spawn(sync::follow(Arc::clone(inner), account))?;
         Ok(WatchHandle { tasks: [following, telling], ended: Some(ended) })
     }

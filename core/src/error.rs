@@ -65,6 +65,9 @@ pub enum Invalid {
     /// No account of this phone.
     #[error("account")]
     Account,
+    /// No top-up that this phone knows of.
+    #[error("top-up")]
+    TopUp,
 }
 
 /// What the cache's file did.
@@ -197,7 +200,8 @@ impl Error {
             Self::NotOurServer => [
                 "La rete chiede un accesso o non lascia passare l'app. Apri il browser, accedi alla rete e riprova.",
                 "This network asks you to sign in or blocks the app. Open your browser, join the network, try again.",
-                "Dieses Netz verlangt eine Anmeldung oder sperrt die App. Im Browser anmelden und noch einmal versuchen.",
+                "Dieses Netz verlangt eine Anmeldung oder sperrt die App. Öffnen Sie den Browser, melden Sie sich im Netz an und \
+                 versuchen Sie es noch einmal.",
             ],
             Self::CertificateTime => [
                 "Controlla data e ora del telefono, poi riprova.",
@@ -211,11 +215,13 @@ impl Error {
             ],
             Self::SignedOut => ["Accedi di nuovo.", "Please sign in again.", "Bitte melden Sie sich wieder an."],
             Self::Invalid(Invalid::ActivationCode) => [
-                "Il codice di attivazione ha 10 cifre: controllalo sulla lettera della scuola.",
-                "The activation code has 10 digits: check the school's letter.",
-                "Der Aktivierungscode hat 10 Ziffern: Sehen Sie im Brief der Schule nach.",
+                "Il codice di attivazione ha 10 cifre: controllalo sulla lettera del Comune.",
+                "The activation code has 10 digits: check the municipality's letter.",
+                "Der Aktivierungscode hat 10 Ziffern: Sehen Sie im Brief der Gemeinde nach.",
             ],
-            Self::Invalid(_) => ["Dato non valido: controlla.", "Not valid: please check.", "Ungültig: bitte prüfen."],
+            Self::Invalid(_) => {
+                ["Dato non valido: controlla.", "Not valid: please check.", "Ungültige Angabe: Bitte prüfen Sie sie."]
+            }
             Self::Cache(CacheError::Full) => [
                 "Il telefono è pieno: libera spazio e riprova.",
                 "Your phone is full: free some space and try again.",

@@ -1,10 +1,10 @@
 //! What the app core's tasks share, and the work that the public calls and the live stream are made of.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use borsellino_domain::id::{BillId, WalletId};
+use borsellino_domain::id::{BillId, TopUpId, WalletId};
 use borsellino_domain::language::Language;
 use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
@@ -16,8 +16,8 @@ use crate::app::Resumed;
 use crate::cache::{Cache, Rows, Snapshot};
 use crate::clock::Clock;
 use crate::config::{Step, Steps};
-use crate::error::{Error, Reason, Result};
-use crate::intents::{self, Intent, KEEP_FINISHED, Known, News, Progress};
+use crate::error::{Error, Invalid, Reason, Result};
+use crate::intents::{self, Held, Intent, KEEP_FINISHED, Known, News, Progress};
 use crate::models::{CreditorInfo, Event, HomeView, MovementsView, PayBillView, Shown, TopUpView, safe_url};
 use crate::remote::{Pace, Remote};
 use crate::session::{AccountKey, Session, Vault, item};
@@ -54,8 +54,10 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     /// Held while a session begins or ends.
     pub(crate) turn: tokio::sync::Mutex<()>,
-    /// Top-ups being sent right now.
-    pub(crate) in_flight: Mutex<HashSet<String>>,
+    /// Wakes whoever sends again what waits, because there is something new to wait for.
+    pub(crate) work: Notify,
+    /// Top-ups being sent right now: one sender each.
+    pub(crate) in_flight: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) listeners: Mutex<Vec<(AccountKey, mpsc::UnboundedSender<Event>)>>,
     /// `None` once shut down.
     pub(crate) tasks: Mutex<Option<JoinSet<()>>>,
@@ -64,24 +66,6 @@ pub(crate) struct Inner {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind these locks is changed in single steps: a panic elsewhere leaves it whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Marks a top-up as being sent, until dropped.
-struct Flight<'a> {
-    inner: &'a Inner,
-    id: String,
-}
-
-impl<'a> Flight<'a> {
-    fn begin(inner: &'a Inner, id: &str) -> Option<Self> {
-        lock(&inner.in_flight).insert(id.to_owned()).then(|| Self { inner, id: id.to_owned() })
-    }
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        lock(&self.inner.in_flight).remove(&self.id);
-    }
 }
 
 impl Inner {
@@ -319,10 +303,12 @@ impl Inner {
         if sending.is_ok()
             && let Ok(Ok(answered)) = tokio::time::timeout(self.pace.patience, answer).await
         {
+            self.work.notify_one();
             return Ok(answered);
         }
         let id = intent.order.id.clone();
         let kept = self.cache.read_later(move |rows| intents::find(rows, &id)).await;
+        self.work.notify_one();
         Ok(kept.ok().flatten().unwrap_or(intent))
     }
 
@@ -347,9 +333,11 @@ impl Inner {
         }
         let snapshot = self.snapshot(account).await.ok().flatten().unwrap_or_else(|| self.empty_snapshot());
         let creditor = self.creditor(account);
+        let page = safe_url(&answer.checkout_url);
+        self.work.notify_one();
         Ok(PayBillView {
-            bill: self.shown(&creditor, &snapshot).bill(&bill).ok_or(Error::NotOurServer)?,
-            checkout_url: safe_url(&answer.checkout_url),
+            bill: self.shown(&creditor, &snapshot).bill(&bill, page.is_some()).ok_or(Error::NotOurServer)?,
+            checkout_url: page,
             checkout_unavailable: answer.checkout_unavailable,
         })
     }
@@ -357,8 +345,8 @@ impl Inner {
     /// Sends a top-up until it has its answer, or hands it back as it is, with the reason.
     pub(crate) async fn submit(&self, account: &AccountKey, mut intent: Intent) -> (Intent, Option<Error>) {
         let id = intent.order.id.clone();
-        // Somebody sends it already.
-        let Some(_flight) = Flight::begin(self, &id) else { return (intent, None) };
+        // Whoever sends it already is waited for.
+        let _flight = self.flight(&id).await;
         match self.learn(account, &id, News::Sending).await {
             Ok(Some(marked)) => intent = marked,
             Ok(None) => return (intent, None),
@@ -379,13 +367,13 @@ impl Inner {
                 Ok(v1::StartTopUpResponse { payment: Some(payment), checkout_unavailable, .. }) => {
                     break News::Answered(Known { payment, checkout_unavailable });
                 }
-                Ok(_) => return (intent, Some(Error::NotOurServer)),
+                Ok(_) => return self.hold(account, intent, Error::NotOurServer).await,
                 Err(Error::Refused(no)) if no.is_final => break News::Refused(no),
                 // The same id again: the server answers with the same top-up if it did it.
                 Err(Error::OutcomeUnknown) if sends < SENDS => {
                     tokio::time::sleep(backoff.wait(self.clock.as_ref())).await;
                 }
-                Err(error) => return (intent, Some(error)),
+                Err(error) => return self.hold(account, intent, error).await,
             }
         };
         self.steps.reached(Step::AfterSend);
@@ -398,13 +386,67 @@ impl Inner {
         (intent, None)
     }
 
+    async fn flight(&self, id: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let gate = {
+            let mut gates = lock(&self.in_flight);
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+            Arc::clone(gates.entry(id.to_owned()).or_default())
+        };
+        gate.lock_owned().await
+    }
+
+    /// Writes down why it still waits, so that the screen can say so, and has it sent again later.
+    async fn hold(&self, account: &AccountKey, intent: Intent, error: Error) -> (Intent, Option<Error>) {
+        let held = Held::from(&error);
+        let known = intent.held == held;
+        // If not even this can be written, it is sent again all the same.
+        let written = self.learn(account, &intent.order.id, News::Held(held)).await;
+        let intent = written.ok().flatten().unwrap_or(Intent { held, ..intent });
+        if !known {
+            self.emit(account, Event::HomeChanged);
+        }
+        self.work.notify_one();
+        (intent, Some(error))
+    }
+
+    /// Sends the order of a top-up that the server has once more, to get a page again, or its newest state.
+    pub(crate) async fn retry(&self, account: &AccountKey, id: TopUpId) -> Result<TopUpView> {
+        let (owner, key, now) = (account.clone(), id.to_string(), self.clock.now());
+        let adopt = move |rows: &Rows<'_>| sync::adopt(rows, owner.as_str(), &key, now);
+        let intent = self.cache.write_later(adopt).await?.ok_or(Error::Invalid(Invalid::TopUp))?;
+        let intent = match intent.progress {
+            Progress::Queued | Progress::Sent => self.submit(account, intent).await.0,
+            Progress::Accepted(_) => self.ask_again(account, intent).await?,
+            Progress::Done(_) | Progress::Refused(_) => intent,
+        };
+        self.show_intent(account, &intent).await.ok_or(Error::Invalid(Invalid::TopUp))
+    }
+
+    async fn ask_again(&self, account: &AccountKey, intent: Intent) -> Result<Intent> {
+        let _flight = self.flight(&intent.order.id).await;
+        let (remote, order) = (&self.remote, &intent.order);
+        let send = |token: String| async move { remote.start_top_up(Some(&token), order.clone()).await };
+        let answer = self.with_token(account, send).await?;
+        let payment = answer.payment.ok_or(Error::NotOurServer)?;
+        let known = Known { payment, checkout_unavailable: answer.checkout_unavailable };
+        // A page is open: that it could not be written down is no reason to keep it from the parent.
+        let told = self.learn(account, &intent.order.id, News::Answered(known.clone())).await;
+        Ok(told.ok().flatten().unwrap_or_else(|| intent.learn(News::Answered(known))))
+    }
+
     /// Sends what was not sent, or sent without an answer.
     pub(crate) async fn finish(&self, account: &AccountKey) -> Result<Resumed> {
         let key = account.clone();
         let all = self.cache.read_later(move |rows| intents::all(rows, key.as_str())).await?;
         let unsent: Vec<Intent> = all.into_iter().filter(Intent::is_unsent).collect();
         let mut resumed = Resumed { finished: 0, waiting: unsent.len() };
+        let mut stopped: Option<Error> = None;
         for intent in unsent {
+            if let Some(why) = stopped.clone() {
+                // It would meet the same.
+                self.hold(account, intent, why).await;
+                continue;
+            }
             let (intent, error) = self.submit(account, intent).await;
             if !intent.is_unsent() {
                 resumed.finished = resumed.finished.saturating_add(1);
@@ -414,7 +456,7 @@ impl Inner {
                 // The server's own trouble with one top-up says nothing about the next.
                 None | Some(Error::Refused(_)) => {}
                 Some(error @ (Error::Cache(_) | Error::Closed)) => return Err(error),
-                Some(_) => break,
+                Some(why) => stopped = Some(why),
             }
         }
         Ok(resumed)

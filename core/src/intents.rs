@@ -9,7 +9,8 @@ use borsellino_proto::v1;
 use prost::Message;
 
 use crate::cache::{Rows, StoredIntentRow};
-use crate::error::{Reason, Refusal, Result};
+use crate::error::{Error, Reason, Refusal, Result};
+use crate::models::QueuedWhy;
 
 /// How many finished intents of an account are kept.
 pub(crate) const KEEP_FINISHED: u32 = 50;
@@ -23,6 +24,26 @@ pub(crate) struct Intent {
     /// What is sent, the same each time; its `id` is the idempotency key.
     pub(crate) order: v1::StartTopUpRequest,
     pub(crate) progress: Progress,
+    /// Why it is still unsent, or without an answer.
+    pub(crate) held: Held,
+}
+
+/// What became of it when it was last sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) why: QueuedWhy,
+    /// Not to be sent again sooner than this after, in milliseconds.
+    pub(crate) retry_after_ms: u64,
+}
+
+impl From<&Error> for Held {
+    fn from(error: &Error) -> Self {
+        let retry_after_ms = match error {
+            Error::Refused(no) => no.retry_after_ms.unwrap_or(0),
+            _ => 0,
+        };
+        Self { why: error.into(), retry_after_ms }
+    }
 }
 
 /// How far it got.
@@ -52,6 +73,8 @@ pub(crate) struct Known {
 pub(crate) enum News {
     /// It is about to be sent.
     Sending,
+    /// It could not be sent, or no answer came.
+    Held(Held),
     /// The server answered the order itself.
     Answered(Known),
     /// The server told of it elsewhere, as it stood at the instant given (by the server's clock).
@@ -75,7 +98,19 @@ impl Intent {
             amount_cents: amount.cents(),
             pay_by: v1::PayBy::from(pay_by).into(),
         };
-        Self { account: account.to_owned(), created_at, order, progress: Progress::Queued }
+        Self { account: account.to_owned(), created_at, order, progress: Progress::Queued, held: Held::default() }
+    }
+
+    /// One begun on another phone: the same order, as the server has it.
+    pub(crate) fn of_payment(account: &str, payment: v1::Payment, now: Millis) -> Self {
+        let order = v1::StartTopUpRequest {
+            id: payment.id.clone(),
+            wallet_id: payment.wallet_id.clone(),
+            amount_cents: payment.amount_cents,
+            pay_by: payment.pay_by,
+        };
+        let progress = settled(Known { payment, checkout_unavailable: false });
+        Self { account: account.to_owned(), created_at: now, order, progress, held: Held::default() }
     }
 
     /// Still to be sent, or sent with unknown outcome.
@@ -86,6 +121,9 @@ impl Intent {
     /// The next state, or the same one where the news is old or none of its business.
     pub(crate) fn learn(self, news: News) -> Self {
         use Progress::{Accepted, Done, Queued, Refused, Sent};
+        if let (News::Held(held), true) = (&news, self.is_unsent()) {
+            return Self { held: *held, ..self };
+        }
         let progress = match (self.progress, news) {
             (Queued, News::Sending) => Sent,
             (Queued | Sent, News::Refused(refusal)) => Refused(refusal),
@@ -148,6 +186,8 @@ impl Intent {
                 sentence: refusal.sentence.clone(),
                 limit_cents: refusal.limit_cents,
             }),
+            held: why_number(self.held.why),
+            retry_after_ms: self.held.retry_after_ms,
         };
         StoredIntentRow {
             id: self.order.id.clone(),
@@ -179,7 +219,8 @@ impl Intent {
                 })
             }
         };
-        Some(Self { account: row.account, created_at: Millis::new(payload.created_at_ms), order, progress })
+        let held = Held { why: why_of(payload.held), retry_after_ms: payload.retry_after_ms };
+        Some(Self { account: row.account, created_at: Millis::new(payload.created_at_ms), order, progress, held })
     }
 }
 
@@ -240,6 +281,30 @@ struct Payload {
     checkout_unavailable: bool,
     #[prost(message, optional, tag = "5")]
     refusal: Option<StoredRefusal>,
+    #[prost(uint32, tag = "6")]
+    held: u32,
+    #[prost(uint64, tag = "7")]
+    retry_after_ms: u64,
+}
+
+/// The order of these is what lies on phones: append only.
+const WHYS: [QueuedWhy; 8] = [
+    QueuedWhy::Sending,
+    QueuedWhy::Offline,
+    QueuedWhy::NoAnswer,
+    QueuedWhy::Busy,
+    QueuedWhy::SignedOut,
+    QueuedWhy::Network,
+    QueuedWhy::PhoneClock,
+    QueuedWhy::Other,
+];
+
+fn why_number(why: QueuedWhy) -> u32 {
+    WHYS.iter().position(|known| *known == why).and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
+}
+
+fn why_of(number: u32) -> QueuedWhy {
+    usize::try_from(number).ok().and_then(|at| WHYS.get(at)).copied().unwrap_or_default()
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -302,7 +367,9 @@ mod tests {
             retry_after_ms: None,
             is_final: true,
         };
-        prop_oneof![Just(News::Sending), answered, told, Just(News::Refused(refusal))]
+        let held = (0..9_u32, any::<u64>())
+            .prop_map(|(why, retry_after_ms)| News::Held(Held { why: why_of(why), retry_after_ms }));
+        prop_oneof![Just(News::Sending), held, answered, told, Just(News::Refused(refusal))]
     }
 
     proptest! {

@@ -21,6 +21,7 @@ mod seal;
 mod secure_store;
 mod session;
 mod sync;
+mod tend;
 mod words;
 
 pub use app::{App, Resumed, WatchHandle};
@@ -30,8 +31,8 @@ pub use config::{Config, Step};
 pub use error::{CacheError, Error, Invalid, Reason, Refusal, Result};
 pub use models::{
     AccountView, BalanceChange, BillLineView, BillState, BillView, ChildView, Connection, CreditorInfo, Event,
-    HomeView, Listener, Money, MovementKind, MovementView, MovementsView, NoticeView, PayBillView, ServiceKind,
-    TopUpState, TopUpView, WalletView,
+    HomeView, Listener, Money, MovementKind, MovementView, MovementsView, NoticeView, PayBillView, QueuedWhy,
+    ServiceKind, TopUpState, TopUpView, WalletView,
 };
 pub use remote::Pace;
 pub use secure_store::{InsecureFileStore, MemoryStore, SecureStore, SecureStoreError};

@@ -163,7 +163,7 @@ pub struct BillView {
     pub period: String,
     /// ISO date.
     pub due_date: String,
-    /// `da pagare 57,33 € entro il 20 febbraio`
+    /// `da pagare 57,33 € entro il 20 febbraio`, or `pagato`
     pub due_text: String,
     /// What it asks for.
     pub total: Money,
@@ -177,6 +177,8 @@ pub struct BillView {
     pub payment: TopUpState,
     /// The same in words.
     pub sentence: String,
+    /// What to do while it is being paid, or when nothing came of it.
+    pub advice: Option<String>,
     /// What it is for.
     pub lines: Vec<BillLineView>,
     /// Under which it is paid.
@@ -197,8 +199,11 @@ pub struct BillLineView {
 /// How a payment stands. The words are in [`TopUpView::sentence`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopUpState {
-    /// Saved on the phone; sent, or sent again, as soon as the server is reached.
-    Queued,
+    /// Saved on the phone; sent, or sent again, by itself.
+    Queued {
+        /// What it waits for.
+        why: QueuedWhy,
+    },
     /// To pay, at the latest then.
     Payable {
         /// When its notice expires.
@@ -210,7 +215,10 @@ pub enum TopUpState {
         until: Option<Millis>,
     },
     /// A page was opened, nothing came of it.
-    NotCompleted,
+    NotCompleted {
+        /// Until when a parent who was charged waits for a late confirmation, where that is known.
+        wait_until: Option<Millis>,
+    },
     /// Paid.
     Paid {
         /// When.
@@ -224,6 +232,42 @@ pub enum TopUpState {
     Refused(Refusal),
     /// A state this app does not know yet.
     Unknown,
+}
+
+/// What a queued top-up waits for, after what happened when it was last sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueuedWhy {
+    /// It is being sent.
+    #[default]
+    Sending,
+    /// The server is not reached.
+    Offline,
+    /// It was sent and no answer came.
+    NoAnswer,
+    /// The server asks for patience.
+    Busy,
+    /// The parent has to sign in again.
+    SignedOut,
+    /// The network wants something first, or is in the way.
+    Network,
+    /// The phone's date is wrong, it seems.
+    PhoneClock,
+    /// Something on the phone, or a server older than the app.
+    Other,
+}
+
+impl From<&Error> for QueuedWhy {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Offline => Self::Offline,
+            Error::OutcomeUnknown => Self::NoAnswer,
+            Error::Refused(_) => Self::Busy,
+            Error::SignedOut => Self::SignedOut,
+            Error::NotOurServer => Self::Network,
+            Error::CertificateTime => Self::PhoneClock,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Money on its way into a wallet.
@@ -245,7 +289,7 @@ pub struct TopUpView {
     pub state: TopUpState,
     /// The same in words.
     pub sentence: String,
-    /// What to do while it is in progress.
+    /// What to do while it is in progress, or when nothing came of it.
     pub advice: Option<String>,
     /// With what it is paid elsewhere.
     pub notice: Option<NoticeView>,
@@ -312,6 +356,8 @@ pub struct MovementView {
     pub amount: Money,
     /// The balance after it.
     pub balance_after: Money,
+    /// The same as a sentence: `12,40 €` or `devi 12,40 €`.
+    pub balance_after_text: String,
     /// When it was booked.
     pub at: Millis,
     /// Why: `Pasto del 12 novembre, tariffa fascia 2, 4,25 €`.
@@ -422,13 +468,31 @@ fn service_kind(wire: i32) -> ServiceKind {
     }
 }
 
-fn payment_state(wire: i32, notice: Option<&v1::Notice>, until_ms: i64, paid_ms: i64) -> TopUpState {
+/// pagoPA sends a receipt that was not taken again, 48 times, once an hour (pagoPA's documentation of the synchronous
+/// integration): that long after its page a payment may still be confirmed. In milliseconds.
+const LATE_RECEIPT_MS: i64 = 48 * 3_600_000;
+
+fn not_completed(until_ms: i64) -> TopUpState {
+    TopUpState::NotCompleted { wait_until: instant(until_ms).map(|until| until.plus(LATE_RECEIPT_MS)) }
+}
+
+/// `now` by the server's clock: a page's time runs out without anybody telling.
+fn payment_state(
+    wire: i32,
+    notice: Option<&v1::Notice>,
+    until_ms: i64,
+    paid_ms: i64,
+    now: Option<Millis>,
+) -> TopUpState {
     match v1::PaymentState::try_from(wire) {
         Ok(v1::PaymentState::Payable) => {
             TopUpState::Payable { until: notice.and_then(|notice| instant(notice.expires_at_ms)) }
         }
+        Ok(v1::PaymentState::InProgress) if now.is_some_and(|now| (1..=now.get()).contains(&until_ms)) => {
+            not_completed(until_ms)
+        }
         Ok(v1::PaymentState::InProgress) => TopUpState::InProgress { until: instant(until_ms) },
-        Ok(v1::PaymentState::NotCompleted) => TopUpState::NotCompleted,
+        Ok(v1::PaymentState::NotCompleted) => not_completed(until_ms),
         Ok(v1::PaymentState::Paid) => TopUpState::Paid { at: instant(paid_ms) },
         Ok(v1::PaymentState::Expired) => TopUpState::Expired,
         Ok(v1::PaymentState::Cancelled) => TopUpState::Cancelled,
@@ -471,7 +535,7 @@ impl<'a> Shown<'a> {
             as_of,
             as_of_text: self.words.as_of(as_of),
             children: self.home.children.iter().filter_map(|child| self.child(child)).collect(),
-            bills: self.home.bills.iter().filter_map(|bill| self.bill(bill)).collect(),
+            bills: self.home.bills.iter().filter_map(|bill| self.bill(bill, false)).collect(),
             top_ups: own.chain(theirs).collect(),
             movements: self.home.movements.iter().map(|movement| self.movement(movement)).collect(),
             total_due: self.money(self.home.total_due_cents),
@@ -518,8 +582,17 @@ impl<'a> Shown<'a> {
         })
     }
 
-    pub(crate) fn bill(&self, bill: &v1::Bill) -> Option<BillView> {
-        let payment = payment_state(bill.payment_state, bill.notice.as_ref(), bill.in_progress_until_ms, 0);
+    /// `page`: one is about to be shown with it.
+    pub(crate) fn bill(&self, bill: &v1::Bill, page: bool) -> Option<BillView> {
+        let (notice, now) = (bill.notice.as_ref(), self.words.server_now);
+        let payment = payment_state(bill.payment_state, notice, bill.in_progress_until_ms, 0, now);
+        let state = match v1::BillState::try_from(bill.state) {
+            Ok(v1::BillState::Open) => BillState::Open,
+            Ok(v1::BillState::PartPaid) => BillState::PartPaid,
+            Ok(v1::BillState::Paid) => BillState::Paid,
+            Ok(v1::BillState::Overpaid) => BillState::Overpaid,
+            Ok(v1::BillState::Unspecified) | Err(_) => BillState::Unknown,
+        };
         let line = |line: &v1::BillLine| BillLineView {
             child_name: self.child_name(&line.child_id),
             service_name: line.service_name.clone(),
@@ -530,18 +603,13 @@ impl<'a> Shown<'a> {
             number: bill.number.clone(),
             period: bill.period.clone(),
             due_date: bill.due_date.clone(),
-            due_text: self.words.bill_due(bill.residual_cents, &self.words.iso_day(&bill.due_date)),
+            due_text: self.words.bill_due(state, bill.residual_cents, &self.words.iso_day(&bill.due_date)),
             total: self.money(bill.total_cents),
             paid: self.money(bill.paid_cents),
             residual: self.money(bill.residual_cents),
-            state: match v1::BillState::try_from(bill.state) {
-                Ok(v1::BillState::Open) => BillState::Open,
-                Ok(v1::BillState::PartPaid) => BillState::PartPaid,
-                Ok(v1::BillState::Paid) => BillState::Paid,
-                Ok(v1::BillState::Overpaid) => BillState::Overpaid,
-                Ok(v1::BillState::Unspecified) | Err(_) => BillState::Unknown,
-            },
+            state,
             sentence: self.words.state(&payment),
+            advice: self.words.advice(&payment, page),
             payment,
             lines: bill.lines.iter().map(line).collect(),
             notice: bill.notice.as_ref().map(|notice| self.notice(notice)),
@@ -568,7 +636,7 @@ impl<'a> Shown<'a> {
     /// The same, from nothing but the intent if need be: what was saved can always be shown.
     pub(crate) fn own(&self, id: TopUpId, wallet: WalletId, intent: &Intent) -> TopUpView {
         let state = match &intent.progress {
-            Progress::Queued | Progress::Sent => TopUpState::Queued,
+            Progress::Queued | Progress::Sent => TopUpState::Queued { why: intent.held.why },
             Progress::Accepted(known) | Progress::Done(known) => match self.payment(&known.payment, Some(intent)) {
                 Some(view) => return view,
                 None => TopUpState::Unknown,
@@ -596,12 +664,12 @@ impl<'a> Shown<'a> {
 
     /// A top-up as the server tells it; `mine` where this phone asked for it.
     pub(crate) fn payment(&self, payment: &v1::Payment, mine: Option<&Intent>) -> Option<TopUpView> {
-        let state =
-            payment_state(payment.state, payment.notice.as_ref(), payment.in_progress_until_ms, payment.paid_at_ms);
-        let advice = match &state {
-            TopUpState::InProgress { until } => Some(self.words.in_progress_advice(*until)),
-            _ => None,
-        };
+        let (notice, now) = (payment.notice.as_ref(), self.words.server_now);
+        let state = payment_state(payment.state, notice, payment.in_progress_until_ms, payment.paid_at_ms, now);
+        // A page ends with its time.
+        let is_live = matches!(state, TopUpState::InProgress { .. } | TopUpState::Payable { .. });
+        let checkout_url = safe_url(&payment.checkout_url).filter(|_| is_live);
+        let advice = self.words.advice(&state, checkout_url.is_some());
         let unavailable = match mine.map(|intent| &intent.progress) {
             Some(Progress::Accepted(known)) => known.checkout_unavailable && payment.checkout_url.is_empty(),
             _ => false,
@@ -618,7 +686,7 @@ impl<'a> Shown<'a> {
             state,
             advice,
             notice: payment.notice.as_ref().map(|notice| self.notice(notice)),
-            checkout_url: safe_url(&payment.checkout_url),
+            checkout_url,
             checkout_unavailable: unavailable,
             from_this_phone: mine.is_some(),
         })
@@ -658,6 +726,7 @@ impl<'a> Shown<'a> {
             kind,
             amount: self.money(movement.cents),
             balance_after: self.money(movement.balance_after_cents),
+            balance_after_text: self.words.balance(movement.balance_after_cents),
             at: Millis::new(movement.at_ms),
             sentence: self.words.movement(kind, service.unwrap_or(ServiceKind::Other), movement),
         }
@@ -675,7 +744,7 @@ impl<'a> Shown<'a> {
             }
         }
         let bills = self.home.bills.iter().filter(|bill| !old.bills.contains(bill));
-        news.extend(bills.filter_map(|bill| self.bill(bill)).map(Box::new).map(Event::BillChanged));
+        news.extend(bills.filter_map(|bill| self.bill(bill, false)).map(Box::new).map(Event::BillChanged));
         news
     }
 
@@ -687,10 +756,12 @@ impl<'a> Shown<'a> {
                 return None;
             }
             let (before, after) = (self.money(was.balance_cents), self.money(now.balance_cents));
+            let id = now.id.parse().ok()?;
             let service = self.words.service(service_kind(now.kind), &now.service_name);
             let title = self.words.balance_of(service, child);
-            let sentence = format!("{title}: {} -> {}", before.text, after.text);
-            Some(BalanceChange { wallet: now.id.parse().ok()?, child_name: child.to_owned(), before, after, sentence })
+            let (was, is) = (self.words.balance(was.balance_cents), self.words.balance(now.balance_cents));
+            let sentence = format!("{title}: {was} -> {is}");
+            Some(BalanceChange { wallet: id, child_name: child.to_owned(), before, after, sentence })
         });
         changed.collect()
     }

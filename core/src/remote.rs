@@ -232,7 +232,7 @@ fn fallback(language: Language) -> String {
         Language::Italian => "Il Comune non ha accettato la richiesta. Riprova o chiama l'ufficio scuola.",
         Language::English => "The municipality did not accept this. Try again or call the school office.",
         Language::German => {
-            "Die Gemeinde hat das nicht angenommen. Versuchen Sie es noch einmal oder rufen Sie das Schulamt an."
+            "Die Gemeinde hat das nicht angenommen. Versuchen Sie es noch einmal oder rufen Sie das Schulamt der Gemeinde an."
         }
     }
     .to_owned()

@@ -163,6 +163,19 @@ pub(crate) fn take_news(rows: &Rows<'_>, account: &str, id: &str, news: News) ->
     Ok(intent)
 }
 
+/// The intent to send again for the top-up `id`: this phone's own, or one made of what the home screen says of a top-up
+/// begun on another phone of the same guardian. `None` where neither knows it.
+pub(crate) fn adopt(rows: &Rows<'_>, account: &str, id: &str, now: Millis) -> Result<Option<Intent>> {
+    if let Some(intent) = intents::find(rows, id)? {
+        return Ok((intent.account == account).then_some(intent));
+    }
+    let home = rows.snapshot(account)?.map(|snapshot| snapshot.home);
+    let payment = home.and_then(|home| home.payments.into_iter().find(|payment| payment.id == id));
+    let Some(intent) = payment.map(|payment| Intent::of_payment(account, payment, now)) else { return Ok(None) };
+    intents::add(rows, &intent)?;
+    Ok(Some(intent))
+}
+
 /// Puts the answer for a bill into the snapshot, if there is one.
 pub(crate) fn take_bill(rows: &Rows<'_>, account: &str, bill: v1::Bill) -> Result<()> {
     let Some(mut snapshot) = rows.snapshot(account)? else { return Ok(()) };

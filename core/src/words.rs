@@ -5,7 +5,7 @@ use borsellino_domain::money::Cents;
 use borsellino_domain::time::{Millis, day_text};
 use borsellino_proto::v1;
 
-use crate::models::{MovementKind, ServiceKind, TopUpState};
+use crate::models::{BillState, MovementKind, QueuedWhy, ServiceKind, TopUpState};
 
 /// One text in three languages.
 pub(crate) fn pick(language: Language, [it, en, de]: [&str; 3]) -> &str {
@@ -166,8 +166,20 @@ impl Words {
         self.of(["sta per finire", "running low", "fast aufgebraucht"]).to_owned()
     }
 
-    /// `da pagare 57,33 € entro il 20 febbraio`
-    pub(crate) fn bill_due(&self, residual: i64, due: &str) -> String {
+    /// `da pagare 57,33 € entro il 20 febbraio`; a bill with nothing left to pay never asks for `0,00 €`.
+    pub(crate) fn bill_due(&self, state: BillState, residual: i64, due: &str) -> String {
+        if state == BillState::Overpaid {
+            return self
+                .of([
+                    "pagato più del dovuto: il Comune ti rimborserà",
+                    "paid more than asked: you will be refunded",
+                    "mehr als gefordert bezahlt: Sie erhalten den Rest zurück",
+                ])
+                .to_owned();
+        }
+        if state == BillState::Paid || residual <= 0 {
+            return self.of(["pagato", "paid", "bezahlt"]).to_owned();
+        }
         let money = self.money(residual);
         match (self.language, due.is_empty()) {
             (Language::Italian, true) => format!("da pagare {money}"),
@@ -183,11 +195,7 @@ impl Words {
     pub(crate) fn state(&self, state: &TopUpState) -> String {
         let until = |at: &Option<Millis>| at.map(|at| self.day(at));
         match state {
-            TopUpState::Queued => self.of([
-                "In coda: parte appena torna la rete",
-                "Queued: sent when you are back online",
-                "In der Warteschlange: wird gesendet, sobald Netz da ist",
-            ]),
+            TopUpState::Queued { why } => self.queued(*why),
             TopUpState::Payable { until: at } => {
                 return match (until(at), self.language) {
                     (None, _) => self.of(["Da pagare", "To pay", "Zu zahlen"]).to_owned(),
@@ -199,9 +207,9 @@ impl Words {
             TopUpState::InProgress { .. } => self.of([
                 "In corso: in attesa di conferma",
                 "In progress: waiting for confirmation",
-                "Läuft: Bestätigung steht noch aus",
+                "In Bearbeitung: Bestätigung ausständig",
             ]),
-            TopUpState::NotCompleted => self.of([
+            TopUpState::NotCompleted { .. } => self.of([
                 "Pagamento non concluso: puoi riprovare",
                 "Not completed: you can try again",
                 "Nicht abgeschlossen: Sie können es noch einmal versuchen",
@@ -237,6 +245,49 @@ impl Words {
         .to_owned()
     }
 
+    /// What a queued order waits for, and what the parent can do about it.
+    fn queued(&self, why: QueuedWhy) -> &'static str {
+        let texts: [&'static str; 3] = match why {
+            QueuedWhy::Sending => {
+                ["In coda: la stiamo inviando", "Queued: being sent", "In der Warteschlange: wird gerade gesendet"]
+            }
+            QueuedWhy::Offline => [
+                "In coda: parte appena torna la rete",
+                "Queued: sent when you are back online",
+                "In der Warteschlange: wird gesendet, sobald Sie wieder Netz haben",
+            ],
+            QueuedWhy::NoAnswer => [
+                "In coda: il Comune non ha ancora risposto, riproviamo noi",
+                "Queued: no answer yet, we keep trying",
+                "In der Warteschlange: noch keine Antwort der Gemeinde, wir versuchen es weiter",
+            ],
+            QueuedWhy::Busy => [
+                "In coda: il servizio è occupato, riproviamo noi tra poco",
+                "Queued: the service is busy, we try again shortly",
+                "In der Warteschlange: Der Dienst ist ausgelastet, wir versuchen es gleich wieder",
+            ],
+            QueuedWhy::SignedOut => [
+                "In coda: accedi di nuovo e parte subito",
+                "Queued: sign in again and it is sent at once",
+                "In der Warteschlange: Melden Sie sich wieder an, dann wird gesendet",
+            ],
+            QueuedWhy::Network => [
+                "In coda: la rete chiede un accesso, apri il browser",
+                "Queued: this network asks you to sign in, open your browser",
+                "In der Warteschlange: Das Netz verlangt eine Anmeldung, öffnen Sie den Browser",
+            ],
+            QueuedWhy::PhoneClock => [
+                "In coda: controlla data e ora del telefono",
+                "Queued: check your phone's date and time",
+                "In der Warteschlange: Prüfen Sie Datum und Uhrzeit des Telefons",
+            ],
+            QueuedWhy::Other => {
+                ["In coda: riproviamo noi", "Queued: we keep trying", "In der Warteschlange: wir versuchen es weiter"]
+            }
+        };
+        pick(self.language, texts)
+    }
+
     /// Why a movement happened: `Pasto del 12 novembre, tariffa fascia 2, 4,25 €`.
     pub(crate) fn movement(&self, kind: MovementKind, service: ServiceKind, movement: &v1::Movement) -> String {
         let money = self.money(movement.cents.checked_abs().unwrap_or(i64::MAX));
@@ -258,12 +309,58 @@ impl Words {
         self.elided(format!("{what} {} {day}{tariff}, {money}", self.of(["del", "of", "vom"])))
     }
 
-    /// What a parent does while a payment is in progress.
-    pub(crate) fn in_progress_advice(&self, until: Option<Millis>) -> String {
+    /// What a parent does about a payment; `page`: one is shown with it.
+    pub(crate) fn advice(&self, state: &TopUpState, page: bool) -> Option<String> {
+        match state {
+            TopUpState::InProgress { .. } | TopUpState::Payable { .. } if page => Some(
+                self.of([
+                    "Se non hai ancora pagato, continua qui: la pagina è aperta. Se hai già pagato, aspetta: la conferma \
+                     arriva di solito in pochi secondi.",
+                    "If you have not paid yet, go on here: the page is open. If you have paid, wait: the confirmation \
+                     usually comes within seconds.",
+                    "Falls Sie noch nicht bezahlt haben, fahren Sie hier fort: Die Seite ist offen. Falls Sie schon \
+                     bezahlt haben, warten Sie bitte: Die Bestätigung kommt meist in wenigen Sekunden.",
+                ])
+                .to_owned(),
+            ),
+            TopUpState::InProgress { until } => Some(self.in_progress_advice(*until)),
+            TopUpState::NotCompleted { wait_until } => Some(self.not_completed_advice(*wait_until)),
+            _ => None,
+        }
+    }
+
+    fn not_completed_advice(&self, until: Option<Millis>) -> String {
+        let Some(until) = until else {
+            return self
+                .of([
+                    "Se hai ricevuto un addebito non pagare di nuovo: la conferma può arrivare più tardi.",
+                    "If you were charged, do not pay again: the confirmation can come later.",
+                    "Falls Ihnen etwas abgebucht wurde, zahlen Sie nicht noch einmal: Die Bestätigung kann später \
+                     kommen.",
+                ])
+                .to_owned();
+        };
+        let when = self.day_and_hour(until);
+        match self.language {
+            Language::Italian => self.elided(format!(
+                "Se hai ricevuto un addebito non pagare di nuovo: la conferma può arrivare più tardi, fino al {when}."
+            )),
+            Language::English => {
+                format!("If you were charged, do not pay again: the confirmation can come later, until {when}.")
+            }
+            Language::German => format!(
+                "Falls Ihnen etwas abgebucht wurde, zahlen Sie nicht noch einmal: Die Bestätigung kann später kommen, \
+                 bis {when}."
+            ),
+        }
+    }
+
+    /// While nothing is known and no page is open any more.
+    fn in_progress_advice(&self, until: Option<Millis>) -> String {
         let wait = self.of([
             "Stiamo aspettando la conferma di pagoPA. Di solito arriva in pochi secondi. Puoi chiudere: ti avvisiamo noi.",
             "We are waiting for pagoPA's confirmation. It usually comes within seconds. You can close: we'll tell you.",
-            "Wir warten auf die Bestätigung von pagoPA, meist nur Sekunden. Sie können schließen: Wir melden uns.",
+            "Wir warten auf die Bestätigung von pagoPA, meist nur Sekunden. Sie können die App schließen: Wir melden uns.",
         ]);
         let Some(until) = until else { return wait.to_owned() };
         let when = self.day_and_hour(until);
@@ -299,6 +396,26 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_told_not_to_pay_above_the_link_to_pay() {
+        let (open, over) =
+            (TopUpState::InProgress { until: Some(NOON) }, TopUpState::NotCompleted { wait_until: Some(NOON) });
+        let it = words(Language::Italian);
+        let offline = TopUpState::Queued { why: QueuedWhy::Offline };
+        assert_eq!(it.state(&offline), "In coda: parte appena torna la rete");
+        assert!(it.advice(&open, true).unwrap().starts_with("Se non hai ancora pagato, continua qui"));
+        assert!(it.advice(&open, false).unwrap().ends_with("Non pagare di nuovo fino al 20 novembre alle 12:00."));
+        assert_eq!(
+            it.advice(&over, false).unwrap(),
+            "Se hai ricevuto un addebito non pagare di nuovo: la conferma può arrivare più tardi, fino al 20 novembre \
+             alle 12:00."
+        );
+        let unknown = TopUpState::NotCompleted { wait_until: None };
+        assert!(it.advice(&unknown, false).unwrap().ends_with("la conferma può arrivare più tardi."));
+        assert_eq!(words(Language::German).state(&open), "In Bearbeitung: Bestätigung ausständig");
+        assert_eq!(it.advice(&TopUpState::Expired, true), None);
+    }
+
+    #[test]
     fn a_balance_says_what_it_means() {
         let it = words(Language::Italian);
         assert_eq!(it.balance(-1_240), "devi 12,40 €");
@@ -308,7 +425,12 @@ mod tests {
         assert_eq!(it.covers(ServiceKind::Canteen, 6), "basta per 6 pasti");
         assert_eq!(it.covers(ServiceKind::Canteen, 1), "basta per 1 pasto");
         assert_eq!(it.balance_of("mensa", "Giulia"), "Saldo mensa di Giulia");
-        assert_eq!(it.bill_due(5_733, &it.iso_day("2027-02-20")), "da pagare 57,33 € entro il 20 febbraio 2027");
+        let due = it.iso_day("2027-02-20");
+        assert_eq!(it.bill_due(BillState::Open, 5_733, &due), "da pagare 57,33 € entro il 20 febbraio 2027");
+        assert_eq!(it.bill_due(BillState::Paid, 0, &due), "pagato");
+        for state in [BillState::Open, BillState::PartPaid, BillState::Paid, BillState::Overpaid, BillState::Unknown] {
+            assert!(!it.bill_due(state, 0, &due).contains("da pagare"), "{state:?}");
+        }
         assert_eq!(it.iso_day("domani"), "domani");
     }
 }

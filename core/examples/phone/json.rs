@@ -32,10 +32,10 @@ fn kind(error: &Error) -> &'static str {
 
 fn state(state: &TopUpState) -> &'static str {
     match state {
-        TopUpState::Queued => "queued",
+        TopUpState::Queued { .. } => "queued",
         TopUpState::Payable { .. } => "payable",
         TopUpState::InProgress { .. } => "in-progress",
-        TopUpState::NotCompleted => "not-completed",
+        TopUpState::NotCompleted { .. } => "not-completed",
         TopUpState::Paid { .. } => "paid",
         TopUpState::Expired => "expired",
         TopUpState::Cancelled => "cancelled",

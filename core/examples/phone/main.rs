@@ -39,7 +39,7 @@ struct Options {
 
 const USAGE: &str = "phone --server URL [--data DIR] [--lang it|en|de] [--open] [--json] [--code CODE] \
     [--username NAME] [--password WORD] [--script 'COMMAND; COMMAND'] [--wait-seconds N]
-commands: topup WALLET# AMOUNT online|notice, bill BILL#, movements [WALLET#], home, refresh, resume,
+commands: topup WALLET# AMOUNT online|notice, retry TOP-UP#, bill BILL#, movements [WALLET#], home, refresh, resume,
           wait paid|live|balance, signout, quit";
 
 fn options() -> Result<Options, String> {
@@ -119,6 +119,8 @@ struct Phone {
     live: bool,
     balance_moved: bool,
     last: Option<TopUpId>,
+    /// The top-up printed last, and what was said of it.
+    printed: Option<(TopUpId, String)>,
 }
 
 #[tokio::main]
@@ -171,7 +173,7 @@ async fn run(options: Options, screen: Screen) -> Done {
     let (sender, events) = unbounded_channel();
     let ears = Arc::new(Ears(sender));
     let (live, balance_moved, last) = (false, false, None);
-    let mut phone = Phone { app, options, screen, lines, events, ears, live, balance_moved, last };
+    let mut phone = Phone { app, options, screen, lines, events, ears, live, balance_moved, last, printed: None };
     let outcome = phone.live().await;
     phone.app.shutdown().await;
     outcome
@@ -292,8 +294,7 @@ impl Phone {
             // Just printed, as the answer to what was typed.
             Event::TopUpChanged(view)
                 if !self.options.json
-                    && Some(view.id) == self.last
-                    && matches!(view.state, TopUpState::Payable { .. }) =>
+                    && self.printed.as_ref().is_some_and(|(id, words)| *id == view.id && *words == view.sentence) =>
             {
                 return Ok(false);
             }
@@ -313,15 +314,16 @@ impl Phone {
 
     async fn menu(&mut self) -> Done {
         let menu = self.screen.pick([
-            "1 Ricarica  2 Paga un bollettino  3 Movimenti  4 Aggiorna  5 Esci dall'account  0 Chiudi",
-            "1 Top up  2 Pay a bill  3 Movements  4 Refresh  5 Sign out  0 Quit",
-            "1 Aufladen  2 Rechnung zahlen  3 Buchungen  4 Aktualisieren  5 Abmelden  0 Beenden",
+            "1 Ricarica  2 Paga un bollettino  3 Movimenti  4 Aggiorna  5 Esci dall'account  6 Riprova una ricarica  0 Chiudi",
+            "1 Top up  2 Pay a bill  3 Movements  4 Refresh  5 Sign out  6 Retry a top-up  0 Quit",
+            "1 Aufladen  2 Rechnung zahlen  3 Buchungen  4 Aktualisieren  5 Abmelden  6 Aufladung erneut versuchen  0 Beenden",
         ]);
         loop {
             let done = match self.ask(menu).await?.as_str() {
                 "1" => self.choose_top_up().await,
                 "2" => {
-                    let number = self.ask(self.screen.pick(["Quale bollettino?", "Which bill?", "Welche?"])).await?;
+                    let number =
+                        self.ask(self.screen.pick(["Quale bollettino?", "Which bill?", "Welche Rechnung?"])).await?;
                     self.pay_bill(&number).await
                 }
                 "3" => self.movements(None).await,
@@ -335,6 +337,11 @@ impl Phone {
                 "5" => {
                     self.app.sign_out().await?;
                     return Ok(());
+                }
+                "6" => {
+                    let which = ["Quale ricarica? (numero)", "Which top-up? (number)", "Welche Aufladung? (Nummer)"];
+                    let number = self.ask(self.screen.pick(which)).await?;
+                    self.retry(&number).await
                 }
                 "0" | "q" => return Ok(()),
                 _ => Ok(()),
@@ -358,8 +365,9 @@ impl Phone {
 
     async fn choose_top_up(&mut self) -> Done {
         let words = self.screen;
-        let number =
-            self.ask(words.pick(["Quale saldo? (numero)", "Which balance? (number)", "Welches? (Nummer)"])).await?;
+        let number = self
+            .ask(words.pick(["Quale saldo? (numero)", "Which balance? (number)", "Welches Guthaben? (Nummer)"]))
+            .await?;
         let wallet = self.wallet(&number)?;
         let preset = |(index, money): (usize, &borsellino_core::Money)| {
             let star = if wallet.suggested.as_ref() == Some(money) { "*" } else { "" };
@@ -375,8 +383,11 @@ impl Phone {
         };
         let amount = letter.map_or_else(|| Amount::parse(&typed), Amount::from_cents);
         let amount = amount.map_err(|_| Stop::Script(format!("{typed}?")))?;
-        let how =
-            words.pick(["o) online  a) avviso da pagare", "o) online  n) notice", "o) online  z) Zahlungsanzeige"]);
+        let how = words.pick([
+            "o) online  a) avviso da pagare",
+            "o) online  n) notice",
+            "o) online  z) Zahlungsaufforderung",
+        ]);
         let pay_by = if self.ask(how).await?.starts_with('o') { PayBy::Online } else { PayBy::Notice };
         self.top_up(&wallet, amount, pay_by).await
     }
@@ -384,8 +395,25 @@ impl Phone {
     async fn top_up(&mut self, wallet: &WalletView, amount: Amount, pay_by: PayBy) -> Done {
         self.balance_moved = false;
         let view = self.app.start_top_up(wallet.id, amount, pay_by).await?;
+        self.show_top_up(&view);
+        Ok(())
+    }
+
+    /// Asks for a page again for the top-up with this number on the screen.
+    async fn retry(&mut self, number: &str) -> Done {
+        let index = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let home = self.known()?;
+        let view = index.and_then(|index| home.top_ups.get(index)).ok_or_else(|| Stop::Script(format!("{number}?")))?;
+        self.balance_moved = false;
+        let view = self.app.retry_top_up(view.id).await?;
+        self.show_top_up(&view);
+        Ok(())
+    }
+
+    fn show_top_up(&mut self, view: &TopUpView) {
         self.last = Some(view.id);
-        self.screen.top_up(&view);
+        self.printed = Some((view.id, view.sentence.clone()));
+        self.screen.top_up(view);
         match &view.checkout_url {
             Some(url) => self.visit(url),
             None => {
@@ -394,7 +422,6 @@ impl Phone {
                 }
             }
         }
-        Ok(())
     }
 
     async fn pay_bill(&mut self, number: &str) -> Done {
@@ -439,6 +466,7 @@ impl Phone {
                     let pay_by = if *how == "online" { PayBy::Online } else { PayBy::Notice };
                     self.top_up(&wallet, amount, pay_by).await?;
                 }
+                ["retry", number] => self.retry(number).await?,
                 ["bill", number] => self.pay_bill(number).await?,
                 ["movements"] => self.movements(None).await?,
                 ["movements", wallet] => {

@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 
 use borsellino_core::{
-    Connection, Error, Event, HomeView, Language, MovementsView, NoticeView, PayBillView, TopUpView,
+    BillView, Connection, Error, Event, HomeView, Language, MovementsView, NoticeView, PayBillView, TopUpState,
+    TopUpView,
 };
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode, Version};
@@ -80,14 +81,20 @@ impl Screen {
             println!();
             println!("{} ({})", self.bold(self.pick(["Bollettini", "Bills", "Rechnungen"])), home.total_due.text);
             for (index, bill) in home.bills.iter().enumerate() {
-                println!("  {}. {} {}: {}", index.saturating_add(1), bill.number, bill.period, bill.due_text);
+                println!("  {}. {}", index.saturating_add(1), bill_summary(bill));
             }
         }
         if !home.top_ups.is_empty() {
             println!();
             println!("{}", self.bold(self.pick(["Ricariche in corso", "Top-ups under way", "Laufende Aufladungen"])));
-            for view in &home.top_ups {
-                println!("  {}", summary(view));
+            for (index, view) in home.top_ups.iter().enumerate() {
+                println!("  {}. {}", index.saturating_add(1), summary(view));
+                if let Some(advice) = &view.advice {
+                    println!("     {advice}");
+                }
+                if let Some(url) = &view.checkout_url {
+                    println!("     {url}");
+                }
             }
         }
         if !home.movements.is_empty() {
@@ -106,10 +113,17 @@ impl Screen {
             return;
         }
         if page.from_cache {
-            println!("{}", self.pick(["(senza rete: gli ultimi visti)", "(offline: as last seen)", "(offline)"]));
+            println!(
+                "{}",
+                self.pick([
+                    "(senza rete: gli ultimi visti)",
+                    "(offline: as last seen)",
+                    "(ohne Netz: zuletzt gesehen)"
+                ])
+            );
         }
         for movement in &page.movements {
-            let (amount, after) = (&movement.amount.text, &movement.balance_after.text);
+            let (amount, after) = (&movement.amount.text, &movement.balance_after_text);
             println!("  {amount:>12} -> {after:>12}  {} ({})", movement.sentence, movement.child_name);
         }
     }
@@ -129,7 +143,8 @@ impl Screen {
                 self.pick([
                     "La pagina pagoPA non risponde: paga con l'avviso, o riprova più tardi.",
                     "The pagoPA page does not answer: pay with the notice, or try again later.",
-                    "Die pagoPA-Seite antwortet nicht: Zahlen Sie mit der Anzeige, oder versuchen Sie es später.",
+                    "Die pagoPA-Seite antwortet nicht: Zahlen Sie mit der Zahlungsaufforderung, oder versuchen Sie es \
+                     später noch einmal.",
                 ])
             );
         }
@@ -139,7 +154,10 @@ impl Screen {
         if self.json {
             println!("{}", json::pay_bill(paid));
         } else {
-            println!("{} {}: {}", paid.bill.number, paid.bill.period, paid.bill.due_text);
+            println!("{}", bill_summary(&paid.bill));
+            if let Some(advice) = &paid.bill.advice {
+                println!("  {advice}");
+            }
         }
     }
 
@@ -153,8 +171,8 @@ impl Screen {
         }
         let label = |name: &str, value: &str| println!("  {name:<18}{value}");
         println!();
-        println!("{}", self.bold(self.pick(["Avviso di pagamento", "Payment notice", "Zahlungsanzeige"])));
-        label(self.pick(["Codice avviso", "Notice code", "Anzeigecode"]), &self.bold(&notice.grouped));
+        println!("{}", self.bold(self.pick(["Avviso di pagamento", "Payment notice", "Zahlungsaufforderung"])));
+        label(self.pick(["Codice avviso", "Notice code", "Zahlungscode"]), &self.bold(&notice.grouped));
         label(self.pick(["Importo", "Amount", "Betrag"]), &self.bold(&notice.amount.text));
         label(self.pick(["Ente creditore", "Creditor", "Gläubiger"]), &notice.creditor_name);
         label(self.pick(["Codice fiscale", "Tax code", "Steuernummer"]), &notice.creditor_fiscal_code);
@@ -191,10 +209,19 @@ impl Screen {
             Event::Connection(Connection::SignedOut) => format!("! {}", Error::SignedOut.sentence(self.language)),
             Event::BalanceChanged(change) => self.bold(&change.sentence),
             Event::TopUpChanged(view) => summary(view),
-            Event::BillChanged(bill) => format!("{} {}: {}", bill.number, bill.period, bill.due_text),
+            Event::BillChanged(bill) => bill_summary(bill),
         };
         println!("\n{text}");
         true
+    }
+}
+
+/// `2026/118 ottobre 2026: da pagare 57,33 € entro il 20 dicembre`, and how its payment stands where that says more.
+fn bill_summary(bill: &BillView) -> String {
+    let what = format!("{} {}: {}", bill.number, bill.period, bill.due_text);
+    match bill.payment {
+        TopUpState::InProgress { .. } | TopUpState::NotCompleted { .. } => format!("{what}. {}", bill.sentence),
+        _ => what,
     }
 }
 

@@ -179,6 +179,18 @@ impl Fake {
         self.change(v1::Change { wallet: Some(news), payment: Some(payment), ..Default::default() });
     }
 
+    /// The page of a top-up is over and nobody paid.
+    pub(crate) fn page_is_over(&self, id: &str) {
+        let mut state = self.state();
+        let payment = state.top_ups.get_mut(id).unwrap();
+        payment.set_state(v1::PaymentState::NotCompleted);
+        (payment.in_progress_until_ms, payment.checkout_url) = (0, String::new());
+        let payment = payment.clone();
+        state.home.payments = vec![payment];
+        // Half an hour went by.
+        state.home.as_of_ms = PAGE_UNTIL;
+    }
+
     pub(crate) fn balance(&self, cents: i64, seq: i64) {
         let news = v1::WalletBalance { wallet_id: CANTEEN.into(), balance_cents: cents, seq };
         self.change(v1::Change { wallet: Some(news), ..Default::default() });
@@ -418,7 +430,12 @@ impl Payments for Fake {
                 return Err(refused.to_status("it"));
             }
             let replayed = state.top_ups.contains_key(&order.id);
-            let payment = state.top_ups.entry(order.id.clone()).or_insert_with(|| payment(&order)).clone();
+            let again = payment(&order);
+            let payment = state.top_ups.entry(order.id.clone()).or_insert_with(|| again.clone());
+            if payment.state() == v1::PaymentState::NotCompleted {
+                *payment = v1::Payment { in_progress_until_ms: 2 * PAGE_UNTIL - AS_OF, ..again };
+            }
+            let payment = payment.clone();
             if !replayed {
                 state.home.payments.insert(0, payment.clone());
             }

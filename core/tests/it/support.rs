@@ -31,6 +31,7 @@ pub(crate) struct Phone {
     pub(crate) clock: Arc<SetClock>,
     pub(crate) url: String,
     pub(crate) pages: Option<u32>,
+    pub(crate) patience: Duration,
 }
 
 /// Quick enough for tests.
@@ -54,12 +55,13 @@ impl Phone {
             clock: Arc::new(SetClock(AtomicI64::new(AS_OF + 60_000))),
             url: url.to_owned(),
             pages: None,
+            patience: pace().patience,
         }
     }
 
     pub(crate) async fn try_open(&self) -> Result<App, Error> {
         let mut config = Config::new(self.folder.path(), &self.url, Language::Italian);
-        config.pace = pace();
+        config.pace = Pace { patience: self.patience, ..pace() };
         config.max_cache_pages = self.pages;
         App::open(config, Arc::clone(&self.store), Arc::clone(&self.clock) as Arc<dyn Clock>).await
     }
