@@ -19,7 +19,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Account, Accounts};
-use crate::cache::{Cache, CacheStart, Rows};
+use crate::cache::{Cache, CacheStart, Rows, remove_aside};
 use crate::clock::Clock;
 use crate::config::{Config, Steps};
 use crate::error::{Error, Invalid, Result};
@@ -90,7 +90,13 @@ impl App {
         let key = cache_key(&vault, clock.as_ref()).await?;
         let accounts = Accounts::load(&vault).await?;
         let (folder, pages, cache_clock) = (config.data_dir.clone(), config.max_cache_pages, Arc::clone(&clock));
-        let open = move || Cache::open(&folder, &key, pages, cache_clock);
+        let listed: Vec<String> = accounts.all().map(|account| account.key().as_str().to_owned()).collect();
+        let open = move || {
+            let (cache, start) = Cache::open(&folder, &key, pages, cache_clock)?;
+            // A sign-out that was killed half-way. Where it can't be finished now, the next start does it.
+            let _ = cache.write(|rows| rows.forget_all_but(&listed));
+            Ok::<_, Error>((cache, start))
+        };
         let (cache, start) = tokio::task::spawn_blocking(open).await.map_err(|_| Error::Closed)??;
         let inner = Arc::new(Inner {
             remote,
@@ -98,6 +104,7 @@ impl App {
             clock,
             steps: Steps(config.on_step),
             pace: config.pace,
+            folder: config.data_dir,
             nudge: Notify::new(),
             language: config.language,
             device_name: config.device_name,
@@ -388,12 +395,21 @@ impl App {
                     )
                     .await;
                 let _turn = inner.turn.lock().await;
-                inner.vault.remove(item(&account)).await?;
-                lock(&inner.sessions).remove(&account);
+                // From here on no answer of this session is kept.
                 lock(&inner.accounts).remove(&account);
-                inner.store_accounts().await?;
+                lock(&inner.sessions).remove(&account);
+                // What was seen goes first: killed before the account is gone, the parent sees that it is not done;
+                // killed after it, the next start forgets what came in between. No failure keeps the rest from going.
+                let forgotten = inner.forget(&account).await;
+                let folder = inner.folder.clone();
+                let aside = tokio::task::spawn_blocking(move || remove_aside(&folder)).await;
+                let tokens = inner.vault.remove(item(&account)).await;
+                lock(&inner.sessions).remove(&account);
+                let accounts = inner.store_accounts().await;
                 inner.emit(&account, Event::HomeChanged);
-                inner.cache.write_later(move |rows| rows.forget(account.as_str(), true)).await
+                let again = inner.forget(&account).await;
+                let aside = aside.map_err(|_| Error::Closed).flatten();
+                tokens.and(accounts).and(again.or(forgotten)).and(aside)
             })
             .await
     }

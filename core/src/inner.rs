@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use borsellino_domain::id::{BillId, TopUpId, WalletId};
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) steps: Steps,
     pub(crate) pace: Pace,
+    /// Where the cache lies.
+    pub(crate) folder: PathBuf,
     pub(crate) language: Language,
     pub(crate) device_name: String,
     /// Wakes whoever waits to connect again.
@@ -90,6 +93,12 @@ impl Inner {
             let _ = sender.send(work.await);
         })?;
         answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Forgets all that this phone holds of an account, its orders too.
+    pub(crate) async fn forget(&self, account: &AccountKey) -> Result<()> {
+        let key = account.clone();
+        self.cache.write_later(move |rows| rows.forget(key.as_str(), true)).await
     }
 
     pub(crate) fn active(&self) -> Result<AccountKey> {

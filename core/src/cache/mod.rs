@@ -3,7 +3,7 @@
 
 mod rows;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,12 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/app-cache/0001_
 
 const FILE: &str = "cache.sqlite";
 const ASIDE: &str = "cache.damaged.sqlite";
+/// A new file that is still being filled: worth nothing.
+const BUILDING: &str = "cache.building.sqlite";
+/// A new file that is complete: it only has to take its place.
+const REBUILT: &str = "cache.rebuilt.sqlite";
+/// SQLite's companions of a file.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 const CHECK: Place<'static> = Place { table: "key_check", account: "", key: "1" };
 const CHECK_TEXT: &[u8] = b"borsellino";
 
@@ -71,18 +77,20 @@ impl Cache {
     ) -> Result<(Self, CacheStart)> {
         std::fs::create_dir_all(folder).map_err(|_| CacheError::Io)?;
         let file = folder.join(FILE);
+        // A rebuild that was killed before its last step.
+        if folder.join(REBUILT).exists() {
+            swap(folder)?;
+        }
         let existed = file.exists();
         let sealer = Sealer::new(key).ok_or(CacheError::Sealed)?;
         let (writer, start) = match prepare(&file, &sealer, max_pages, clock.as_ref())? {
             Ok(writer) => (writer, if existed { CacheStart::Kept } else { CacheStart::Fresh }),
             Err(why) => {
-                let aside = move_aside(folder)?;
+                let intents_kept = rebuild(folder, &sealer, clock.as_ref())?;
+                swap(folder)?;
                 let Ok(writer) = prepare(&file, &sealer, max_pages, clock.as_ref())? else {
                     return Err(CacheError::Corrupt.into());
                 };
-                let old = Connection::open(&aside).ok();
-                let rows = Rows { sql: &writer, sealer: &sealer, clock: clock.as_ref() };
-                let intents_kept = old.map_or(0, |old| rows.salvage(&old));
                 (writer, CacheStart::Rebuilt { why, intents_kept })
             }
         };
@@ -205,15 +213,115 @@ fn try_prepare(
     Ok(Ok(sql))
 }
 
-/// Moves the file and its log where the next damaged one will replace them.
-fn move_aside(folder: &Path) -> Result<PathBuf> {
-    for suffix in ["", "-wal", "-shm"] {
-        let (from, to) = (folder.join(format!("{FILE}{suffix}")), folder.join(format!("{ASIDE}{suffix}")));
-        let moved = if from.exists() { std::fs::rename(&from, &to) } else { std::fs::remove_file(&to) };
-        match moved {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(CacheError::Io.into()),
-            _ => {}
+/// Fills a new file with what can be saved of the damaged one, which stays where it is until the new one is complete:
+/// killed anywhere in between, the next start does it again. Answers how many intents were saved.
+fn rebuild(folder: &Path, sealer: &Sealer, clock: &dyn Clock) -> Result<usize> {
+    remove(folder, BUILDING)?;
+    remove(folder, ASIDE)?;
+    let building = folder.join(BUILDING);
+    let Ok(mut sql) = prepare(&building, sealer, None, clock)? else { return Err(CacheError::Corrupt.into()) };
+    let old = Connection::open(folder.join(FILE)).ok();
+    let tx = sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let kept = old.map_or(0, |old| Rows { sql: &tx, sealer, clock }.salvage(&old));
+    tx.commit().map_err(failed)?;
+    // One file, without a log beside it, so that one rename completes it.
+    sql.pragma_update(None, "journal_mode", "DELETE").map_err(failed)?;
+    drop(sql);
+    std::fs::rename(&building, folder.join(REBUILT)).map_err(|_| CacheError::Io)?;
+    Ok(kept)
+}
+
+/// Moves the damaged file and its log aside and puts the complete new one in its place. Can be done again from any
+/// point it was killed at.
+fn swap(folder: &Path) -> Result<()> {
+    for suffix in SUFFIXES {
+        let moved = std::fs::rename(folder.join(format!("{FILE}{suffix}")), folder.join(format!("{ASIDE}{suffix}")));
+        absent_is_fine(moved)?;
+    }
+    std::fs::rename(folder.join(REBUILT), folder.join(FILE)).map_err(|_| CacheError::Io.into())
+}
+
+/// Removes a damaged file that was kept aside: it may hold what a parent wants gone.
+pub(crate) fn remove_aside(folder: &Path) -> Result<()> {
+    remove(folder, ASIDE)
+}
+
+fn remove(folder: &Path, name: &str) -> Result<()> {
+    SUFFIXES.iter().try_for_each(|suffix| absent_is_fine(std::fs::remove_file(folder.join(format!("{name}{suffix}")))))
+}
+
+fn absent_is_fine(done: std::io::Result<()>) -> Result<()> {
+    match done {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CacheError::Io.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    const KEY: [u8; KEY_LEN] = [7; KEY_LEN];
+
+    fn open(folder: &Path) -> (Cache, CacheStart) {
+        Cache::open(folder, &KEY, None, Arc::new(SystemClock)).unwrap()
+    }
+
+    fn intents(cache: &Cache) -> usize {
+        cache.read(|rows| rows.intents("a")).unwrap().len()
+    }
+
+    /// A folder whose file is damaged but for one intent.
+    fn damaged() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, _) = open(folder.path());
+        let row = StoredIntentRow { id: "i".into(), account: "a".into(), stage: 1, payload: vec![1] };
+        cache.write(|rows| rows.add_intent(&row)).unwrap();
+        // A shape of the file that only a newer app knows: it is replaced like a damaged one, and can be read.
+        lock(&cache.writer).pragma_update(None, "user_version", 99).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_rebuild_survives_a_kill_at_each_of_its_steps() {
+        let sealer = Sealer::new(&KEY).unwrap();
+        for killed_at in 0..4 {
+            let folder = damaged();
+            let path = folder.path();
+            // What lies there after each step; a new file half filled comes first.
+            std::fs::write(path.join(BUILDING), b"half").unwrap();
+            std::fs::write(path.join(format!("{BUILDING}-wal")), b"half").unwrap();
+            if killed_at >= 1 {
+                assert_eq!(rebuild(path, &sealer, &SystemClock).unwrap(), 1);
+            }
+            if killed_at >= 2 {
+                std::fs::rename(path.join(FILE), path.join(ASIDE)).unwrap();
+                std::fs::write(path.join(format!("{FILE}-wal")), b"of the damaged one").unwrap();
+            }
+            if killed_at >= 3 {
+                swap(path).unwrap();
+            }
+            let (cache, start) = open(path);
+            assert_eq!(intents(&cache), 1, "killed at {killed_at}: {start:?}");
+            assert!(path.join(ASIDE).exists() && !path.join(REBUILT).exists() && !path.join(BUILDING).exists());
+            drop(cache);
+            assert_eq!(open(path).1, CacheStart::Kept);
         }
     }
-    Ok(folder.join(ASIDE))
+
+    #[test]
+    fn rows_of_accounts_that_are_gone_go_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, _) = open(folder.path());
+        for account in ["a", "b"] {
+            let row = StoredIntentRow { id: account.into(), account: account.into(), stage: 0, payload: vec![1] };
+            let page = borsellino_proto::v1::ListMovementsResponse::default();
+            cache.write(|rows| rows.add_intent(&row).and_then(|()| rows.put_movements(account, "", &page))).unwrap();
+        }
+        cache.write(|rows| rows.forget_all_but(&["a".to_owned()])).unwrap();
+        assert_eq!(intents(&cache), 1);
+        let of = |account: &str| cache.read(|rows| rows.movements(account, "")).unwrap().is_some();
+        assert!(of("a") && !of("b") && cache.read(|rows| rows.intents("b")).unwrap().is_empty());
+    }
 }

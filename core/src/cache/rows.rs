@@ -206,6 +206,16 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Forgets every account that this phone does not have: a sign-out that was killed half-way.
+    pub(crate) fn forget_all_but(&self, accounts: &[String]) -> Result<()> {
+        let text = "SELECT account FROM snapshot UNION SELECT account FROM wallet_seq \
+            UNION SELECT account FROM movement_page UNION SELECT account FROM intent";
+        let mut prepared = self.sql.prepare(text).map_err(failed)?;
+        let found = prepared.query_map([], |row| row.get(0)).map_err(failed)?;
+        let found: Vec<String> = found.collect::<rusqlite::Result<_>>().map_err(failed)?;
+        found.iter().filter(|account| !accounts.contains(account)).try_for_each(|account| self.forget(account, true))
+    }
+
     /// Carries over from a damaged file every intent that can still be read and opened; answers how many.
     pub(super) fn salvage(&self, old: &Connection) -> usize {
         let mut kept = 0_usize;

@@ -1,9 +1,9 @@
 //! Signing in, renewing tokens whose answers get lost, and being shut out.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use borsellino_core::{Error, PayBy, Reason, TopUpState};
+use borsellino_core::{Error, MemoryStore, PayBy, Reason, SecureStore, SecureStoreError, TopUpState};
 
 use crate::fake::{AS_OF, CREDITOR, Oddity};
 use crate::support::{Ears, canteen, euros, phone};
@@ -32,7 +32,10 @@ async fn activate_sign_in_refuse_and_sign_out() {
     assert_eq!(home.bills[0].due_text, "da pagare 57,33 € entro il 20 dicembre");
     assert_eq!(home.movements[0].sentence, "Pasto del 12 novembre, tariffa fascia 2, 4,25 €");
 
+    let aside = phone.folder.path().join("cache.damaged.sqlite");
+    std::fs::write(&aside, b"what a damaged cache held").unwrap();
     app.sign_out().await.unwrap();
+    assert!(!aside.exists());
     assert!(app.accounts().is_empty() && app.cached_home().unwrap().is_none());
     assert!(fake.state().ended);
     assert_eq!(app.refresh_home().await, Err(Error::SignedOut));
@@ -110,4 +113,40 @@ async fn the_office_ends_an_access_and_the_phone_forgets_what_it_saw() {
     // The same guardian signs in again.
     app.sign_in(CREDITOR, "marta", "segreta").await.unwrap();
     app.refresh_home().await.unwrap();
+}
+
+/// Fails once when the list of accounts is to be written: as if the phone had been killed there.
+struct Dying {
+    store: MemoryStore,
+    dies: AtomicBool,
+}
+
+impl SecureStore for Dying {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SecureStoreError> {
+        self.store.get(key)
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), SecureStoreError> {
+        if key == "borsellino-accounts" && self.dies.load(Ordering::SeqCst) {
+            return Err(SecureStoreError::Failed);
+        }
+        self.store.set(key, value)
+    }
+
+    fn remove(&self, key: &str) -> Result<(), SecureStoreError> {
+        if self.dies.load(Ordering::SeqCst) { Err(SecureStoreError::Failed) } else { self.store.remove(key) }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_that_gets_stuck_leaves_nothing_of_the_family_behind() {
+    let (_fake, mut phone) = phone().await;
+    let store = Arc::new(Dying { store: MemoryStore::default(), dies: AtomicBool::new(false) });
+    phone.store = Arc::clone(&store) as Arc<dyn SecureStore>;
+    let app = phone.signed_in().await;
+    store.dies.store(true, Ordering::SeqCst);
+    assert!(matches!(app.sign_out().await, Err(Error::SecureStore(_))));
+    drop(app);
+    let app = phone.open().await;
+    assert!(app.cached_home().unwrap().is_none(), "the home screen went before the account");
 }
