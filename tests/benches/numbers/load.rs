@@ -63,8 +63,10 @@ pub(crate) async fn deliver(node: SocketAddr, range: Range<u64>, in_flight: usiz
     }
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
-    let tasks: Vec<_> =
-        streams.into_iter().map(|stream| tokio::spawn(work(stream, Arc::clone(&requests), Arc::clone(&next)))).collect();
+    let tasks: Vec<_> = streams
+        .into_iter()
+        .map(|stream| tokio::spawn(work(stream, Arc::clone(&requests), Arc::clone(&next))))
+        .collect();
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await??);
