@@ -105,7 +105,7 @@ async fn front(headers: HeaderMap) -> Response {
             "Borsellino",
             vec![
                 "Was für Mensa, Schulbus und Kinderkrippe jedes Kindes übrig ist, und wie man mit pagoPA auflädt.",
-                "Öffne die App und gib den Aktivierungscode der Gemeinde ein.",
+                "Öffnen Sie die App und geben Sie den Aktivierungscode der Gemeinde ein.",
             ],
         ),
     })
@@ -140,7 +140,7 @@ fn waiting(language: Language) -> Words {
             "In Bearbeitung: Bestätigung ausständig",
             vec![
                 "Wir warten auf die Bestätigung von pagoPA. Das dauert meist nur wenige Sekunden.",
-                "Du kannst diese Seite schließen: Das neue Guthaben erscheint in der App.",
+                "Sie können diese Seite schließen: Das neue Guthaben erscheint in der App.",
             ],
         ),
     }
@@ -157,9 +157,9 @@ fn walked_away(language: Language) -> Words {
             vec!["You left the pagoPA page before paying. Go back to the app to try again whenever you like."],
         ),
         Language::German => (
-            "Nicht abgeschlossen: Du kannst es erneut versuchen",
+            "Nicht abgeschlossen: Sie können es erneut versuchen",
             vec![
-                "Du hast die pagoPA-Seite vor der Zahlung verlassen. In der App kannst du es jederzeit erneut versuchen.",
+                "Sie haben die pagoPA-Seite vor der Zahlung verlassen. In der App können Sie es jederzeit erneut versuchen.",
             ],
         ),
     }
@@ -184,8 +184,8 @@ fn failed(language: Language) -> Words {
         Language::German => (
             "Die Zahlung scheint nicht abgeschlossen zu sein",
             vec![
-                "Falls dein Konto belastet wurde, zahle nicht noch einmal: Die Bestätigung kann später kommen.",
-                "Sonst kehre zur App zurück und versuche es erneut, auch mit einer anderen Zahlungsart.",
+                "Falls Ihr Konto belastet wurde, zahlen Sie nicht noch einmal: Die Bestätigung kann später kommen.",
+                "Sonst kehren Sie zur App zurück und versuchen Sie es erneut, auch mit einer anderen Zahlungsart.",
             ],
         ),
     }
@@ -195,6 +195,6 @@ async fn missing(headers: HeaderMap) -> Response {
     page(StatusCode::NOT_FOUND, &headers, "stop", |language| match language {
         Language::Italian => ("Questa pagina non esiste", vec!["Controlla l'indirizzo, oppure apri l'app."]),
         Language::English => ("This page does not exist", vec!["Check the address, or open the app."]),
-        Language::German => ("Diese Seite gibt es nicht", vec!["Prüfe die Adresse oder öffne die App."]),
+        Language::German => ("Diese Seite gibt es nicht", vec!["Prüfen Sie die Adresse oder öffnen Sie die App."]),
     })
 }

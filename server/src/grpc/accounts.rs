@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::ConnectInfo;
 use borsellino_domain::activation::ActivationCode;
 use borsellino_domain::language::Language;
-use borsellino_proto::reason::{Reason, Refused};
+use borsellino_proto::reason::Reason;
 use borsellino_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -71,10 +71,7 @@ impl v1::accounts_server::Accounts for Service {
         };
         let signed_in = sessions::sign_in(&self.0, credentials).await.map_err(|stop| match stop {
             Stop::Refused(SignInRefusal::WrongCredentials) => plain(Reason::WrongCredentials, language),
-            Stop::Refused(SignInRefusal::TryLater(millis)) => {
-                let refused = Refused::new(Reason::TryLater, sentences::of(Reason::TryLater, language));
-                refuse(&Refused { retry_after_ms: u64::try_from(millis).ok(), ..refused }, language)
-            }
+            Stop::Refused(SignInRefusal::TryLater(millis)) => refuse(&sentences::try_later(millis, language), language),
             Stop::Fault(error) => fault(&error, language),
         })?;
         let guardian = v1::Guardian { id: signed_in.guardian.to_string(), display_name: signed_in.guardian_name };

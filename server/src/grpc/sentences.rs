@@ -37,12 +37,12 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
         Reason::UnknownWallet => [
             "Questo saldo non esiste o non è tuo: aggiorna la pagina.",
             "This balance does not exist or is not yours: refresh the page.",
-            "Dieses Guthaben gibt es nicht oder es gehört nicht dir: Bitte die Seite aktualisieren.",
+            "Dieses Guthaben gibt es nicht oder es gehört nicht Ihnen: Bitte aktualisieren Sie die Seite.",
         ],
         Reason::WalletClosed => [
             "Questo servizio non accetta più ricariche: chiedi all'ufficio scuola.",
             "This service no longer takes top-ups: ask the school office.",
-            "Dieser Dienst nimmt keine Aufladungen mehr an: Bitte beim Schulamt nachfragen.",
+            "Dieser Dienst nimmt keine Aufladungen mehr an: Bitte fragen Sie bei der Gemeinde nach.",
         ],
         Reason::IdReused => [
             "Questa ricarica esiste già con altri dati: creane una nuova.",
@@ -50,9 +50,9 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "Diese Aufladung gibt es schon mit anderen Daten: Bitte eine neue beginnen.",
         ],
         Reason::AmountInvalid => [
-            "L'importo deve essere maggiore di zero, con al massimo due decimali.",
-            "The amount must be more than zero, with at most two decimals.",
-            "Der Betrag muss größer als null sein und höchstens zwei Nachkommastellen haben.",
+            "L'importo deve essere maggiore di zero, al massimo 999.999.999,99 €, con non più di due decimali.",
+            "The amount must be more than zero, at most €999,999,999.99, with no more than two decimals.",
+            "Der Betrag muss größer als null sein, höchstens 999.999.999,99 €, mit höchstens zwei Nachkommastellen.",
         ],
         Reason::TooManyOpen => [
             "Hai già delle ricariche da pagare per questo servizio: pagane una o aspetta che scada.",
@@ -62,7 +62,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
         Reason::UnknownBill => [
             "Questo bollettino non esiste o non è tuo: aggiorna la pagina.",
             "This bill does not exist or is not yours: refresh the page.",
-            "Diese Rechnung gibt es nicht oder sie gehört nicht dir: Bitte die Seite aktualisieren.",
+            "Diese Rechnung gibt es nicht oder sie gehört nicht Ihnen: Bitte aktualisieren Sie die Seite.",
         ],
         Reason::BillSettled => [
             "Per questo bollettino non resta nulla da pagare.",
@@ -72,7 +72,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
         Reason::UnknownTopUp => [
             "Questa ricarica non esiste o non è tua: aggiorna la pagina.",
             "This top-up does not exist or is not yours: refresh the page.",
-            "Diese Aufladung gibt es nicht oder sie gehört nicht dir: Bitte die Seite aktualisieren.",
+            "Diese Aufladung gibt es nicht oder sie gehört nicht Ihnen: Bitte aktualisieren Sie die Seite.",
         ],
         Reason::Unavailable => [
             "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
@@ -87,7 +87,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
         | Reason::Unspecified => [
             "Qualcosa non ha funzionato da parte nostra: riprova più tardi o chiama l'ufficio scuola.",
             "Something went wrong on our side: try again later or call the school office.",
-            "Bei uns ist etwas schiefgegangen: Bitte später erneut versuchen oder das Schulamt anrufen.",
+            "Bei uns ist etwas schiefgegangen: Bitte später erneut versuchen oder die Gemeinde anrufen.",
         ],
     };
     match language {
@@ -113,9 +113,34 @@ pub(super) fn top_up(refusal: TopUpRefusal, language: Language) -> Refused {
     }
 }
 
+/// The refusal of a sign-in that has to wait `millis`.
+pub(super) fn try_later(millis: i64, language: Language) -> Refused {
+    let minutes = millis.saturating_add(59_999).div_euclid(60_000);
+    let sentence = match language {
+        _ if millis <= 10_000 => of(Reason::TryLater, language).to_owned(),
+        Language::Italian if minutes == 1 => "Troppi tentativi: riprova tra un minuto.".to_owned(),
+        Language::English if minutes == 1 => "Too many tries: try again in a minute.".to_owned(),
+        Language::German if minutes == 1 => "Zu viele Versuche: Bitte in einer Minute erneut versuchen.".to_owned(),
+        Language::Italian => format!("Troppi tentativi: riprova tra {minutes} minuti."),
+        Language::English => format!("Too many tries: try again in {minutes} minutes."),
+        Language::German => format!("Zu viele Versuche: Bitte in {minutes} Minuten erneut versuchen."),
+    };
+    Refused { retry_after_ms: u64::try_from(millis).ok(), ..Refused::new(Reason::TryLater, sentence) }
+}
+
 fn limit(reason: Reason, limit: Cents, language: Language) -> Refused {
     let amount = limit.text(language);
     let sentence = match (reason, language) {
+        (Reason::AboveWalletMaximum, Language::Italian) if limit == Cents::ZERO => {
+            "Il saldo è già al massimo, contando le ricariche in attesa: per ora non serve ricaricare.".to_owned()
+        }
+        (Reason::AboveWalletMaximum, Language::English) if limit == Cents::ZERO => {
+            "The balance is already full, counting waiting top-ups: no need to top up for now.".to_owned()
+        }
+        (Reason::AboveWalletMaximum, Language::German) if limit == Cents::ZERO => {
+            "Das Guthaben ist schon voll, wartende Aufladungen mitgezählt: Es muss vorerst nicht aufgeladen werden."
+                .to_owned()
+        }
         (Reason::BelowMinimum, Language::Italian) => format!("La ricarica minima è di {amount}."),
         (Reason::BelowMinimum, Language::English) => format!("The smallest top-up is {amount}."),
         (Reason::BelowMinimum, Language::German) => format!("Die kleinste Aufladung beträgt {amount}."),

@@ -136,8 +136,8 @@ async fn too_many_at_once(house: &House) {
     start(house, &phone, order(&canteen, 1_000, PayBy::Online), Reason::TooManyOpen).await;
     let paolo = house.phone(PAOLO).await;
     start(house, &paolo, order(&canteen, 1_000, PayBy::Notice), Reason::TooManyOpen).await;
-    // The one from yesterday expires first and makes room.
-    house.advance(Duration::from_secs(29 * 86_400));
+    // The one from yesterday expires first, at the end of its last day, and makes room.
+    house.advance(Duration::from_secs(29 * 86_400 + 13 * 3_600));
     let (phone, canteen) = maria(house).await;
     phone.top_up(&canteen, 1_000, PayBy::Notice).await.expect("room for one");
     start(house, &phone, order(&canteen, 1_000, PayBy::Notice), Reason::TooManyOpen).await;

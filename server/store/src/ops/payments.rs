@@ -55,7 +55,7 @@ crate::tx::statements! {
             n.settled_at_ms, k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, t.id AS top_up, t.wallet,
             t.pay_by, n.bill, CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
             CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
-            CAST(NULL AS TEXT) AS line_service, CAST(NULL AS BIGINT) AS line_cents
+            CAST(NULL AS TEXT) AS line_service, CAST(NULL AS BIGINT) AS line_cents, CAST(NULL AS BIGINT) AS line
         FROM top_up t
         JOIN notice n ON n.creditor = $1 AND n.number = t.notice
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
@@ -63,7 +63,7 @@ crate::tx::statements! {
         UNION ALL
         SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
             k.url, k.opened_at_ms, n.wallet, n.wallet, CAST(NULL AS TEXT), b.id, b.number, b.period, n.due_date,
-            b.total_cents, a.balance_cents, l.child, v.name, l.cents
+            b.total_cents, a.balance_cents, l.child, v.name, l.cents, l.line
         FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -72,7 +72,7 @@ crate::tx::statements! {
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = l.child AND gc.guardian = $2
         WHERE b.creditor = $1 AND a.balance_cents < 0 AND n.state <> 'cancelled'
-        ORDER BY 16, 1";
+        ORDER BY due_date, number, line";
     BILL_DUE = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
             k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
             CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,

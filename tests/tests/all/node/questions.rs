@@ -109,8 +109,8 @@ async fn the_states_of_a_notice(house: &House) {
     assert_eq!(codes(cancelled).await.as_deref(), Some("PAA_PAGAMENTO_ANNULLATO"));
     assert_eq!(codes("301999999999999999").await.as_deref(), Some("PAA_PAGAMENTO_SCONOSCIUTO"));
 
-    // It was made yesterday and lives 30 days.
-    house.advance(DAY * 29 - Duration::from_millis(1));
+    // It was made yesterday and lives to the end of the thirtieth day in Italy; the clock stands at 11 in the morning.
+    house.advance(DAY * 29 + Duration::from_secs(13 * 3_600) - Duration::from_millis(1));
     assert!(house.verify(TOWN, waiting).await.is_ok(), "to the last millisecond");
     house.advance(Duration::from_millis(1));
     assert_eq!(codes(waiting).await.as_deref(), Some("PAA_PAGAMENTO_SCADUTO"));

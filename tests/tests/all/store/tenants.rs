@@ -58,7 +58,7 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         refresh_digest: Hash::of(name.as_bytes()),
     };
     tx.insert_session(c, &session).await?;
-    tx.add_sign_in_failure(c, Hash::of(WHO), (NOW.plus(amount), NOW)).await?;
+    tx.count_sign_in(c, Hash::of(WHO), (NOW.plus(amount), NOW)).await?;
 
     let for_wallet = NewNotice { wallet: Some(wallet(1)), ..notice(number(1), name, amount) };
     assert!(tx.insert_notice(c, &for_wallet).await?, "the number is another creditor's");
@@ -156,7 +156,6 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
         "session",
         format!("{:?}", found.map(|row| (row.full_name, row.refresh_digest, row.feed_seq, row.ended_at_ms))),
     );
-    say("failures", format!("{:?}", tx.sign_in_failures(c, Hash::of(WHO)).await?));
     say("feed", format!("{:?}", tx.feed_after(c, guardian, 0, 9).await?));
     say("outbox", tx.outbox_waiting(c).await?.to_string());
     say("last entry", format!("{:?}", tx.last_entry(c).await?));
@@ -177,7 +176,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.set_cart(c, number(2).as_str(), uuid(80)).await?;
     tx.rotate_session(c, session, (Hash::of(b"previous"), Hash::of(b"next")), NOW).await?;
     tx.end_session(c, session, NOW).await?;
-    tx.clear_sign_in_failures(c, Hash::of(WHO)).await?;
+    tx.clear_sign_ins(c, Hash::of(WHO)).await?;
     tx.book(&top_up(*c, 92, wallet(1), 7), None, None).await?;
     tx.number_wallet_change(c, uuid(1)).await?;
     tx.feed_wallet_change(c, uuid(1), NOW, "n").await?;
