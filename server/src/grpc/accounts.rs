@@ -33,7 +33,7 @@ fn tokens(tokens: Tokens) -> v1::Tokens {
 /// (anything before it is the caller's own word).
 fn address<T>(request: &Request<T>, behind_proxy: bool) -> Option<IpAddr> {
     if behind_proxy {
-        let forwarded = request.metadata().get_all("x-forwarded-for").iter().last()?.to_str().ok()?;
+        let forwarded = request.metadata().get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
         let address: IpAddr = forwarded.rsplit(',').next()?.trim().parse().ok()?;
         return Some(address.to_canonical());
     }
