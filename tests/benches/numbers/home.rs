@@ -128,7 +128,10 @@ where
                     let mut request = tonic::Request::new(HomeRequest {});
                     request.metadata_mut().insert("authorization", bearer.clone());
                     let mut phone = phone.clone();
-                    async move { Ok(drop(phone.home(request).await?)) }
+                    async move {
+                        phone.home(request).await?;
+                        Ok(())
+                    }
                 }
             });
             asked.collect::<Vec<_>>()

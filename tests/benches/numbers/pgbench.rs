@@ -238,11 +238,10 @@ fn parse(mut text: &str) -> Vec<Option<String>> {
         let mut chars = quoted.char_indices().peekable();
         let mut end = quoted.len();
         while let Some((at, c)) = chars.next() {
-            if c == '\'' {
-                if chars.next_if(|(_, next)| *next == '\'').is_none() {
-                    end = at + 1;
-                    break;
-                }
+            // A doubled quote is one of the text, a single one its end.
+            if c == '\'' && chars.next_if(|(_, next)| *next == '\'').is_none() {
+                end = at + 1;
+                break;
             }
             value.push(c);
         }
