@@ -2,7 +2,7 @@
 //! stream, and models that are ready to show.
 //!
 //! Open it once with [`App::open`], paint from [`App::cached_home`], then call [`App::resume`] and [`App::watch`].
-//! Rules it keeps (design §3): the id of a top-up is made and saved here before it is sent; a receipt, told by the
+//! Rules it keeps (ARCHITECTURE.md, rules of money): the id of a top-up is made and saved here before it is sent; a receipt, told by the
 //! server, is the only proof of payment; the phone never computes a balance, it says how old its figures are.
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing))]

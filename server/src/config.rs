@@ -202,7 +202,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Refuses what is unsafe (design §5).
+    /// Refuses what is unsafe (docs/operators.md, listeners).
     ///
     /// # Errors
     /// [`ConfigError`].

@@ -2,7 +2,7 @@
 //!
 //! Two promises hold here whatever happens behind: every call is answered within [`DEADLINE`], and a fault of ours is
 //! never a KO to a receipt, because pagoPA takes a well-formed KO for final and delivers again after a SOAP Fault
-//! (design §3 rule 4). A bounded queue in front keeps the first promise under load.
+//! (ARCHITECTURE.md, rules of money, 5). A bounded queue in front keeps the first promise under load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use crate::usecases::node::{NotPayable, Payable, look_up};
 use crate::usecases::receipts::{Incoming, Received, quarantine, receive};
 use crate::usecases::{App, Listing, Stop};
 
-/// Within this every call has an answer. The Node waits 7 s for a question and 15 s for a receipt (facts §1.2).
+/// Within this every call has an answer. The Node waits 7 s for a question and 15 s for a receipt (SANP 3.12.0, creditor service levels).
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How many calls may be under way at once; more are told at once to come again.
@@ -235,7 +235,7 @@ async fn directory(app: &App, id_pa: &str, channel: Option<&Addressee>) -> Resul
 }
 
 /// Any station of ours will do: refusing a receipt because its notice moved to another station has stranded money
-/// elsewhere (facts §1.9).
+/// elsewhere (GovPay issue 832).
 fn wrong_channel(listing: &Listing, addressee: &Addressee) -> Option<FaultCode> {
     if !listing.knows_broker(&addressee.id_broker_pa) {
         return Some(FaultCode::IdIntermediarioErrato);
@@ -320,7 +320,7 @@ async fn activate(app: &App, creditor: &CreditorRow, request: &ActivateRequest) 
 }
 
 /// Which account to name: the postal one where it is asked for and there is one; for `PAGOPA` the bank's, with the
-/// postal one in support (facts §1.5).
+/// postal one in support (SANP 3.12.0, best practice).
 fn account(payable: &Payable, wanted: Option<TransferType>) -> Option<(&Iban, Metadata)> {
     Some(match (wanted, &payable.postal_iban) {
         (Some(TransferType::Postal), Some(postal)) => (postal, Metadata::default()),

@@ -1,5 +1,5 @@
 //! What a receipt does. The receipt is the only proof of payment, and money that moved is always booked: to the wallet
-//! or the bill where that is sure, to suspense where it is not (design §3, rules 1 and 3).
+//! or the bill where that is sure, to suspense where it is not (ARCHITECTURE.md, rules of money, 1, 3 and 4).
 
 use crate::creditor::CreditorCode;
 use crate::id::{BillId, WalletId};
@@ -137,7 +137,7 @@ impl Booking {
     }
 
     /// Whether the notice is settled by it, given what the account that got the money holds after it. A bill's notice
-    /// stays payable while something is left of the bill: what it costs is asked anew each time (facts §1.4).
+    /// stays payable while something is left of the bill: what it costs is asked anew each time (SANP 3.12.0, paVerifyPaymentNotice).
     pub const fn settles_notice(self, balance_after: Cents) -> bool {
         match self {
             Self::Wallet { .. } => true,

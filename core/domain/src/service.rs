@@ -85,7 +85,7 @@ pub struct TopUpRules {
     pub max: Amount,
     /// The most a wallet may hold, open top-ups included.
     pub wallet_max: Amount,
-    /// How many unpaid top-ups a wallet may have at once (design §3 rule 10).
+    /// How many unpaid top-ups a wallet may have at once (ARCHITECTURE.md, rules of money, 10).
     pub max_open: u32,
 }
 

@@ -1,6 +1,6 @@
 //! The tap: may this guardian put this amount into this wallet, and what does asking again mean?
 //!
-//! The id of a top-up is made by the phone and is the idempotency key (design §3 rule 9): the same id with the same
+//! The id of a top-up is made by the phone and is the idempotency key (ARCHITECTURE.md, rules of money, 9): the same id with the same
 //! content is a replay, with other content it is refused.
 
 use thiserror::Error;
@@ -150,7 +150,7 @@ pub enum PaymentState {
     Cancelled,
 }
 
-/// How long pagoPA holds a payment token by default, in milliseconds (facts §1.11: 30 minutes): until then a payment
+/// How long pagoPA holds a payment token by default, in milliseconds (30 minutes, pagopa-api issues 151 and 200): until then a payment
 /// that was begun may still be concluded.
 pub const PAYMENT_TOKEN_MILLIS: i64 = 30 * 60 * 1_000;
 

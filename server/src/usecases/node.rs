@@ -1,5 +1,5 @@
 //! What the Node asks before a payment: what does this notice cost, and who gets the money. Both only read: pagoPA
-//! holds the token, our position stays payable until a receipt arrives (design §3 rule 5).
+//! holds the token, our position stays payable until a receipt arrives (ARCHITECTURE.md, rules of money, 6).
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::iban::Iban;

@@ -1,5 +1,5 @@
 //! Money that arrived. The receipt is kept as it came, booked exactly once by what was paid to us, and announced after
-//! the commit; whatever cannot be booked is kept for the office (design §3, rules 1 to 4 and 8).
+//! the commit; whatever cannot be booked is kept for the office (ARCHITECTURE.md, rules of money, 1 to 5 and 12).
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{EntryId, OutboxId};

@@ -142,7 +142,7 @@ async fn whom_we_do_not_know(house: &House) {
     for (kept, (to, code)) in [
         (1, (broker, "PAA_ID_INTERMEDIARIO_ERRATO")),
         (2, (station, "PAA_STAZIONE_INT_ERRATA")),
-        // Not ours: refused and not kept (design §3 rule 2).
+        // Not ours: refused and not kept (rules of money, 2).
         (2, (domain, "PAA_ID_DOMINIO_ERRATO")),
     ] {
         let receipt = node::Receipt { to, ..node::Receipt::new(notice, 2_000) };
