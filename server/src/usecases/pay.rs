@@ -76,10 +76,10 @@ pub async fn start_top_up(app: &App, who: Identity, order: TopUpOrder) -> Result
         return Ok(Started { payment, replayed, checkout_unavailable: false });
     }
     let wanted = Wanted { bill: None, wallet: Some(payment.wallet.uuid()), notice: payment.notice.clone() };
-    let Some(url) = open_page(app, creditor, wanted).await else {
+    let Some((url, opened_at)) = open_page(app, creditor, wanted).await else {
         return Ok(Started { payment, replayed, checkout_unavailable: true });
     };
-    let until = app.now().plus(PAYMENT_TOKEN_MILLIS);
+    let until = opened_at.plus(PAYMENT_TOKEN_MILLIS);
     let payment = PaymentView { state: PaymentState::InProgress { until }, page_url: Some(url), ..payment };
     Ok(Started { payment, replayed, checkout_unavailable: false })
 }
@@ -211,9 +211,9 @@ struct Wanted {
     notice: NoticeView,
 }
 
-/// Asks Checkout for a page and keeps it; `None` where none could be had or kept. Goes on when the caller hangs up: a
+/// Asks Checkout for a page and keeps it; answers it and when it was opened, `None` where none could be had or kept. Goes on when the caller hangs up: a
 /// page that was opened is known, and the next call goes back to it.
-async fn open_page(app: &App, creditor: &CreditorRow, wanted: Wanted) -> Option<String> {
+async fn open_page(app: &App, creditor: &CreditorRow, wanted: Wanted) -> Option<(String, Millis)> {
     let (app, creditor) = (app.clone(), creditor.clone());
     let page = tokio::spawn(async move {
         let (cart, id) = cart(&app, &creditor, &wanted.notice).or_else(|| {
@@ -251,7 +251,13 @@ fn cart(app: &App, creditor: &CreditorRow, wanted: &NoticeView) -> Option<(Cart,
     Some((cart, id))
 }
 
-async fn ask_and_keep(app: &App, creditor: &CreditorRow, wanted: Wanted, cart: Cart, id: CartId) -> Option<String> {
+async fn ask_and_keep(
+    app: &App,
+    creditor: &CreditorRow,
+    wanted: Wanted,
+    cart: Cart,
+    id: CartId,
+) -> Option<(String, Millis)> {
     let checkout = app.checkout.as_ref()?;
     let opened_at = app.now();
     let url = match checkout.open_cart(&cart).await {
@@ -283,7 +289,7 @@ async fn ask_and_keep(app: &App, creditor: &CreditorRow, wanted: Wanted, cart: C
     match kept.await {
         Ok(guardians) => {
             app.live.wake(code, &guardians.unwrap_or_default());
-            Some(url)
+            Some((url, opened_at))
         }
         Err(error) => {
             tracing::warn!(%error, "a page of Checkout could not be kept");
@@ -349,8 +355,9 @@ pub async fn pay_bill(app: &App, who: Identity, id: BillId) -> Result<BillPage, 
     let listing = app.directory.listing();
     let creditor =
         listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
-    let page_url = open_page(app, creditor, Wanted { bill: Some(id.uuid()), wallet: None, notice }).await;
-    let until = app.now().plus(PAYMENT_TOKEN_MILLIS);
-    let payment = if page_url.is_some() { PaymentState::InProgress { until } } else { bill.payment };
+    let page = open_page(app, creditor, Wanted { bill: Some(id.uuid()), wallet: None, notice }).await;
+    let until = |(_, opened_at): &(String, Millis)| opened_at.plus(PAYMENT_TOKEN_MILLIS);
+    let payment = page.as_ref().map_or(bill.payment, |page| PaymentState::InProgress { until: until(page) });
+    let page_url = page.map(|(url, _)| url);
     Ok(BillPage { bill: BillView { payment, page_url: page_url.clone(), ..bill }, page_url })
 }
