@@ -33,6 +33,7 @@ use crate::auth::keys::Keys;
 use crate::auth::password::Passwords;
 use crate::clock::{Clock, random};
 use crate::config::DatabaseKind;
+use crate::usecases::till::Till;
 use crate::usecases::{App, Directory};
 
 /// How often the directory of creditors is read again.
@@ -78,6 +79,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
     let app = App {
         keys: Arc::new(Keys::derive(&parts.secret)?),
         passwords: Arc::new(passwords),
+        till: Till::open(&parts.store),
         store: parts.store,
         clock: parts.clock,
         live: live::Live::default(),

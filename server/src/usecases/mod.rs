@@ -10,6 +10,7 @@ pub mod onboarding;
 pub mod pay;
 pub mod receipts;
 pub mod sessions;
+pub mod till;
 pub mod views;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -36,6 +37,8 @@ pub struct App {
     pub keys: Arc<Keys>,
     /// The door in front of argon2.
     pub passwords: Arc<Passwords>,
+    /// Where receipts are booked.
+    pub till: till::Till,
     /// Who listens live on this node.
     pub live: Live,
     /// Who our creditors and stations are.

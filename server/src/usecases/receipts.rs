@@ -8,6 +8,7 @@ use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::receipt::{Booking, NoticeFacts, NoticePurpose, ReceiptFacts, decide};
 use borsellino_domain::time::Millis;
 use borsellino_store::rows::{KeptMessage, NewReceipt, NoticeRow};
+use borsellino_store::together::Ordinary;
 use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
@@ -57,15 +58,7 @@ pub async fn receive(app: &App, incoming: Incoming) -> Result<Received, Fault> {
         message_digest: Hash::of(&incoming.message),
         incoming,
     };
-    let plan = std::sync::Arc::new(plan);
-    let outcome = app.store.write::<_, (), _>("receive a receipt", move |tx| {
-        let plan = std::sync::Arc::clone(&plan);
-        Box::pin(async move { plan.run(tx).await.map(Ok) })
-    });
-    let (received, guardians) = match outcome.await? {
-        Ok(done) => done,
-        Err(()) => return Err(Fault::BadData("a receipt was refused")),
-    };
+    let (received, guardians) = app.till.receive(plan).await?;
     app.live.wake(creditor, &guardians);
     Ok(received)
 }
@@ -91,6 +84,9 @@ pub async fn quarantine(app: &App, creditor: CreditorCode, why: String, message:
     Ok(())
 }
 
+/// What the sender of the outbox is told to do.
+pub(super) const OUTBOX_KIND: &str = "payment_done";
+
 /// One receipt with everything made for it, so that it can be run again.
 pub(crate) struct Plan {
     pub(crate) incoming: Incoming,
@@ -103,6 +99,35 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What tells it from every other: creditor, issuer, `receiptId`.
+    pub(super) fn key(&self) -> (&str, &str, &str) {
+        let facts = &self.incoming.facts;
+        (facts.addressed_to.as_str(), facts.issuer.as_str(), &self.incoming.receipt_id)
+    }
+
+    /// The key of its notice, which may be another creditor's.
+    pub(super) fn notice_key(&self) -> (CreditorCode, String) {
+        (self.incoming.facts.addressed_to, self.incoming.notice_number.clone())
+    }
+
+    /// What it writes, where it fills the wallet or settles the bill that its notice, as just read, was made for;
+    /// `None` where anything about it is special.
+    pub(super) fn ordinary(&self, notice: &NoticeRow) -> Option<(Booking, Ordinary)> {
+        let facts = &self.incoming.facts;
+        if facts.issuer != facts.addressed_to {
+            return None;
+        }
+        let booking = decide(facts, Some(&notice_facts(notice, self.now).ok()?));
+        let (Booking::Wallet { .. } | Booking::Bill { .. }) = booking else { return None };
+        let entry = self.entry(booking).ok()??;
+        let side = entry.sides().first()?;
+        let (account, head) = (side.account, notice.head()?.append(side.cents, entry.digest()).ok()?);
+        let (wallet, bill, outbox) = (notice.wallet, notice.bill, self.outbox);
+        let receipt = self.row(booking).ok()?;
+        let settled = booking.settles_notice(head.balance);
+        settled.then_some((booking, Ordinary { receipt, entry, head, account, wallet, bill, outbox }))
+    }
+
     /// Runs it in the transaction at hand; answers what became of it and whom to wake.
     pub(crate) async fn run(&self, tx: &mut Tx) -> Result<(Received, Vec<Uuid>), StoreError> {
         let incoming = &self.incoming;
@@ -172,21 +197,27 @@ impl Plan {
         Ok((Received::Anomaly, Vec::new()))
     }
 
-    /// Answers what the account that got the money holds after it.
-    async fn book(&self, tx: &mut Tx, booking: Booking, notice: Option<&NoticeRow>) -> Result<Cents, StoreError> {
-        let Some((account, kind, amount)) = booking.entry() else { return Ok(Cents::ZERO) };
+    /// The entry that books it.
+    fn entry(&self, booking: Booking) -> Result<Option<Entry>, StoreError> {
+        let Some((account, kind, amount)) = booking.entry() else { return Ok(None) };
         let proof = ReceiptProof {
             issuer: self.incoming.facts.issuer,
             receipt_id: self.incoming.receipt_id.clone(),
             digest: self.message_digest,
         };
-        let creditor = self.incoming.facts.addressed_to;
-        if account == Account::SUSPENSE {
+        let sides = (account, Account::CLEARING, Amount::as_cents(amount));
+        Entry::transfer(self.incoming.facts.addressed_to, self.entry, kind, self.now, Some(proof), sides)
+            .map(Some)
+            .map_err(|_| StoreError::Corrupt("an entry that does not balance"))
+    }
+
+    /// Answers what the account that got the money holds after it.
+    async fn book(&self, tx: &mut Tx, booking: Booking, notice: Option<&NoticeRow>) -> Result<Cents, StoreError> {
+        let Some(entry) = self.entry(booking)? else { return Ok(Cents::ZERO) };
+        if matches!(booking, Booking::Suspense { .. }) {
+            let (creditor, account) = (self.incoming.facts.addressed_to, Account::SUSPENSE);
             tx.open_account(&creditor, account, &Head::genesis(&creditor, account)).await?;
         }
-        let sides = (account, Account::CLEARING, Amount::as_cents(amount));
-        let entry = Entry::transfer(creditor, self.entry, kind, self.now, Some(proof), sides)
-            .map_err(|_| StoreError::Corrupt("an entry that does not balance"))?;
         // The notice was read with the account of its own wallet or bill; suspense stands elsewhere.
         let own = matches!(booking, Booking::Wallet { .. } | Booking::Bill { .. });
         let seen = notice.filter(|_| own).and_then(NoticeRow::head);
@@ -217,7 +248,7 @@ impl Plan {
                 guardians
             }
         };
-        tx.insert_outbox(&creditor, self.outbox, ("payment_done", number), self.now).await?;
+        tx.insert_outbox(&creditor, self.outbox, (OUTBOX_KIND, number), self.now).await?;
         Ok(guardians)
     }
 }

@@ -62,6 +62,18 @@ impl StoreError {
         matches!(self, Self::Conflict | Self::CommitUnknown(_))
     }
 
+    /// Whether it is about the database as a whole, so that no other operation would fare better now.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::NotWritable => true,
+            Self::Database(error) => {
+                !matches!(error, sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. })
+                    && error.as_database_error().is_none()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a row that had to be new was there already (primary key or unique constraint).
     pub fn is_taken(&self) -> bool {
         match self {
@@ -90,7 +102,7 @@ impl StoreError {
 
 impl StoreError {
     /// The same failure for another operation of the same batch.
-    pub(crate) fn again(&self) -> Self {
+    pub fn again(&self) -> Self {
         match self {
             Self::Conflict => Self::Conflict,
             Self::Full => Self::Full,

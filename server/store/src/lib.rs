@@ -16,6 +16,7 @@ mod error;
 pub mod lite;
 pub mod pg;
 pub mod rows;
+pub mod together;
 mod tx;
 mod writer;
 
@@ -48,6 +49,13 @@ const RESTED: Duration = Duration::from_secs(1);
 /// How many operations may share a commit on SQLite.
 const MAX_BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
+/// How many effects of one kind a use case should give [`Store::write_together`] at once.
+const MAX_TOGETHER: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+
+/// What several callers share must not wait for a lock that only one of them needs: a quarter of a second, and each
+/// goes on by itself.
+const BEGIN_TOGETHER: &str = "BEGIN; SET LOCAL lock_timeout = 250";
+
 /// How long a caller waits for a connection, in milliseconds: below the five seconds in which the Node wants an answer.
 const ACQUIRE_MILLIS: u64 = 4_000;
 
@@ -56,6 +64,7 @@ const ACQUIRE_MILLIS: u64 = 4_000;
 pub struct Store {
     engine: Engine,
     statements: Arc<AtomicU64>,
+    max_together: NonZeroUsize,
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +98,8 @@ impl Store {
             .test_before_acquire(false)
             .connect_with(lite::reader(options))
             .await?;
-        Ok(Self { engine: Engine::Lite { readers, writer }, statements })
+        let max_together = max_batch.min(MAX_TOGETHER);
+        Ok(Self { engine: Engine::Lite { readers, writer }, statements, max_together })
     }
 
     /// Connects to the PostgreSQL database at `url` with at most `connections` connections and migrates it.
@@ -114,7 +124,7 @@ impl Store {
             })
             .connect_with(options.options(PG_LIMITS))
             .await?;
-        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default() })
+        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default(), max_together: MAX_TOGETHER })
     }
 
     /// Opens an existing SQLite file for reading only, for `ledger verify` beside a running server.
@@ -125,7 +135,8 @@ impl Store {
         let statements = Arc::new(AtomicU64::new(0));
         let options = lite::reader(lite::options(path).create_if_missing(false));
         let readers = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-        Ok(Self { engine: Engine::Lite { readers, writer: Writer::none() }, statements })
+        let engine = Engine::Lite { readers, writer: Writer::none() };
+        Ok(Self { engine, statements, max_together: MAX_TOGETHER })
     }
 
     /// Runs `body` in one transaction and commits it before answering: `Ok(Ok(_))` is committed, `Ok(Err(_))` is a
@@ -151,6 +162,37 @@ impl Store {
                     .map_err(|_| StoreError::Panicked)?
             }
         }
+    }
+
+    /// [`Store::write`] for the effects of several callers that share one commit: run once, on PostgreSQL waiting for
+    /// no lock longer than a quarter of a second. Where it fails or is refused, nothing is kept (or, after a lost
+    /// commit, all of it), and each caller's effect is to be run by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn write_together<T, R, F>(&self, name: &'static str, body: F) -> Result<Result<T, R>, StoreError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>> + Send + Sync + 'static,
+    {
+        match &self.engine {
+            Engine::Lite { writer, .. } => writer.submit(name, body).await,
+            Engine::Pg(pool) => {
+                let (pool, statements) = (pool.clone(), Arc::clone(&self.statements));
+                tokio::spawn(async move {
+                    let transaction = pool.begin_with(BEGIN_TOGETHER).await?;
+                    pg_finish(Tx::pg_writer(transaction, statements), &body).await
+                })
+                .await
+                .map_err(|_| StoreError::Panicked)?
+            }
+        }
+    }
+
+    /// How many effects to give [`Store::write_together`] at most.
+    pub fn max_together(&self) -> NonZeroUsize {
+        self.max_together
     }
 
     /// Runs `body` on a connection of its own, outside any transaction: each statement sees what is committed. In a
@@ -182,7 +224,7 @@ impl Store {
         let options: PgConnectOptions = url.parse()?;
         let options = options.options([("default_transaction_read_only", "on")]);
         let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
-        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default() })
+        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default(), max_together: MAX_TOGETHER })
     }
 
     /// How many statements this store has run, `BEGIN`, `COMMIT` and savepoints not counted. For tests and benches.
@@ -258,7 +300,10 @@ where
 {
     let mut attempt = 1;
     loop {
-        let outcome = pg_attempt(pool, Arc::clone(&statements), &body).await;
+        let outcome = match pool.begin().await {
+            Ok(transaction) => pg_finish(Tx::pg_writer(transaction, Arc::clone(&statements)), &body).await,
+            Err(error) => Err(error.into()),
+        };
         match outcome {
             Err(error) if error.may_be_repeated() && attempt < MAX_ATTEMPTS => {
                 tracing::debug!(name, attempt, %error, "running the transaction again");
@@ -271,11 +316,11 @@ where
     }
 }
 
-async fn pg_attempt<T, R, F>(pool: &PgPool, statements: Arc<AtomicU64>, body: &F) -> Result<Result<T, R>, StoreError>
+/// Runs a body in the transaction just begun, and ends it.
+async fn pg_finish<T, R, F>(mut tx: Tx, body: &F) -> Result<Result<T, R>, StoreError>
 where
     F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>>,
 {
-    let mut tx = Tx::pg_writer(pool.begin().await?, statements);
     let verdict = body(&mut tx).await?;
     match &verdict {
         Ok(_) => tx.commit().await.map_err(StoreError::from_commit)?,

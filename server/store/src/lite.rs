@@ -21,6 +21,7 @@ pub(crate) mod ledger;
 pub(crate) mod payments;
 #[path = "ops/sessions.rs"]
 pub(crate) mod sessions;
+pub(crate) mod together;
 
 /// WAL with full durability: what was answered survives a power cut.
 pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
@@ -49,7 +50,8 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 }
 
 /// Every statement, by file.
-pub(crate) const TEXTS: [&[(&str, &str)]; 5] = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
+pub(crate) const TEXTS: [&[(&str, &str)]; 6] =
+    [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, together::ALL];
 
 pub(crate) async fn prepare_all(pool: &SqlitePool) -> Result<usize, (&'static str, StoreError)> {
     let mut connection = pool.acquire().await.map_err(|error| ("connect", error.into()))?;

@@ -23,6 +23,7 @@ pub(crate) mod payments;
 #[path = "ops/sessions.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod sessions;
+pub(crate) mod together;
 
 /// On a connection of its own, which has no limits of time.
 pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError> {
@@ -32,7 +33,8 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError
 }
 
 /// Every statement, by file.
-pub(crate) const TEXTS: [&[(&str, &str)]; 5] = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
+pub(crate) const TEXTS: [&[(&str, &str)]; 6] =
+    [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, together::ALL];
 
 pub(crate) async fn prepare_all(pool: &PgPool) -> Result<usize, (&'static str, StoreError)> {
     let mut connection = pool.acquire().await.map_err(|error| ("connect", error.into()))?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::rows::*;
+use crate::together::{Ordinary, ToldRow};
 use crate::{lite, pg};
 
 /// One connection, inside a transaction ([`crate::Store::write`]) or not ([`crate::Store::read`]).
@@ -273,6 +274,26 @@ forward! {
     fn insert_outbox(creditor: &CreditorCode, id: OutboxId, kind_notice: (&str, &str), at: Millis) -> ();
     /// Outbox waiting.
     fn outbox_waiting(creditor: &CreditorCode) -> i64;
+}
+
+forward! {
+    together:
+    /// The notices with these keys, each in its key's place.
+    fn notices(keys: &[(CreditorCode, String)]) -> Vec<Option<NoticeRow>>;
+    /// Whether every receipt was new. Another transaction with one of the keys is waited for.
+    fn insert_receipts(batch: &[Ordinary]) -> bool;
+    /// Sets each account's head to the one after the head that was read; `false` where another posting came between.
+    fn advance_accounts(batch: &[Ordinary]) -> bool;
+    /// Their entries.
+    fn insert_entries(batch: &[Ordinary]) -> ();
+    /// The sides of their entries.
+    fn insert_postings(batch: &[Ordinary]) -> ();
+    /// Whether each notice was still to be settled.
+    fn settle_notices(batch: &[Ordinary]) -> bool;
+    /// Gives each guardian who sees a wallet or bill of the batch the next numbers, writes the rows, answers who.
+    fn feed_changes(batch: &[Ordinary]) -> Vec<ToldRow>;
+    /// A row of `kind` in the outbox for each.
+    fn insert_outboxes(kind: &str, batch: &[Ordinary]) -> ();
 }
 
 impl Tx {

@@ -1,0 +1,168 @@
+//! Receipts that arrive at the same time share a transaction, because a commit and its round trips cost more than what
+//! one receipt writes.
+//!
+//! ```text
+//! receive --slip--> queue --whatever waits--> one of the tills: the ordinary ones together, one commit
+//!                                             \-> anything else, and all where the commit failed: each by itself
+//! ```
+//!
+//! Ordinary is a receipt that fills the wallet or settles the bill its notice was made for, as nearly all do. Second
+//! payments, unknown notices, redeliveries, part payments and the like take [`Plan::run`], which knows every case; so
+//! does a whole batch as soon as anything in it crosses with somebody else's work. A receipt is therefore never kept from
+//! the ledger by its neighbours, and each is still booked in one transaction with all that it does.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use borsellino_store::together::{Ordinary, ToldRow};
+use borsellino_store::{Store, StoreError, Tx};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use uuid::Uuid;
+
+use super::Fault;
+use super::receipts::{OUTBOX_KIND, Plan, Received};
+
+/// How many batches may be under way: while one waits for the disk, the next is made.
+const TILLS: usize = 2;
+
+/// How many receipts may wait; more wait at the door.
+const QUEUE: usize = 1_024;
+
+/// What became of a receipt, and whom to wake.
+pub(super) type Done = (Received, Vec<Uuid>);
+
+/// The way in. Cheap to clone; the tills close when the last one is gone.
+#[derive(Clone, Debug)]
+pub struct Till(mpsc::Sender<Slip>);
+
+struct Slip {
+    plan: Arc<Plan>,
+    done: oneshot::Sender<Result<Done, Fault>>,
+}
+
+impl Till {
+    /// Opens the tills of a store.
+    pub fn open(store: &Store) -> Self {
+        let (slips, waiting) = mpsc::channel(QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..TILLS {
+            tokio::spawn(serve(store.clone(), Arc::clone(&waiting)));
+        }
+        Self(slips)
+    }
+
+    /// Keeps and books a receipt; goes on to its end when the caller stops waiting.
+    pub(super) async fn receive(&self, plan: Plan) -> Result<Done, Fault> {
+        let (done, answer) = oneshot::channel();
+        let slip = Slip { plan: Arc::new(plan), done };
+        self.0.send(slip).await.map_err(|_| StoreError::NotWritable)?;
+        answer.await.map_err(|_| StoreError::NotWritable)?
+    }
+}
+
+async fn serve(store: Store, waiting: Arc<Mutex<mpsc::Receiver<Slip>>>) {
+    let most = store.max_together().get();
+    loop {
+        let mut batch = Vec::with_capacity(most);
+        if waiting.lock().await.recv_many(&mut batch, most).await == 0 {
+            return;
+        }
+        serve_batch(&store, batch).await;
+    }
+}
+
+async fn serve_batch(store: &Store, mut batch: Vec<Slip>) {
+    // Everybody takes keys in the same order, so that two batches never wait for each other in a circle.
+    batch.sort_by(|a, b| a.plan.key().cmp(&b.plan.key()));
+    let plans: Arc<[Arc<Plan>]> = batch.iter().map(|slip| Arc::clone(&slip.plan)).collect();
+    let outcome = store.write_together("receive receipts", move |tx| {
+        let plans = Arc::clone(&plans);
+        Box::pin(async move { book(tx, &plans).await })
+    });
+    let mut answers = match outcome.await {
+        Ok(Ok(answers)) => answers,
+        Ok(Err(Crossed)) => HashMap::new(),
+        Err(error) if error.is_outage() => {
+            for slip in batch {
+                // Whoever stopped waiting needs no answer.
+                let _ = slip.done.send(Err(error.again().into()));
+            }
+            return;
+        }
+        Err(error) => {
+            tracing::debug!(%error, "receipts could not be booked together");
+            HashMap::new()
+        }
+    };
+    for (index, slip) in batch.into_iter().enumerate() {
+        match answers.remove(&index) {
+            Some(done) => drop(slip.done.send(Ok(done))),
+            None => drop(tokio::spawn(alone(store.clone(), slip))),
+        }
+    }
+}
+
+/// Runs a receipt in a transaction of its own.
+async fn alone(store: Store, slip: Slip) {
+    let plan = slip.plan;
+    let outcome = store.write::<_, (), _>("receive a receipt", move |tx| {
+        let plan = Arc::clone(&plan);
+        Box::pin(async move { plan.run(tx).await.map(Ok) })
+    });
+    let answer = match outcome.await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(())) => Err(Fault::BadData("a receipt was refused")),
+        Err(error) => Err(error.into()),
+    };
+    let _ = slip.done.send(answer);
+}
+
+/// Something in the batch was done by somebody else meanwhile: nothing of it may stay.
+#[derive(Debug)]
+struct Crossed;
+
+/// Books what is ordinary in a batch; answers what became of which (by place). The others are untouched.
+async fn book(tx: &mut Tx, plans: &[Arc<Plan>]) -> Result<Result<HashMap<usize, Done>, Crossed>, StoreError> {
+    let keys: Vec<_> = plans.iter().map(|plan| plan.notice_key()).collect();
+    let notices = tx.notices(&keys).await?;
+    let (mut batch, mut answers) = (Vec::new(), HashMap::new());
+    let mut accounts = HashSet::new();
+    for (index, (plan, notice)) in plans.iter().zip(&notices).enumerate() {
+        let Some((booking, ordinary)) = notice.as_ref().and_then(|notice| plan.ordinary(notice)) else { continue };
+        // A second receipt for the same account begins where the first one ends, which only the first one knows.
+        if accounts.insert((keys.get(index).map(|(creditor, _)| *creditor), ordinary.account)) {
+            answers.insert(index, (Received::Booked(booking), Vec::new()));
+            batch.push(ordinary);
+        }
+    }
+    if batch.is_empty() {
+        return Ok(Ok(answers));
+    }
+    let told = match write(tx, &batch).await? {
+        Some(told) => told,
+        None => return Ok(Err(Crossed)),
+    };
+    for (index, (creditor, number)) in keys.iter().enumerate() {
+        if let Some((_, guardians)) = answers.get_mut(&index) {
+            let its = told.iter().filter(|row| row.creditor == creditor.as_str() && row.notice == *number);
+            guardians.extend(its.map(|row| row.guardian));
+        }
+    }
+    Ok(Ok(answers))
+}
+
+/// Writes all that ordinary receipts do; `None` where one of them met somebody else's work.
+async fn write(tx: &mut Tx, batch: &[Ordinary]) -> Result<Option<Vec<ToldRow>>, StoreError> {
+    // The keys first: of several deliveries of a receipt at once, one inserts, the others wait here and find it.
+    if !tx.insert_receipts(batch).await? || !tx.advance_accounts(batch).await? {
+        return Ok(None);
+    }
+    tx.insert_entries(batch).await?;
+    tx.insert_postings(batch).await?;
+    if !tx.settle_notices(batch).await? {
+        return Ok(None);
+    }
+    let told = tx.feed_changes(batch).await?;
+    tx.insert_outboxes(OUTBOX_KIND, batch).await?;
+    Ok(Some(told))
+}
