@@ -173,6 +173,15 @@ pub struct Side {
     pub cents: Cents,
 }
 
+/// What a charge is for, as far as the ledger remembers it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memo {
+    /// The day of the meal or ride, as an ISO date.
+    pub day: Option<String>,
+    /// The tariff that applied.
+    pub tariff: Option<String>,
+}
+
 /// An entry of the journal whose sides sum to zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -181,6 +190,7 @@ pub struct Entry {
     kind: EntryKind,
     at: Millis,
     receipt: Option<ReceiptProof>,
+    memo: Memo,
     sides: Vec<Side>,
 }
 
@@ -218,7 +228,7 @@ impl Entry {
         if sum != Ok(Cents::ZERO) {
             return Err(EntryError::Unbalanced);
         }
-        Ok(Self { creditor, id, kind, at, receipt, sides })
+        Ok(Self { creditor, id, kind, at, receipt, memo: Memo::default(), sides })
     }
 
     /// `cents` from one account to another: `to` gets them, `from` gives them.
@@ -263,6 +273,17 @@ impl Entry {
         self.receipt.as_ref()
     }
 
+    /// The same entry with what it is for.
+    #[must_use]
+    pub fn with_memo(self, memo: Memo) -> Self {
+        Self { memo, ..self }
+    }
+
+    /// What it is for.
+    pub fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
     /// Its sides, in the order they are hashed.
     pub fn sides(&self) -> &[Side] {
         &self.sides
@@ -279,6 +300,12 @@ impl Entry {
             hasher.text(receipt.issuer.as_str());
             hasher.text(&receipt.receipt_id);
             hasher.bytes(&receipt.digest.0);
+        }
+        for (name, value) in [("day", &self.memo.day), ("tariff", &self.memo.tariff)] {
+            if let Some(value) = value {
+                hasher.text(name);
+                hasher.text(value);
+            }
         }
         for side in &self.sides {
             hasher.text(side.account.kind.code());
@@ -493,6 +520,20 @@ mod tests {
         let digest = Hash([1; 32]);
         other.receipt = Some(ReceiptProof { issuer: creditor(), receipt_id: "a".into(), digest });
         assert_ne!(one.digest(), other.digest());
+        let noted = |day: Option<&str>, tariff: Option<&str>| {
+            let memo = Memo { day: day.map(str::to_owned), tariff: tariff.map(str::to_owned) };
+            one.clone().with_memo(memo).digest()
+        };
+        let digests = [
+            one.digest(),
+            noted(Some("2026-11-20"), None),
+            noted(Some("2026-11-21"), None),
+            noted(None, Some("2026-11-20")),
+            noted(Some("2026-11-20"), Some("ridotta")),
+        ];
+        for (n, digest) in digests.iter().enumerate() {
+            assert!(!digests[..n].contains(digest), "{n}");
+        }
         assert_ne!(one.digest(), entry(7, 101).digest());
         assert_ne!(one.digest(), entry(8, 100).digest());
         assert_eq!(one.digest(), entry(7, 100).digest());

@@ -15,7 +15,7 @@
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::EntryId;
 use borsellino_domain::ledger::{
-    Account, AccountKind, Broken, Entry, EntryError, EntryKind, Hash, Head, ReceiptProof, Side, StoredPosting,
+    Account, AccountKind, Broken, Entry, EntryError, EntryKind, Hash, Head, Memo, ReceiptProof, Side, StoredPosting,
     check_head, check_next,
 };
 use borsellino_domain::money::Cents;
@@ -441,5 +441,6 @@ fn entry(creditor: CreditorCode, first: &EntrySideRow, sides: &[EntrySideRow]) -
     }
     let id = EntryId::from(first.id);
     let made = Entry::new(creditor, id, kind, Millis::new(first.at_ms), receipt, list).map_err(WrongEntry::Sides)?;
+    let made = made.with_memo(Memo { day: first.day.clone(), tariff: first.tariff.clone() });
     if made.digest().0.as_slice() == first.digest { Ok(()) } else { Err(WrongEntry::Digest) }
 }

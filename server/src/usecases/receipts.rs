@@ -221,7 +221,7 @@ impl Plan {
         // The notice was read with the account of its own wallet or bill; suspense stands elsewhere.
         let own = matches!(booking, Booking::Wallet { .. } | Booking::Bill { .. });
         let seen = notice.filter(|_| own).and_then(NoticeRow::head);
-        let heads = tx.book_after(&entry, None, None, seen).await?;
+        let heads = tx.book_after(&entry, seen).await?;
         let head = heads.first().copied().flatten();
         head.map(|head| head.balance).ok_or(StoreError::Corrupt("an account without a running balance"))
     }

@@ -2,7 +2,7 @@
 //! one receipt writes.
 //!
 //! ```text
-//! receive --slip--> queue --whatever waits--> one of the tills: the ordinary ones together, one commit
+//! receive --slip--> queue --whatever waits--> the till: the ordinary ones together, one commit
 //!                                             \-> anything else, and all where the commit failed: each by itself
 //! ```
 //!
@@ -10,20 +10,20 @@
 //! payments, unknown notices, redeliveries, part payments and the like take [`Plan::run`], which knows every case; so
 //! does a whole batch as soon as anything in it crosses with somebody else's work. A receipt is therefore never kept from
 //! the ledger by its neighbours, and each is still booked in one transaction with all that it does.
+//!
+//! There is one till to a server. Two were slower: each finds half as much waiting, and pays for its own commit.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use borsellino_store::together::{Ordinary, ToldRow};
 use borsellino_store::{Store, StoreError, Tx};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::Fault;
 use super::receipts::{OUTBOX_KIND, Plan, Received};
-
-/// How many batches may be under way: while one waits for the disk, the next is made.
-const TILLS: usize = 2;
 
 /// How many receipts may wait; more wait at the door.
 const QUEUE: usize = 1_024;
@@ -31,7 +31,7 @@ const QUEUE: usize = 1_024;
 /// What became of a receipt, and whom to wake.
 pub(super) type Done = (Received, Vec<Uuid>);
 
-/// The way in. Cheap to clone; the tills close when the last one is gone.
+/// The way in. Cheap to clone; the till closes when the last one is gone.
 #[derive(Clone, Debug)]
 pub struct Till(mpsc::Sender<Slip>);
 
@@ -41,13 +41,10 @@ struct Slip {
 }
 
 impl Till {
-    /// Opens the tills of a store.
+    /// Opens the till of a store.
     pub fn open(store: &Store) -> Self {
         let (slips, waiting) = mpsc::channel(QUEUE);
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..TILLS {
-            tokio::spawn(serve(store.clone(), Arc::clone(&waiting)));
-        }
+        store.spawn_beside(serve(store.clone(), Handle::current(), waiting));
         Self(slips)
     }
 
@@ -60,18 +57,18 @@ impl Till {
     }
 }
 
-async fn serve(store: Store, waiting: Arc<Mutex<mpsc::Receiver<Slip>>>) {
+async fn serve(store: Store, others: Handle, mut waiting: mpsc::Receiver<Slip>) {
     let most = store.max_together().get();
     loop {
         let mut batch = Vec::with_capacity(most);
-        if waiting.lock().await.recv_many(&mut batch, most).await == 0 {
+        if waiting.recv_many(&mut batch, most).await == 0 {
             return;
         }
-        serve_batch(&store, batch).await;
+        serve_batch(&store, &others, batch).await;
     }
 }
 
-async fn serve_batch(store: &Store, mut batch: Vec<Slip>) {
+async fn serve_batch(store: &Store, others: &Handle, mut batch: Vec<Slip>) {
     // Everybody takes keys in the same order, so that two batches never wait for each other in a circle.
     batch.sort_by(|a, b| a.plan.key().cmp(&b.plan.key()));
     let plans: Arc<[Arc<Plan>]> = batch.iter().map(|slip| Arc::clone(&slip.plan)).collect();
@@ -97,7 +94,7 @@ async fn serve_batch(store: &Store, mut batch: Vec<Slip>) {
     for (index, slip) in batch.into_iter().enumerate() {
         match answers.remove(&index) {
             Some(done) => drop(slip.done.send(Ok(done))),
-            None => drop(tokio::spawn(alone(store.clone(), slip))),
+            None => drop(others.spawn(alone(store.clone(), slip))),
         }
     }
 }

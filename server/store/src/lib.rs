@@ -13,6 +13,7 @@
 //! Bodies can be run again (ids and times are made outside), so a commit whose outcome is unknown is simply repeated.
 
 mod error;
+mod lane;
 pub mod lite;
 pub mod pg;
 pub mod rows;
@@ -20,6 +21,7 @@ pub mod together;
 mod tx;
 mod writer;
 
+use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{Connection, PgPool, SqlitePool};
 
 pub use crate::error::StoreError;
+use crate::lane::Lane;
 pub use crate::tx::Tx;
 use crate::writer::Writer;
 
@@ -70,7 +73,14 @@ pub struct Store {
 #[derive(Clone, Debug)]
 enum Engine {
     Lite { readers: SqlitePool, writer: Writer },
-    Pg(PgPool),
+    Pg { pool: PgPool, together: Option<Together> },
+}
+
+/// Where [`Store::write_together`] runs on PostgreSQL: its own thread with its own connection.
+#[derive(Clone, Debug)]
+struct Together {
+    lane: Lane,
+    pool: PgPool,
 }
 
 impl Store {
@@ -102,29 +112,22 @@ impl Store {
         Ok(Self { engine: Engine::Lite { readers, writer }, statements, max_together })
     }
 
-    /// Connects to the PostgreSQL database at `url` with at most `connections` connections and migrates it.
+    /// Connects to the PostgreSQL database at `url` with at most `connections` connections, and one more for
+    /// [`Store::write_together`], and migrates it.
     ///
     /// # Errors
     /// [`StoreError`] where it can't be reached or migrated.
     pub async fn connect_postgres(url: &str, connections: u32) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.parse()?;
         pg::migrate(&options).await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
-            // Asking "are you there?" before each use costs a round trip; only one that has rested may be gone.
-            .test_before_acquire(false)
-            .before_acquire(|connection, rest| {
-                Box::pin(async move {
-                    if rest.idle_for >= RESTED {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_with(options.options(PG_LIMITS))
-            .await?;
-        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default(), max_together: MAX_TOGETHER })
+        let options = options.options(PG_LIMITS);
+        let pool = pg_pool(connections).connect_with(options.clone()).await?;
+        let lane = Lane::open("postgres-together").map_err(sqlx::Error::Io)?;
+        // In the thread, which so drives what the connection reads and writes.
+        let open = lane.spawn(async move { pg_pool(1).connect_with(options).await });
+        let together = Together { pool: open.await.map_err(|_| StoreError::Panicked)??, lane };
+        let engine = Engine::Pg { pool, together: Some(together) };
+        Ok(Self { engine, statements: Arc::default(), max_together: MAX_TOGETHER })
     }
 
     /// Opens an existing SQLite file for reading only, for `ledger verify` beside a running server.
@@ -155,7 +158,7 @@ impl Store {
     {
         match &self.engine {
             Engine::Lite { writer, .. } => writer.submit(name, body).await,
-            Engine::Pg(pool) => {
+            Engine::Pg { pool, .. } => {
                 let (pool, statements) = (pool.clone(), Arc::clone(&self.statements));
                 tokio::spawn(async move { pg_write(name, &pool, statements, body).await })
                     .await
@@ -178,15 +181,31 @@ impl Store {
     {
         match &self.engine {
             Engine::Lite { writer, .. } => writer.submit(name, body).await,
-            Engine::Pg(pool) => {
-                let (pool, statements) = (pool.clone(), Arc::clone(&self.statements));
-                tokio::spawn(async move {
+            Engine::Pg { together, .. } => {
+                let Together { lane, pool } = together.clone().ok_or(StoreError::NotWritable)?;
+                let statements = Arc::clone(&self.statements);
+                let task = lane.spawn(async move {
                     let transaction = pool.begin_with(BEGIN_TOGETHER).await?;
                     pg_finish(Tx::pg_writer(transaction, statements), &body).await
-                })
-                .await
-                .map_err(|_| StoreError::Panicked)?
+                });
+                task.await.map_err(|_| StoreError::Panicked)?
             }
+        }
+    }
+
+    /// Runs a task on the thread that [`Store::write_together`] uses (or, where there is none, beside the caller), so
+    /// that one batch follows the other without waiting for a turn among the server's other tasks.
+    pub fn spawn_beside<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let lane = match &self.engine {
+            Engine::Lite { writer, .. } => writer.lane(),
+            Engine::Pg { together, .. } => together.as_ref().map(|together| &together.lane),
+        };
+        match lane {
+            Some(lane) => drop(lane.spawn(task)),
+            None => drop(tokio::spawn(task)),
         }
     }
 
@@ -209,7 +228,7 @@ impl Store {
         let task = tokio::spawn(async move {
             let mut tx = match &engine {
                 Engine::Lite { readers, .. } => Tx::lite_reader(readers.acquire().await?, statements),
-                Engine::Pg(pool) => Tx::pg_reader(pool.acquire().await?, statements),
+                Engine::Pg { pool, .. } => Tx::pg_reader(pool.acquire().await?, statements),
             };
             body(&mut tx).await
         });
@@ -224,7 +243,8 @@ impl Store {
         let options: PgConnectOptions = url.parse()?;
         let options = options.options([("default_transaction_read_only", "on")]);
         let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
-        Ok(Self { engine: Engine::Pg(pool), statements: Arc::default(), max_together: MAX_TOGETHER })
+        let engine = Engine::Pg { pool, together: None };
+        Ok(Self { engine, statements: Arc::default(), max_together: MAX_TOGETHER })
     }
 
     /// How many statements this store has run, `BEGIN`, `COMMIT` and savepoints not counted. For tests and benches.
@@ -236,7 +256,7 @@ impl Store {
     pub fn engine_name(&self) -> &'static str {
         match self.engine {
             Engine::Lite { .. } => "sqlite",
-            Engine::Pg(_) => "postgres",
+            Engine::Pg { .. } => "postgres",
         }
     }
 
@@ -247,7 +267,7 @@ impl Store {
     pub async fn prepare_all(&self) -> Result<usize, (&'static str, StoreError)> {
         match &self.engine {
             Engine::Lite { readers, .. } => lite::prepare_all(readers).await,
-            Engine::Pg(pool) => pg::prepare_all(pool).await,
+            Engine::Pg { pool, .. } => pg::prepare_all(pool).await,
         }
     }
 
@@ -255,7 +275,7 @@ impl Store {
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let tables = match &self.engine {
             Engine::Lite { .. } => lite::TEXTS,
-            Engine::Pg(_) => pg::TEXTS,
+            Engine::Pg { .. } => pg::TEXTS,
         };
         tables.into_iter().flatten().copied()
     }
@@ -267,7 +287,12 @@ impl Store {
                 writer.stop().await;
                 readers.close().await;
             }
-            Engine::Pg(pool) => pool.close().await,
+            Engine::Pg { pool, together } => {
+                if let Some(together) = together {
+                    together.pool.close().await;
+                }
+                pool.close().await;
+            }
         }
     }
 
@@ -275,7 +300,7 @@ impl Store {
     pub fn raw(&self) -> RawPool<'_> {
         match &self.engine {
             Engine::Lite { readers, .. } => RawPool::Lite(readers),
-            Engine::Pg(pool) => RawPool::Pg(pool),
+            Engine::Pg { pool, .. } => RawPool::Pg(pool),
         }
     }
 }
@@ -287,6 +312,22 @@ pub enum RawPool<'a> {
     Lite(&'a SqlitePool),
     /// PostgreSQL.
     Pg(&'a PgPool),
+}
+
+fn pg_pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
+        // Asking "are you there?" before each use costs a round trip; only one that has rested may be gone.
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| {
+            Box::pin(async move {
+                if rest.idle_for >= RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 async fn pg_write<T, R, F>(

@@ -615,6 +615,10 @@ pub struct EntrySideRow {
     pub receipt_id: Option<String>,
     /// Its digest.
     pub receipt_digest: Option<Vec<u8>>,
+    /// What it is for.
+    pub day: Option<String>,
+    /// Under which tariff.
+    pub tariff: Option<String>,
     /// As stored.
     pub digest: Vec<u8>,
     /// The side's place; absent for an entry whose postings are gone.

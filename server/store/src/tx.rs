@@ -164,7 +164,7 @@ forward! {
     /// Sets an account's head to the one after the head that was read; `false` where another posting came between.
     fn advance_account(creditor: &CreditorCode, account: Account, head: &Head) -> bool;
     /// Insert entry.
-    fn insert_entry(entry: &Entry, digest: Hash, day: Option<&str>, tariff: Option<&str>) -> ();
+    fn insert_entry(entry: &Entry, digest: Hash) -> ();
     /// Insert posting.
     fn insert_posting(entry: &Entry, line: i64, account_cents: (Account, i64, Option<Head>)) -> ();
     /// The two sides of an ordinary entry in one round trip.
@@ -303,13 +303,8 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where an account is missing or a sum overflows; [`StoreError`] of the database.
-    pub async fn book(
-        &mut self,
-        entry: &Entry,
-        day: Option<&str>,
-        tariff: Option<&str>,
-    ) -> Result<Vec<Option<Head>>, StoreError> {
-        self.book_after(entry, day, tariff, None).await
+    pub async fn book(&mut self, entry: &Entry) -> Result<Vec<Option<Head>>, StoreError> {
+        self.book_after(entry, None).await
     }
 
     /// [`Tx::book`] for a caller that has just read where the account of the first side stands (`seen`). The account
@@ -317,13 +312,7 @@ impl Tx {
     ///
     /// # Errors
     /// As there.
-    pub async fn book_after(
-        &mut self,
-        entry: &Entry,
-        day: Option<&str>,
-        tariff: Option<&str>,
-        seen: Option<Head>,
-    ) -> Result<Vec<Option<Head>>, StoreError> {
+    pub async fn book_after(&mut self, entry: &Entry, seen: Option<Head>) -> Result<Vec<Option<Head>>, StoreError> {
         let digest = entry.digest();
         let mut order: Vec<usize> = (0..entry.sides().len()).collect();
         order.sort_by_key(|index| entry.sides().get(*index).map(|side| side.account));
@@ -350,7 +339,7 @@ impl Tx {
             self.move_account(entry.creditor(), side.account, &after).await?;
             *slot = Some(after);
         }
-        self.insert_entry(entry, digest, day, tariff).await?;
+        self.insert_entry(entry, digest).await?;
         let lines: Vec<_> =
             entry.sides().iter().zip(&heads).map(|(side, head)| (side.account, side.cents.get(), *head)).collect();
         match lines.as_slice() {

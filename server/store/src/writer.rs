@@ -1,5 +1,5 @@
 //! SQLite's single writer: operations queue up, are run one after the other inside one transaction, each in a
-//! savepoint of its own, and are answered together after one commit (one fsync for many).
+//! savepoint of its own, and are answered together after one commit (one fsync for many). It has a thread of its own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicU64;
@@ -12,6 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
+use crate::lane::Lane;
 use crate::lite;
 use crate::tx::Tx;
 
@@ -20,7 +21,7 @@ const QUEUE: usize = 1_024;
 
 /// A handle to the writer task.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer(Option<mpsc::Sender<Order>>);
+pub(crate) struct Writer(Option<(mpsc::Sender<Order>, Lane)>);
 
 enum Order {
     Write(Operation),
@@ -53,8 +54,14 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let connection = lite::connect_and_migrate(&options).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(work(options, connection, statements, receiver, max_batch));
-        Ok(Self(Some(sender)))
+        let lane = Lane::open("sqlite-writer").map_err(sqlx::Error::Io)?;
+        lane.spawn(work(options, connection, statements, receiver, max_batch));
+        Ok(Self(Some((sender, lane))))
+    }
+
+    /// The writer's thread.
+    pub(crate) fn lane(&self) -> Option<&Lane> {
+        self.0.as_ref().map(|(_, lane)| lane)
     }
 
     /// A writer that takes nothing.
@@ -76,7 +83,7 @@ impl Writer {
             Box::pin(keep_answer(slot, body, tx))
         });
         let (done, committed) = oneshot::channel();
-        let sender = self.0.as_ref().ok_or(StoreError::NotWritable)?;
+        let (sender, _) = self.0.as_ref().ok_or(StoreError::NotWritable)?;
         let operation = Operation { name, run, done };
         sender.send(Order::Write(operation)).await.map_err(|_| StoreError::NotWritable)?;
         committed.await.map_err(|_| StoreError::NotWritable)??;
@@ -86,7 +93,7 @@ impl Writer {
 
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        if let Some(sender) = &self.0
+        if let Some((sender, _)) = &self.0
             && sender.send(Order::Stop(done)).await.is_ok()
         {
             // An error means that the task is gone, which is what was asked for.

@@ -29,6 +29,9 @@ use borsellino_tests::postgres::{Options, Server};
 /// The internal call by which this program is its own peer.
 const ONE_EACH: &str = "one-each";
 
+/// The internal call that keeps a processor awake.
+const AWAKE: &str = "awake";
+
 const ALL: [&str; 5] = ["start", "home-sqlite", "home-postgres", "receipts-sqlite", "receipts-postgres"];
 
 /// How much is measured.
@@ -50,6 +53,10 @@ struct Sizes {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == [AWAKE] {
+        product::stay_awake();
+        return Ok(());
+    }
     if let [first, file] = arguments.as_slice()
         && first == ONE_EACH
     {

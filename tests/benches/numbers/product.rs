@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -81,18 +81,24 @@ pub(crate) struct Awake(Vec<Child>);
 
 impl Awake {
     pub(crate) fn start() -> Self {
-        // Ends by itself when this process is gone.
-        let spin = format!(
-            "while kill -0 {} 2>/dev/null; do i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; done",
-            std::process::id()
-        );
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let spinners = (0..cores).map(|_| Command::new("chrt").args(["-i", "0", "sh", "-c", &spin]).spawn());
-        let spinners: Vec<Child> = spinners.filter_map(Result::ok).collect();
+        let spinner = |own: &Path| Command::new("chrt").args(["-i", "0"]).arg(own).arg(crate::AWAKE).spawn();
+        let own = std::env::current_exe();
+        let spinners: Vec<Child> =
+            (0..cores).filter_map(|_| own.as_deref().ok().and_then(|own| spinner(own).ok())).collect();
         if spinners.len() < cores {
             println!("(chrt is missing: the processors may sleep, and fsync seem slower than it is)");
         }
         Self(spinners)
+    }
+}
+
+/// What keeps a processor awake, until the bench is gone. It calls the kernel all the time: a kernel that does not
+/// preempt would otherwise give the processor to those who want it only at the next tick, too.
+pub(crate) fn stay_awake() {
+    let bench = rustix::process::getppid();
+    while rustix::process::getppid() == bench {
+        std::thread::yield_now();
     }
 }
 

@@ -61,8 +61,12 @@ pub(crate) async fn postgres(sizes: Sizes) -> anyhow::Result<()> {
     let (mut laps, mut scripted, mut banked) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..sizes.rounds {
         let range = WARM_UP + round * lap..WARM_UP + (round + 1) * lap;
+        // What one of them leaves to be written must not be written while another is measured.
+        rustix::fs::sync();
         laps.push(deliver(serving.node, range.clone(), IN_FLIGHT).await?);
+        rustix::fs::sync();
         scripted.push(script.run(&peer, range)?);
+        rustix::fs::sync();
         banked.push(tpcb.run(sizes.seconds)?);
     }
     drop((awake, serving));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::EntryId;
 use borsellino_domain::ledger::{
-    Account, AccountKind, Broken, Entry, EntryError, EntryKind, Hash, Head, ReceiptProof, Side,
+    Account, AccountKind, Broken, Entry, EntryError, EntryKind, Hash, Head, Memo, ReceiptProof, Side,
 };
 use borsellino_domain::money::Cents;
 use borsellino_domain::time::Millis;
@@ -46,7 +46,8 @@ fn entry(n: u128, kind: EntryKind, sides: &[(Account, i64)]) -> Entry {
     let digest = Hash::of(receipt_id.as_bytes());
     let receipt = from_receipt.then(|| ReceiptProof { issuer: ours(), receipt_id, digest });
     let sides = sides.iter().map(|(account, cents)| Side { account: *account, cents: Cents::new(*cents) }).collect();
-    Entry::new(ours(), id(n), kind, Millis::new(1_000), receipt, sides).expect("a balanced entry")
+    let memo = Memo { day: Some("2026-11-20".to_owned()), tariff: Some("ridotta".to_owned()) };
+    Entry::new(ours(), id(n), kind, Millis::new(1_000), receipt, sides).expect("a balanced entry").with_memo(memo)
 }
 
 async fn book(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
@@ -67,7 +68,7 @@ async fn book(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
         };
         tx.insert_receipt(entry.creditor(), &row).await?;
     }
-    tx.book(entry, None, None).await.map(drop)
+    tx.book(entry).await.map(drop)
 }
 
 /// Books them all in one transaction, after opening the accounts.
@@ -216,8 +217,11 @@ impl Forger<'_> {
         let n = entry.id().uuid().as_u128();
         let (id, digest) = (self.0.id(entry.id().uuid()), self.0.bytes(digest));
         let (kind, at) = (entry.kind().code(), entry.at().get());
+        let (day, tariff) = (entry.memo().day.as_deref(), entry.memo().tariff.as_deref());
+        let (day, tariff) = (day.unwrap_or_default(), tariff.unwrap_or_default());
         let mut sql = format!(
-            "INSERT INTO journal_entry (creditor, id, kind, at_ms, digest) VALUES ('{OURS}', {id}, '{kind}', {at}, {digest});"
+            "INSERT INTO journal_entry (creditor, id, kind, at_ms, day, tariff, digest)
+                VALUES ('{OURS}', {id}, '{kind}', {at}, '{day}', '{tariff}', {digest});"
         );
         for (line, side) in (0..).zip(entry.sides()) {
             let side = (side.account, side.cents.get());
@@ -350,6 +354,9 @@ fn journal(f: &Forger<'_>) -> Vec<Tampering> {
         }),
         with("line moved", f.posting("line = 7", 3, Account::REVENUE), wrong(3, WrongEntry::Side)),
         with("time changed", f.entry("at_ms = 1001", 3), wrong(3, WrongEntry::Digest)),
+        with("day changed", f.entry("day = '2026-11-21'", 3), wrong(3, WrongEntry::Digest)),
+        with("day removed", f.entry("day = NULL", 3), wrong(3, WrongEntry::Digest)),
+        with("tariff changed", f.entry("tariff = 'intera'", 3), wrong(3, WrongEntry::Digest)),
         with("kind changed", f.entry("kind = 'correction'", 3), wrong(3, WrongEntry::Digest)),
         with("kind spoilt", f.entry("kind = 'gift'", 3), wrong(3, WrongEntry::Kind)),
         with("receipt id changed", f.entry("receipt_id = 'R5'", 1), wrong(1, WrongEntry::Digest)),
@@ -492,7 +499,7 @@ async fn writers_beside_it_are_never_reported(fresh: Fresh) {
 }
 
 /// What a forger may do to one row of a table; `{row}` stands for a condition that picks it.
-const FORGERIES: [(&str, &str, &str); 27] = [
+const FORGERIES: [(&str, &str, &str); 31] = [
     ("posting", "1", "UPDATE posting SET cents = cents + 1 WHERE {row}"),
     ("posting", "1", "UPDATE posting SET account_id = X'000000000000000000000000000000ff' WHERE {row}"),
     ("posting", "1", "UPDATE posting SET account_kind = replace('revenueclearing', account_kind, '') WHERE {row}"),
@@ -507,6 +514,10 @@ const FORGERIES: [(&str, &str, &str); 27] = [
     ("journal_entry", "1", "UPDATE journal_entry SET receipt_id = COALESCE(receipt_id, '') || 'x' WHERE {row}"),
     ("journal_entry", "1", "UPDATE journal_entry SET receipt_issuer = '12345678901' WHERE {row}"),
     ("journal_entry", "1", "UPDATE journal_entry SET receipt_digest = zeroblob(32) WHERE {row}"),
+    ("journal_entry", "1", "UPDATE journal_entry SET day = COALESCE(day, '') || 'x' WHERE {row}"),
+    ("journal_entry", "1", "UPDATE journal_entry SET tariff = COALESCE(tariff, '') || 'x' WHERE {row}"),
+    ("journal_entry", "day IS NOT NULL", "UPDATE journal_entry SET day = NULL WHERE {row}"),
+    ("journal_entry", "day IS NOT NULL", "UPDATE journal_entry SET day = tariff, tariff = day WHERE {row}"),
     ("journal_entry", "1", "UPDATE journal_entry SET digest = zeroblob(32) WHERE {row}"),
     ("journal_entry", "1", "UPDATE journal_entry SET id = X'000000000000000000000000000000ff' WHERE {row}"),
     ("journal_entry", "1", "DELETE FROM journal_entry WHERE {row}"),
@@ -541,7 +552,7 @@ proptest! {
     #[test]
     fn no_forgery_goes_unseen(
         movements in prop::collection::vec(any_entry(), 1..20),
-        picks in prop::array::uniform27(any::<prop::sample::Index>()),
+        picks in prop::array::uniform31(any::<prop::sample::Index>()),
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async move {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{EntryId, GuardianId, ServiceId, WalletId};
-use borsellino_domain::ledger::{Account, Entry, EntryKind, Hash, Head};
+use borsellino_domain::ledger::{Account, Entry, EntryKind, Hash, Head, Memo};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::service::{ServiceKind, TopUpRules};
 use borsellino_domain::time::Millis;
@@ -165,7 +165,7 @@ async fn a_refusal_leaves_nothing(fresh: Fresh) {
     let refused = fresh.store.write::<(), &'static str, _>("refuse", |tx| {
         Box::pin(async move {
             tx.insert_activation_code(&ours(), "refused").await?;
-            tx.book(&top_up(ours(), 1, wallet(1), 100), None, None).await?;
+            tx.book(&top_up(ours(), 1, wallet(1), 100)).await?;
             Ok(Err("no"))
         })
     });
@@ -182,7 +182,7 @@ async fn a_failure_leaves_nothing(fresh: Fresh) {
         Box::pin(async move {
             tx.insert_activation_code(&ours(), "before").await?;
             // No such wallet: the entry has nowhere to go.
-            tx.book(&top_up(ours(), 1, wallet(1), 100), None, None).await.map(drop)
+            tx.book(&top_up(ours(), 1, wallet(1), 100)).await.map(drop)
         })
     });
     assert!(matches!(failed.await, Err(StoreError::Corrupt(_))));
@@ -241,7 +241,7 @@ async fn sixty_four_writers_share_a_wallet(fresh: Fresh) {
             Box::pin(async move {
                 // Half of them believe that they are the first: one at most can be right.
                 let seen = (n % 2 == 0).then(|| Head::genesis(&ours(), Account::wallet(wallet(1))));
-                tx.book_after(&top_up(ours(), n, wallet(1), n as i64), None, None, seen).await.map(drop)
+                tx.book_after(&top_up(ours(), n, wallet(1), n as i64), seen).await.map(drop)
             })
         })
     });
@@ -272,7 +272,7 @@ async fn one_of_sixty_four_equal_receipts_is_new(fresh: Fresh) {
             Box::pin(async move {
                 let new = tx.insert_receipt(&ours(), &receipt("R", Some(uuid(n)))).await?;
                 if new {
-                    tx.book(&top_up(ours(), n, wallet(1), 100), None, None).await?;
+                    tx.book(&top_up(ours(), n, wallet(1), 100)).await?;
                 }
                 Ok(Ok(new))
             })
@@ -401,7 +401,13 @@ async fn the_feed_has_no_gaps_and_keeps_the_order_of_commits(fresh: Fresh) {
 async fn what_was_answered_survives_closing(mut fresh: Fresh) {
     family(&fresh.store).await;
     let booked = write(&fresh.store, |tx| {
-        Box::pin(async move { tx.book(&top_up(ours(), 1, wallet(1), 100), Some("2026-11-20"), None).await.map(drop) })
+        Box::pin(async move {
+            tx.book(
+                &top_up(ours(), 1, wallet(1), 100).with_memo(Memo { day: Some("2026-11-20".to_owned()), tariff: None }),
+            )
+            .await
+            .map(drop)
+        })
     });
     booked.await.expect("a booking");
     let old = fresh.store.clone();

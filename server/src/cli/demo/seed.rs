@@ -7,7 +7,7 @@ use anyhow::Context;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{BillId, EnrolmentId, EntryId, GuardianId, ServiceId, TopUpId, WalletId, uuid_v7};
-use borsellino_domain::ledger::{Account, Entry, EntryKind, Hash, Head};
+use borsellino_domain::ledger::{Account, Entry, EntryKind, Hash, Head, Memo};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::receipt::ReceiptFacts;
@@ -238,7 +238,7 @@ impl Sower {
         let first = days.first().map_or(self.now, |day| noon(*day));
         let opened = first.plus(-DAY_MILLIS);
         let opening = (Account::wallet(wallet), Account::REVENUE, Cents::new(seed.opening));
-        self.book(tx, family, EntryKind::Opening, opened, opening, None).await?;
+        self.book(tx, family, EntryKind::Opening, opened, opening, Memo::default()).await?;
         let length = days.len();
         for (index, day) in days.into_iter().enumerate() {
             let ago = length - index;
@@ -249,7 +249,7 @@ impl Sower {
             }
             if ago <= seed.days && seed.unit_price > 0 {
                 let sides = (Account::wallet(wallet), Account::REVENUE, Cents::new(-seed.unit_price));
-                let memo = Some((day.to_string(), seed.tariff));
+                let memo = Memo { day: Some(day.to_string()), tariff: Some(seed.tariff.to_owned()) };
                 self.book(tx, family, EntryKind::Charge, noon(day), sides, memo).await?;
             }
         }
@@ -263,13 +263,12 @@ impl Sower {
         kind: EntryKind,
         at: Millis,
         sides: (Account, Account, Cents),
-        memo: Option<(String, &str)>,
+        memo: Memo,
     ) -> Result<(), StoreError> {
         let id: EntryId = self.id(at)?;
         let entry = Entry::transfer(family.creditor.fiscal_code, id, kind, at, None, sides);
-        let entry = entry.map_err(bad("the demo's entries"))?;
-        let (day, tariff) = memo.map_or((None, None), |(day, tariff)| (Some(day), Some(tariff)));
-        tx.book(&entry, day.as_deref(), tariff).await.map(drop)
+        let entry = entry.map_err(bad("the demo's entries"))?.with_memo(memo);
+        tx.book(&entry).await.map(drop)
     }
 
     /// A top-up by notice, made at `at`.
@@ -387,8 +386,15 @@ impl Sower {
         }
         self.open(tx, family.creditor, Account::bill(id)).await?;
         let owed = total.as_cents().negated().map_err(bad("the demo's amounts"))?;
-        self.book(tx, family, EntryKind::BillIssued, issued_at, (Account::bill(id), Account::REVENUE, owed), None)
-            .await?;
+        self.book(
+            tx,
+            family,
+            EntryKind::BillIssued,
+            issued_at,
+            (Account::bill(id), Account::REVENUE, owed),
+            Memo::default(),
+        )
+        .await?;
         let first = seed.lines.first().map_or(ServiceKind::Canteen, |(_, kind, _)| *kind);
         let notice = NewNotice {
             number: self.number(family.creditor)?,

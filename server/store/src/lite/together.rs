@@ -39,7 +39,7 @@ pub(crate) async fn advance_accounts(c: &mut Conn, batch: &[Ordinary]) -> sqlx::
 
 pub(crate) async fn insert_entries(c: &mut Conn, batch: &[Ordinary]) -> sqlx::Result<()> {
     for one in batch {
-        ledger::insert_entry(c, &one.entry, one.entry.digest(), None, None).await?;
+        ledger::insert_entry(c, &one.entry, one.entry.digest()).await?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ crate::tx::statements! {
             e.tariff, e.id AS entry
         FROM guardian_child gc
         JOIN wallet w ON w.creditor = $1 AND w.child = gc.child
-        JOIN posting p ON p.creditor = $1 AND p.account_kind = 'wallet' AND p.account_id = w.id
+        JOIN posting p ON p.creditor = $1 AND p.account_kind = 'wallet' AND p.account_id = w.id AND p.seq > 0
         JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
         WHERE gc.creditor = $1 AND gc.guardian = $2 AND (e.at_ms < $3 OR (e.at_ms = $3 AND e.id < $4))
         ORDER BY e.at_ms DESC, e.id DESC LIMIT $5";
@@ -51,7 +51,7 @@ crate::tx::statements! {
         WHERE p.creditor = $1 AND p.account_kind = 'wallet' AND p.account_id = $2 AND p.seq < $3
         ORDER BY p.seq DESC LIMIT $4";
     LAST_ENTRY = "SELECT id FROM journal_entry WHERE creditor = $1 ORDER BY id DESC LIMIT 1";
-    ENTRIES = "SELECT e.id, e.kind, e.at_ms, e.receipt_issuer, e.receipt_id, e.receipt_digest, e.digest, p.line,
+    ENTRIES = "SELECT e.id, e.kind, e.at_ms, e.receipt_issuer, e.receipt_id, e.receipt_digest, e.day, e.tariff, e.digest, p.line,
             p.account_kind, p.account_id, p.cents
         FROM (SELECT * FROM journal_entry WHERE creditor = $1 AND id >= $2 ORDER BY id LIMIT $3) e
         LEFT JOIN posting p ON p.creditor = $1 AND p.entry = e.id
@@ -146,13 +146,7 @@ pub(crate) async fn advance_account(
     Ok(done.rows_affected() == 1)
 }
 
-pub(crate) async fn insert_entry(
-    c: &mut Conn,
-    entry: &Entry,
-    digest: Hash,
-    day: Option<&str>,
-    tariff: Option<&str>,
-) -> sqlx::Result<()> {
+pub(crate) async fn insert_entry(c: &mut Conn, entry: &Entry, digest: Hash) -> sqlx::Result<()> {
     let receipt = entry.receipt();
     query(INSERT_ENTRY)
         .bind(entry.creditor().as_str())
@@ -162,8 +156,8 @@ pub(crate) async fn insert_entry(
         .bind(receipt.map(|receipt| receipt.issuer.as_str()))
         .bind(receipt.map(|receipt| receipt.receipt_id.as_str()))
         .bind(receipt.map(|receipt| &receipt.digest.0[..]))
-        .bind(day)
-        .bind(tariff)
+        .bind(entry.memo().day.as_deref())
+        .bind(entry.memo().tariff.as_deref())
         .bind(&digest.0[..])
         .execute(c)
         .await

@@ -2,7 +2,8 @@
 //! single receipt. These are the texts that differ from SQLite's.
 //!
 //! Rows are locked in one order by everybody: receipts' keys, accounts, notices, guardians; within each the batch
-//! comes sorted by creditor and key.
+//! comes sorted by creditor and key. Should a plan of PostgreSQL's lock them in another order and two nodes wait for each
+//! other, the short lock time-out of a batch ends it, and its receipts go on one by one.
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::ledger::{Account, Entry, Side};
@@ -42,8 +43,7 @@ crate::tx::statements! {
     SETTLE_TOGETHER = "UPDATE notice n SET state = 'paid', settled_at_ms = v.at_ms
         FROM UNNEST($1::TEXT[], $2::TEXT[], $3::BIGINT[]) AS v(creditor, number, at_ms)
         WHERE n.creditor = v.creditor AND n.number = v.number AND n.state <> 'paid'";
-    // A guardian with several changes takes as many numbers at once and deals them out in the order of the batch. The
-    // rows are held in the order of their keys before they are moved.
+    // A guardian with several changes takes as many numbers at once and deals them out in the order of the batch.
     FEED_TOGETHER = "WITH change AS (
             SELECT * FROM UNNEST($1::TEXT[], $2::UUID[], $3::UUID[], $4::TEXT[], $5::BIGINT[]) WITH ORDINALITY
                 AS v(creditor, wallet, bill, notice, at_ms, place)
@@ -57,14 +57,10 @@ crate::tx::statements! {
             JOIN guardian_child gc ON gc.creditor = v.creditor AND gc.child = l.child
         ), counted AS (
             SELECT s.creditor, s.guardian, COUNT(*) AS changes FROM seen s GROUP BY s.creditor, s.guardian
-        ), held AS MATERIALIZED (
-            SELECT g.creditor, g.id FROM guardian g
-            WHERE (g.creditor, g.id) IN (SELECT c.creditor, c.guardian FROM counted c)
-            ORDER BY g.creditor, g.id FOR NO KEY UPDATE
         ), moved AS (
             UPDATE guardian g SET feed_seq = g.feed_seq + c.changes
-            FROM held h JOIN counted c ON c.creditor = h.creditor AND c.guardian = h.id
-            WHERE g.creditor = h.creditor AND g.id = h.id
+            FROM (SELECT * FROM counted ORDER BY creditor, guardian) c
+            WHERE g.creditor = c.creditor AND g.id = c.guardian
             RETURNING g.creditor, g.id, g.feed_seq - c.changes AS before
         )
         INSERT INTO feed (creditor, guardian, seq, at_ms, wallet, bill, notice)

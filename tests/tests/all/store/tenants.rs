@@ -93,13 +93,14 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
     tx.open_account(c, account, &Head::genesis(c, account)).await?;
     let owed = (Account::REVENUE, account, Cents::new(amount));
     let owed = Entry::transfer(creditor, EntryId::from(uuid(91)), EntryKind::BillIssued, NOW, None, owed);
-    tx.book(&owed.expect("a balanced entry"), None, None).await?;
+    tx.book(&owed.expect("a balanced entry")).await?;
     let for_bill = NewNotice { bill: Some(bill), ..notice(number(2), name, amount) };
     assert!(tx.insert_notice(c, &for_bill).await?, "the number is another creditor's");
 
     let received = NewReceipt { content_digest: Hash::of(name.as_bytes()), ..receipt("R", Some(uuid(90))) };
     assert!(tx.insert_receipt(c, &received).await?, "the receipt is another creditor's");
-    tx.book(&top_up(creditor, 90, wallet(1), amount), Some(name), None).await?;
+    tx.book(&top_up(creditor, 90, wallet(1), amount).with_memo(Memo { day: Some(name.to_owned()), tariff: None }))
+        .await?;
     tx.number_wallet_change(c, uuid(1)).await?;
     tx.feed_wallet_change(c, uuid(1), NOW, name).await?;
     tx.number_bill_change(c, uuid(BILL)).await?;
@@ -177,7 +178,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.rotate_session(c, session, (Hash::of(b"previous"), Hash::of(b"next")), NOW).await?;
     tx.end_session(c, session, NOW).await?;
     tx.clear_sign_ins(c, Hash::of(WHO)).await?;
-    tx.book(&top_up(*c, 92, wallet(1), 7), None, None).await?;
+    tx.book(&top_up(*c, 92, wallet(1), 7)).await?;
     tx.number_wallet_change(c, uuid(1)).await?;
     tx.feed_wallet_change(c, uuid(1), NOW, "n").await?;
     tx.number_bill_change(c, uuid(BILL)).await?;
