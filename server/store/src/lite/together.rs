@@ -2,6 +2,7 @@
 //! the round trips stay in the process, so there is nothing to be had from larger statements.
 
 use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::ledger::Side;
 use sqlx::SqliteConnection as Conn;
 
 use super::{feed, ledger, payments};
@@ -46,9 +47,14 @@ pub(crate) async fn insert_entries(c: &mut Conn, batch: &[Ordinary]) -> sqlx::Re
 
 pub(crate) async fn insert_postings(c: &mut Conn, batch: &[Ordinary]) -> sqlx::Result<()> {
     for one in batch {
-        for (line, side) in (0i64..).zip(one.entry.sides()) {
-            let head = (side.account == one.account).then_some(one.head);
-            ledger::insert_posting(c, &one.entry, line, (side.account, side.cents.get(), head)).await?;
+        let side = |side: &Side| (side.account, side.cents.get(), (side.account == one.account).then_some(one.head));
+        match one.entry.sides() {
+            [first, second] => ledger::insert_posting_pair(c, &one.entry, side(first), side(second)).await?,
+            sides => {
+                for (line, its) in (0i64..).zip(sides) {
+                    ledger::insert_posting(c, &one.entry, line, side(its)).await?;
+                }
+            }
         }
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! Receipts: credited exactly once by what was paid to us, whatever is delivered, how often, and in which order.
 
+use borsellino_domain::creditor::CreditorCode;
 use borsellino_proto::v1::PayBy;
+use borsellino_server::usecases::ledger_verify::verify;
 use borsellino_tests::house::node::Receipt;
 use borsellino_tests::house::{House, MARIA, TOWN, UNION, wallet};
 use futures_util::future::join_all;
@@ -23,6 +25,7 @@ borsellino_tests::in_both_houses! {
     both_versions_are_one_receipt;
     sixty_four_deliveries_at_once;
     sixteen_receipts_for_one_wallet_at_once;
+    a_crowd_of_every_kind;
 }
 
 async fn a_receipt_fills_the_wallet_once(house: &House) {
@@ -241,4 +244,45 @@ async fn sixteen_receipts_for_one_wallet_at_once(house: &House) {
     }
     let total: i64 = (0..16).map(|extra| 500 + extra).sum();
     assert_eq!(balance(house, &canteen.id).await, canteen.balance_cents + total);
+}
+
+/// What is ordinary shares a transaction, what is not goes on alone: nobody waits for, loses or doubles anything.
+async fn a_crowd_of_every_kind(house: &House) {
+    house.execute("UPDATE service SET max_open = 32").await;
+    let phone = house.phone(MARIA).await;
+    let home = phone.home().await.expect("home");
+    let wallets: Vec<_> = home.children.iter().flat_map(|child| &child.wallets).filter(|wallet| wallet.open).collect();
+    let room = wallets.iter().filter(|wallet| wallet.choices.as_ref().is_some_and(|its| its.max_cents >= 2_000));
+    let room: Vec<_> = room.collect();
+    assert!(room.len() > 1, "{wallets:?}");
+    let (settled, parted, _) = payable(house).await;
+    let mut receipts = Vec::new();
+    for wallet in &room {
+        let payment = phone.top_up(&wallet.id, 2_000, PayBy::Notice).await.expect("a top-up");
+        receipts.push(Receipt::new(number(payment.notice.as_ref()), 2_000));
+    }
+    receipts.push(Receipt::new(number(settled.notice.as_ref()), settled.total_cents));
+    receipts.push(Receipt::new(number(parted.notice.as_ref()), 100));
+    receipts.extend(["301123456789012345", "302987654321098765"].map(|unknown| Receipt::new(unknown, 1_234)));
+    let (suspense, before) = (house.suspense(TOWN).await, house.number("SELECT COUNT(*) FROM receipt").await);
+
+    // Each one twice, all at once.
+    for answer in join_all(receipts.iter().chain(&receipts).map(|receipt| house.deliver(receipt))).await {
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    for wallet in &room {
+        assert_eq!(balance(house, &wallet.id).await, wallet.balance_cents + 2_000, "{}", wallet.service_name);
+    }
+    let bills = phone.home().await.expect("home").bills;
+    assert_eq!(bills.len(), 1, "{bills:?}");
+    assert_eq!(bills[0].paid_cents, parted.paid_cents + 100);
+    assert_eq!(house.suspense(TOWN).await, suspense + 2 * 1_234);
+    let kept = house.number("SELECT COUNT(*) FROM receipt").await - before;
+    assert_eq!(kept, i64::try_from(receipts.len()).expect("a few"));
+    // Every number of every guardian's feed was dealt once.
+    let numbered = house.number("SELECT CAST(SUM(feed_seq) AS BIGINT) FROM guardian").await;
+    assert_eq!(house.number("SELECT COUNT(*) FROM feed").await, numbered);
+    let creditor = CreditorCode::parse(TOWN).expect("a creditor");
+    let report = verify(&house.fresh.store, &creditor, |_| ()).await.expect("a readable database");
+    assert_eq!(report.broken, None);
 }
