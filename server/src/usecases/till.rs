@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Ordinary is a receipt that fills the wallet or settles the bill its notice was made for, as nearly all do. Second
-//! payments, unknown notices, redeliveries, part payments and the like take [`Plan::run`], which knows every case; so
+//! payments, unknown notices, redeliveries, part payments and the like take `Plan::run`, which knows every case; so
 //! does a whole batch as soon as anything in it crosses with somebody else's work. A receipt is therefore never kept from
 //! the ledger by its neighbours, and each is still booked in one transaction with all that it does.
 //!
