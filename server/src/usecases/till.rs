@@ -15,6 +15,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use borsellino_store::together::{Ordinary, ToldRow};
 use borsellino_store::{Store, StoreError, Tx};
@@ -27,6 +28,9 @@ use super::receipts::{OUTBOX_KIND, Plan, Received};
 
 /// How many receipts may wait; more wait at the door.
 const QUEUE: usize = 1_024;
+
+/// How long a batch may hold up the next one: a connection that hangs must not close the till.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What became of a receipt, and whom to wake.
 pub(super) type Done = (Received, Vec<Uuid>);
@@ -76,7 +80,15 @@ async fn serve_batch(store: &Store, others: &Handle, mut batch: Vec<Slip>) {
         let plans = Arc::clone(&plans);
         Box::pin(async move { book(tx, &plans).await })
     });
-    let mut answers = match outcome.await {
+    // The transaction goes on; a receipt that runs alone meanwhile finds what it did.
+    let Ok(outcome) = tokio::time::timeout(PATIENCE, outcome).await else {
+        tracing::warn!(receipts = batch.len(), "a batch takes long, its receipts go on one by one");
+        for slip in batch {
+            others.spawn(alone(store.clone(), slip));
+        }
+        return;
+    };
+    let mut answers = match outcome {
         Ok(Ok(answers)) => answers,
         Ok(Err(Crossed)) => HashMap::new(),
         Err(error) if error.is_outage() => {

@@ -67,8 +67,10 @@ impl StoreError {
         match self {
             Self::NotWritable => true,
             Self::Database(error) => {
-                !matches!(error, sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. })
-                    && error.as_database_error().is_none()
+                !matches!(
+                    error,
+                    sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } | sqlx::Error::PoolTimedOut
+                ) && error.as_database_error().is_none()
             }
             _ => false,
         }

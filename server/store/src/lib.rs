@@ -55,6 +55,9 @@ const MAX_BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// How many effects of one kind a use case should give [`Store::write_together`] at once.
 const MAX_TOGETHER: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
+/// The one connection is free, or something is wrong with it: then nobody waits for it.
+const TOGETHER_ACQUIRE: Duration = Duration::from_secs(1);
+
 /// What several callers share must not wait for a lock that only one of them needs: a quarter of a second, and each
 /// goes on by itself.
 const BEGIN_TOGETHER: &str = "BEGIN; SET LOCAL lock_timeout = 250";
@@ -124,7 +127,7 @@ impl Store {
         let pool = pg_pool(connections).connect_with(options.clone()).await?;
         let lane = Lane::open("postgres-together").map_err(sqlx::Error::Io)?;
         // In the thread, which so drives what the connection reads and writes.
-        let open = lane.spawn(async move { pg_pool(1).connect_with(options).await });
+        let open = lane.spawn(async move { pg_pool(1).acquire_timeout(TOGETHER_ACQUIRE).connect_with(options).await });
         let together = Together { pool: open.await.map_err(|_| StoreError::Panicked)??, lane };
         let engine = Engine::Pg { pool, together: Some(together) };
         Ok(Self { engine, statements: Arc::default(), max_together: MAX_TOGETHER })

@@ -1,5 +1,5 @@
-//! The writes of a batch on SQLite: the statements of `ops/`, one receipt after the other. The file has one writer and
-//! the round trips stay in the process, so there is nothing to be had from larger statements.
+//! The writes of a batch on SQLite: the statements of `ops/`, one receipt after the other. The file has one writer
+//! and the round trips stay in the process; larger statements were not tried.
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::ledger::Side;

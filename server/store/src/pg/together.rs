@@ -33,9 +33,9 @@ crate::tx::statements! {
             AS v(creditor, kind, id, seq, balance_cents, head)
         WHERE a.creditor = v.creditor AND a.kind = v.kind AND a.id = v.id AND a.seq = v.seq - 1";
     ENTRIES_TOGETHER = "INSERT INTO journal_entry (creditor, id, kind, at_ms, receipt_issuer, receipt_id,
-            receipt_digest, digest)
+            receipt_digest, day, tariff, digest)
         SELECT * FROM UNNEST($1::TEXT[], $2::UUID[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BYTEA[],
-            $8::BYTEA[])";
+            $8::TEXT[], $9::TEXT[], $10::BYTEA[])";
     POSTINGS_TOGETHER = "INSERT INTO posting (creditor, entry, line, account_kind, account_id, cents, seq,
             balance_after_cents, hash)
         SELECT * FROM UNNEST($1::TEXT[], $2::UUID[], $3::BIGINT[], $4::TEXT[], $5::UUID[], $6::BIGINT[], $7::BIGINT[],
@@ -159,6 +159,8 @@ pub(crate) async fn insert_entries(c: &mut Conn, batch: &[Ordinary]) -> sqlx::Re
         .bind(receipts.iter().map(|receipt| receipt.as_ref().map(|its| its.issuer.as_str())).collect::<Vec<_>>())
         .bind(receipts.iter().map(|receipt| receipt.as_ref().map(|its| its.receipt_id.as_str())).collect::<Vec<_>>())
         .bind(receipts.iter().map(|receipt| receipt.as_ref().map(|its| &its.digest.0[..])).collect::<Vec<_>>())
+        .bind(column(batch, |one| one.entry.memo().day.as_deref()))
+        .bind(column(batch, |one| one.entry.memo().tariff.as_deref()))
         .bind(digests.iter().map(|digest| &digest.0[..]).collect::<Vec<_>>())
         .execute(c)
         .await
