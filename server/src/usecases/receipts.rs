@@ -119,13 +119,9 @@ impl Plan {
         }
         let booking = decide(facts, Some(&notice_facts(notice, self.now).ok()?));
         let (Booking::Wallet { .. } | Booking::Bill { .. }) = booking else { return None };
-        let entry = self.entry(booking).ok()??;
-        let side = entry.sides().first()?;
-        let (account, head) = (side.account, notice.head()?.append(side.cents, entry.digest()).ok()?);
-        let (wallet, bill, outbox) = (notice.wallet, notice.bill, self.outbox);
-        let receipt = self.row(booking).ok()?;
-        let settled = booking.settles_notice(head.balance);
-        settled.then_some((booking, Ordinary { receipt, entry, head, account, wallet, bill, outbox }))
+        let (receipt, entry) = (self.row(booking).ok()?, self.entry(booking).ok()??);
+        let ordinary = Ordinary::new(receipt, entry, notice.head()?, self.outbox)?;
+        booking.settles_notice(ordinary.head().balance).then_some((booking, ordinary))
     }
 
     /// Runs it in the transaction at hand; answers what became of it and whom to wake.

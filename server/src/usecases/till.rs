@@ -17,7 +17,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use borsellino_store::together::{Ordinary, ToldRow};
 use borsellino_store::{Store, StoreError, Tx};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -134,44 +133,24 @@ struct Crossed;
 async fn book(tx: &mut Tx, plans: &[Arc<Plan>]) -> Result<Result<HashMap<usize, Done>, Crossed>, StoreError> {
     let keys: Vec<_> = plans.iter().map(|plan| plan.notice_key()).collect();
     let notices = tx.notices(&keys).await?;
-    let (mut batch, mut answers) = (Vec::new(), HashMap::new());
+    let (mut batch, mut done) = (Vec::new(), Vec::new());
     let mut accounts = HashSet::new();
-    for (index, (plan, notice)) in plans.iter().zip(&notices).enumerate() {
+    for ((index, plan), notice) in plans.iter().enumerate().zip(&notices) {
         let Some((booking, ordinary)) = notice.as_ref().and_then(|notice| plan.ordinary(notice)) else { continue };
         // A second receipt for the same account begins where the first one ends, which only the first one knows.
-        if accounts.insert((keys.get(index).map(|(creditor, _)| *creditor), ordinary.account)) {
-            answers.insert(index, (Received::Booked(booking), Vec::new()));
+        if accounts.insert((*ordinary.entry().creditor(), ordinary.credited().account)) {
+            done.push((index, (Received::Booked(booking), Vec::new())));
             batch.push(ordinary);
         }
     }
     if batch.is_empty() {
-        return Ok(Ok(answers));
+        return Ok(Ok(HashMap::new()));
     }
-    let told = match write(tx, &batch).await? {
-        Some(told) => told,
-        None => return Ok(Err(Crossed)),
-    };
-    for (index, (creditor, number)) in keys.iter().enumerate() {
-        if let Some((_, guardians)) = answers.get_mut(&index) {
-            let its = told.iter().filter(|row| row.creditor == creditor.as_str() && row.notice == *number);
-            guardians.extend(its.map(|row| row.guardian));
+    let Some(told) = tx.receive_together(OUTBOX_KIND, &batch).await? else { return Ok(Err(Crossed)) };
+    for row in told {
+        if let Some((_, (_, guardians))) = done.get_mut(row.index) {
+            guardians.push(row.guardian);
         }
     }
-    Ok(Ok(answers))
-}
-
-/// Writes all that ordinary receipts do; `None` where one of them met somebody else's work.
-async fn write(tx: &mut Tx, batch: &[Ordinary]) -> Result<Option<Vec<ToldRow>>, StoreError> {
-    // The keys first: of several deliveries of a receipt at once, one inserts, the others wait here and find it.
-    if !tx.insert_receipts(batch).await? || !tx.advance_accounts(batch).await? {
-        return Ok(None);
-    }
-    tx.insert_entries(batch).await?;
-    tx.insert_postings(batch).await?;
-    if !tx.settle_notices(batch).await? {
-        return Ok(None);
-    }
-    let told = tx.feed_changes(batch).await?;
-    tx.insert_outboxes(OUTBOX_KIND, batch).await?;
-    Ok(Some(told))
+    Ok(Ok(done.into_iter().collect()))
 }

@@ -59,8 +59,8 @@ const MAX_TOGETHER: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 const TOGETHER_ACQUIRE: Duration = Duration::from_secs(1);
 
 /// What several callers share must not wait for a lock that only one of them needs: a quarter of a second, and each
-/// goes on by itself.
-const BEGIN_TOGETHER: &str = "BEGIN; SET LOCAL lock_timeout = 250";
+/// goes on by itself. In milliseconds.
+const TOGETHER_LIMITS: [(&str, &str); 1] = [("lock_timeout", "250")];
 
 /// How long a caller waits for a connection, in milliseconds: below the five seconds in which the Node wants an answer.
 const ACQUIRE_MILLIS: u64 = 4_000;
@@ -127,6 +127,7 @@ impl Store {
         let pool = pg_pool(connections).connect_with(options.clone()).await?;
         let lane = Lane::open("postgres-together").map_err(sqlx::Error::Io)?;
         // In the thread, which so drives what the connection reads and writes.
+        let options = options.options(TOGETHER_LIMITS);
         let open = lane.spawn(async move { pg_pool(1).acquire_timeout(TOGETHER_ACQUIRE).connect_with(options).await });
         let together = Together { pool: open.await.map_err(|_| StoreError::Panicked)??, lane };
         let engine = Engine::Pg { pool, together: Some(together) };
@@ -188,7 +189,7 @@ impl Store {
                 let Together { lane, pool } = together.clone().ok_or(StoreError::NotWritable)?;
                 let statements = Arc::clone(&self.statements);
                 let task = lane.spawn(async move {
-                    let transaction = pool.begin_with(BEGIN_TOGETHER).await?;
+                    let transaction = pool.begin().await?;
                     pg_finish(Tx::pg_writer(transaction, statements), &body).await
                 });
                 task.await.map_err(|_| StoreError::Panicked)?

@@ -2,7 +2,7 @@
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::OutboxId;
-use borsellino_domain::ledger::{Account, Entry, Head};
+use borsellino_domain::ledger::{AccountKind, Entry, Hash, Head, Memo, Side};
 use borsellino_domain::time::Millis;
 use uuid::Uuid;
 
@@ -12,26 +12,79 @@ use crate::rows::NewReceipt;
 /// change in the feed, one row in the outbox.
 #[derive(Clone)]
 pub struct Ordinary {
-    /// The receipt.
-    pub receipt: NewReceipt,
-    /// Its entry; the first side is the wallet's or the bill's, no other side has a running balance.
-    pub entry: Entry,
-    /// Where the account of the first side stands after it.
-    pub head: Head,
-    /// The first side's account.
-    pub account: Account,
-    /// The wallet it fills, or
-    pub wallet: Option<Uuid>,
-    /// the bill it pays.
-    pub bill: Option<Uuid>,
-    /// What has to be told outside.
-    pub outbox: OutboxId,
+    receipt: NewReceipt,
+    entry: Entry,
+    digest: Hash,
+    credited: Side,
+    head: Head,
+    other: Side,
+    outbox: OutboxId,
 }
 
 impl Ordinary {
+    /// Books `receipt` by `entry`, whose first side moves the account that stands at `before`. `None` where they do not
+    /// belong together, or where the entry is more than that: several sides, a day or tariff, a sum that fits no account.
+    pub fn new(receipt: NewReceipt, entry: Entry, before: Head, outbox: OutboxId) -> Option<Self> {
+        let [credited, other] = *entry.sides() else { return None };
+        let proof = entry.receipt()?;
+        let own = (proof.issuer.as_str(), &proof.receipt_id, proof.digest)
+            == (receipt.issuer.as_str(), &receipt.receipt_id, receipt.message_digest);
+        let plain = *entry.memo() == Memo::default() && entry.at() == receipt.received_at;
+        if !own || !plain || receipt.entry != Some(entry.id().uuid()) {
+            return None;
+        }
+        let paid_for = matches!(credited.account.kind, AccountKind::Wallet | AccountKind::Bill);
+        if !paid_for || other.account.kind.is_chained() {
+            return None;
+        }
+        let digest = entry.digest();
+        let head = before.append(credited.cents, digest).ok()?;
+        Some(Self { receipt, entry, digest, credited, head, other, outbox })
+    }
+
+    /// The receipt.
+    pub fn receipt(&self) -> &NewReceipt {
+        &self.receipt
+    }
+
+    /// Its entry.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// The side of the wallet or the bill.
+    pub fn credited(&self) -> Side {
+        self.credited
+    }
+
+    /// Where the wallet's or the bill's account stands after it.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The entry's digest.
+    pub(crate) fn digest(&self) -> &Hash {
+        &self.digest
+    }
+
+    /// The other side, of an account without a running balance: the same sum the other way.
+    pub(crate) fn other(&self) -> Side {
+        self.other
+    }
+
+    /// What has to be told outside.
+    pub(crate) fn outbox(&self) -> OutboxId {
+        self.outbox
+    }
+
     /// Whose.
     pub(crate) fn creditor(&self) -> &CreditorCode {
         self.entry.creditor()
+    }
+
+    /// The wallet it fills, where it fills one.
+    pub(crate) fn wallet(&self) -> Option<Uuid> {
+        (self.credited.account.kind == AccountKind::Wallet).then_some(self.credited.account.id)
     }
 
     /// The 18 digits of its notice.
@@ -45,13 +98,11 @@ impl Ordinary {
     }
 }
 
-/// A guardian for whom a notice of the batch changed something.
-#[derive(Clone, Debug, sqlx::FromRow)]
+/// A guardian for whom a receipt of the batch changed something.
+#[derive(Clone, Copy, Debug)]
 pub struct ToldRow {
-    /// Whose notice.
-    pub creditor: String,
-    /// Which.
-    pub notice: String,
+    /// Which receipt, by its place in the batch.
+    pub index: usize,
     /// Who sees its wallet or bill.
     pub guardian: Uuid,
 }

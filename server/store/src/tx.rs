@@ -280,20 +280,11 @@ forward! {
     together:
     /// The notices with these keys, each in its key's place.
     fn notices(keys: &[(CreditorCode, String)]) -> Vec<Option<NoticeRow>>;
-    /// Whether every receipt was new. Another transaction with one of the keys is waited for.
-    fn insert_receipts(batch: &[Ordinary]) -> bool;
-    /// Sets each account's head to the one after the head that was read; `false` where another posting came between.
-    fn advance_accounts(batch: &[Ordinary]) -> bool;
-    /// Their entries.
-    fn insert_entries(batch: &[Ordinary]) -> ();
-    /// The sides of their entries.
-    fn insert_postings(batch: &[Ordinary]) -> ();
-    /// Whether each notice was still to be settled.
-    fn settle_notices(batch: &[Ordinary]) -> bool;
-    /// Gives each guardian who sees a wallet or bill of the batch the next numbers, writes the rows, answers who.
-    fn feed_changes(batch: &[Ordinary]) -> Vec<ToldRow>;
-    /// A row of `kind` in the outbox for each.
-    fn insert_outboxes(kind: &str, batch: &[Ordinary]) -> ();
+    /// Keeps the receipts, books their entries, settles their notices, gives each guardian who sees a wallet or bill of
+    /// theirs the next numbers of the feed, and lays a row of `kind` for each into the outbox. Answers who was told;
+    /// `None` where a receipt was known, an account moved since it was read, or a notice settled: then nothing of it may
+    /// be kept. Another transaction with one of the receipts' keys is waited for.
+    fn receive_together(kind: &str, batch: &[Ordinary]) -> Option<Vec<ToldRow>>;
 }
 
 impl Tx {
