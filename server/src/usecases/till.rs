@@ -2,8 +2,8 @@
 //! one receipt writes.
 //!
 //! ```text
-//! receive --slip--> queue --whatever waits--> the till: the ordinary ones together, one commit
-//!                                             \-> anything else, and all where the commit failed: each by itself
+//! receive --slip--> prepare: whatever waits is read at once --ordinary--> book: whatever is ready, one commit
+//!                   \-> anything else, and all where something failed: each by itself
 //! ```
 //!
 //! Ordinary is a receipt that fills the wallet or settles the bill its notice was made for, as nearly all do. Second
@@ -11,13 +11,17 @@
 //! does a whole batch as soon as anything in it crosses with somebody else's work. A receipt is therefore never kept from
 //! the ledger by its neighbours, and each is still booked in one transaction with all that it does.
 //!
-//! There is one till to a server. Two were slower: each finds half as much waiting, and pays for its own commit.
+//! The two steps overlap: while one batch is written, the next is read, and those of the last are answered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use borsellino_store::{Store, StoreError, Tx};
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::ledger::Account;
+use borsellino_domain::receipt::Booking;
+use borsellino_store::together::Ordinary;
+use borsellino_store::{Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -31,6 +35,9 @@ const QUEUE: usize = 1_024;
 /// How long a batch may hold up the next one: a connection that hangs must not close the till.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Of how many accounts the till remembers where it left them.
+const REMEMBERED: usize = 4_096;
+
 /// What became of a receipt, and whom to wake.
 pub(super) type Done = (Received, Vec<Uuid>);
 
@@ -43,11 +50,21 @@ struct Slip {
     done: oneshot::Sender<Result<Done, Fault>>,
 }
 
+/// A slip that may be booked with others.
+struct Ready {
+    slip: Slip,
+    booking: Booking,
+    ordinary: Ordinary,
+}
+
 impl Till {
     /// Opens the till of a store.
     pub fn open(store: &Store) -> Self {
-        let (slips, waiting) = mpsc::channel(QUEUE);
-        store.spawn_beside(serve(store.clone(), Handle::current(), waiting));
+        let (slips, arriving) = mpsc::channel(QUEUE);
+        let (ready, prepared) = mpsc::channel(store.max_together().get());
+        let alone = Alone { store: store.clone(), handle: Handle::current() };
+        store.spawn_beside(prepare(store.clone(), alone.clone(), arriving, ready));
+        store.spawn_beside(book(store.clone(), alone, prepared));
         Self(slips)
     }
 
@@ -60,97 +77,135 @@ impl Till {
     }
 }
 
-async fn serve(store: Store, others: Handle, mut waiting: mpsc::Receiver<Slip>) {
+/// Reads what receipts are for, and hands on the ordinary ones.
+async fn prepare(store: Store, alone: Alone, mut arriving: mpsc::Receiver<Slip>, ready: mpsc::Sender<Ready>) {
     let most = store.max_together().get();
-    loop {
-        let mut batch = Vec::with_capacity(most);
-        if waiting.recv_many(&mut batch, most).await == 0 {
-            return;
+    let mut slips = Vec::with_capacity(most);
+    while arriving.recv_many(&mut slips, most).await > 0 {
+        let keys = slips.iter().map(|slip| slip.plan.notice_key()).collect();
+        let notices = match tokio::time::timeout(PATIENCE, store.notices_together(keys)).await {
+            Ok(Ok(notices)) => notices,
+            trouble => {
+                alone.instead(slips.drain(..), trouble.ok().and_then(Result::err));
+                continue;
+            }
+        };
+        for (slip, notice) in slips.drain(..).zip(notices) {
+            match notice.and_then(|notice| slip.plan.ordinary(&notice)) {
+                Some((booking, ordinary)) => {
+                    if ready.send(Ready { slip, booking, ordinary }).await.is_err() {
+                        return;
+                    }
+                }
+                None => alone.run(slip),
+            }
         }
-        serve_batch(&store, &others, batch).await;
     }
 }
 
-async fn serve_batch(store: &Store, others: &Handle, mut batch: Vec<Slip>) {
-    // Everybody takes keys in the same order, so that two batches never wait for each other in a circle.
-    batch.sort_by(|a, b| a.plan.key().cmp(&b.plan.key()));
-    let plans: Arc<[Arc<Plan>]> = batch.iter().map(|slip| Arc::clone(&slip.plan)).collect();
-    let outcome = store.write_together("receive receipts", move |tx| {
-        let plans = Arc::clone(&plans);
-        Box::pin(async move { book(tx, &plans).await })
-    });
-    // The transaction goes on; a receipt that runs alone meanwhile finds what it did.
-    let Ok(outcome) = tokio::time::timeout(PATIENCE, outcome).await else {
-        tracing::warn!(receipts = batch.len(), "a batch takes long, its receipts go on one by one");
-        for slip in batch {
-            others.spawn(alone(store.clone(), slip));
+/// Books what is ready.
+async fn book(store: Store, alone: Alone, mut ready: mpsc::Receiver<Ready>) {
+    let most = store.max_together().get();
+    let mut left = Left::default();
+    let mut batch = Vec::with_capacity(most);
+    while ready.recv_many(&mut batch, most).await > 0 {
+        // Everybody takes keys in the same order, so that two batches never wait for each other in a circle.
+        batch.sort_by(|a, b| a.slip.plan.key().cmp(&b.slip.plan.key()));
+        let (together, late): (Vec<_>, Vec<_>) = batch.drain(..).partition(|one| left.follows(&one.ordinary));
+        let late = late.into_iter().map(|one| one.slip);
+        if !together.is_empty() {
+            book_together(&store, &alone, together).await;
         }
-        return;
-    };
-    let mut answers = match outcome {
-        Ok(Ok(answers)) => answers,
-        Ok(Err(Crossed)) => HashMap::new(),
-        Err(error) if error.is_outage() => {
-            for slip in batch {
+        late.for_each(|slip| alone.run(slip));
+    }
+}
+
+async fn book_together(store: &Store, alone: &Alone, batch: Vec<Ready>) {
+    let (mut slips, mut ordinaries) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+    for Ready { slip, booking, ordinary } in batch {
+        slips.push((slip, booking, Vec::new()));
+        ordinaries.push(ordinary);
+    }
+    let outcome = tokio::time::timeout(PATIENCE, store.receive_together(OUTBOX_KIND, ordinaries.into())).await;
+    let trouble = match outcome {
+        Ok(Ok(Some(told))) => {
+            for row in told {
+                if let Some((_, _, guardians)) = slips.get_mut(row.index) {
+                    guardians.push(row.guardian);
+                }
+            }
+            for (slip, booking, guardians) in slips {
                 // Whoever stopped waiting needs no answer.
-                let _ = slip.done.send(Err(error.again().into()));
+                let _ = slip.done.send(Ok((Received::Booked(booking), guardians)));
             }
             return;
         }
-        Err(error) => {
+        Ok(Ok(None)) => None,
+        Ok(Err(error)) => Some(error),
+        Err(_) => {
+            // The transaction goes on; a receipt that runs alone meanwhile finds what it did.
+            tracing::warn!(receipts = slips.len(), "a batch takes long, its receipts go on one by one");
+            None
+        }
+    };
+    alone.instead(slips.into_iter().map(|(slip, ..)| slip), trouble);
+}
+
+/// Where the till left the accounts it moved: what was read before that and is to be booked after it is late.
+#[derive(Default)]
+struct Left(HashMap<(CreditorCode, Account), i64>);
+
+impl Left {
+    /// Whether a receipt begins where the last one for its account ended, as far as the till knows.
+    fn follows(&mut self, one: &Ordinary) -> bool {
+        // What is forgotten too early is noticed by the database.
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        let (key, seq) = ((*one.entry().creditor(), one.credited().account), one.head().seq);
+        let before = self.0.get(&key).copied();
+        let follows = before.is_none_or(|before| before < seq);
+        if follows {
+            self.0.insert(key, seq);
+        }
+        follows
+    }
+}
+
+/// Runs receipts in transactions of their own, beside the till.
+#[derive(Clone, Debug)]
+struct Alone {
+    store: Store,
+    handle: Handle,
+}
+
+impl Alone {
+    fn run(&self, Slip { plan, done }: Slip) {
+        let store = self.store.clone();
+        drop(self.handle.spawn(async move {
+            let outcome = store.write::<_, (), _>("receive a receipt", move |tx| {
+                let plan = Arc::clone(&plan);
+                Box::pin(async move { plan.run(tx).await.map(Ok) })
+            });
+            let answer = match outcome.await {
+                Ok(Ok(booked)) => Ok(booked),
+                Ok(Err(())) => Err(Fault::BadData("a receipt was refused")),
+                Err(error) => Err(error.into()),
+            };
+            let _ = done.send(answer);
+        }));
+    }
+
+    /// After something that concerned all of them: unless the whole database is out of reach, each goes on by itself.
+    fn instead(&self, slips: impl Iterator<Item = Slip>, trouble: Option<StoreError>) {
+        if let Some(error) = &trouble {
             tracing::debug!(%error, "receipts could not be booked together");
-            HashMap::new()
         }
-    };
-    for (index, slip) in batch.into_iter().enumerate() {
-        match answers.remove(&index) {
-            Some(done) => drop(slip.done.send(Ok(done))),
-            None => drop(others.spawn(alone(store.clone(), slip))),
-        }
-    }
-}
-
-/// Runs a receipt in a transaction of its own.
-async fn alone(store: Store, slip: Slip) {
-    let plan = slip.plan;
-    let outcome = store.write::<_, (), _>("receive a receipt", move |tx| {
-        let plan = Arc::clone(&plan);
-        Box::pin(async move { plan.run(tx).await.map(Ok) })
-    });
-    let answer = match outcome.await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(())) => Err(Fault::BadData("a receipt was refused")),
-        Err(error) => Err(error.into()),
-    };
-    let _ = slip.done.send(answer);
-}
-
-/// Something in the batch was done by somebody else meanwhile: nothing of it may stay.
-#[derive(Debug)]
-struct Crossed;
-
-/// Books what is ordinary in a batch; answers what became of which (by place). The others are untouched.
-async fn book(tx: &mut Tx, plans: &[Arc<Plan>]) -> Result<Result<HashMap<usize, Done>, Crossed>, StoreError> {
-    let keys: Vec<_> = plans.iter().map(|plan| plan.notice_key()).collect();
-    let notices = tx.notices(&keys).await?;
-    let (mut batch, mut done) = (Vec::new(), Vec::new());
-    let mut accounts = HashSet::new();
-    for ((index, plan), notice) in plans.iter().enumerate().zip(&notices) {
-        let Some((booking, ordinary)) = notice.as_ref().and_then(|notice| plan.ordinary(notice)) else { continue };
-        // A second receipt for the same account begins where the first one ends, which only the first one knows.
-        if accounts.insert((*ordinary.entry().creditor(), ordinary.credited().account)) {
-            done.push((index, (Received::Booked(booking), Vec::new())));
-            batch.push(ordinary);
+        for slip in slips {
+            match &trouble {
+                Some(error) if error.is_outage() => drop(slip.done.send(Err(error.again().into()))),
+                _ => self.run(slip),
+            }
         }
     }
-    if batch.is_empty() {
-        return Ok(Ok(HashMap::new()));
-    }
-    let Some(told) = tx.receive_together(OUTBOX_KIND, &batch).await? else { return Ok(Err(Crossed)) };
-    for row in told {
-        if let Some((_, (_, guardians))) = done.get_mut(row.index) {
-            guardians.push(row.guardian);
-        }
-    }
-    Ok(Ok(done.into_iter().collect()))
 }

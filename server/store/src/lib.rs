@@ -52,10 +52,13 @@ const RESTED: Duration = Duration::from_secs(1);
 /// How many operations may share a commit on SQLite.
 const MAX_BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
-/// How many effects of one kind a use case should give [`Store::write_together`] at once.
+/// How many receipts should share a transaction.
 const MAX_TOGETHER: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
-/// The one connection is free, or something is wrong with it: then nobody waits for it.
+/// One connection reads for the next batch while the other writes this one.
+const TOGETHER_CONNECTIONS: u32 = 2;
+
+/// They are free, or something is wrong with them: then nobody waits for them.
 const TOGETHER_ACQUIRE: Duration = Duration::from_secs(1);
 
 /// What several callers share must not wait for a lock that only one of them needs: a quarter of a second, and each
@@ -79,7 +82,7 @@ enum Engine {
     Pg { pool: PgPool, together: Option<Together> },
 }
 
-/// Where [`Store::write_together`] runs on PostgreSQL: its own thread with its own connection.
+/// Where [`Store::receive_together`] runs on PostgreSQL: its own thread with its own connections.
 #[derive(Clone, Debug)]
 struct Together {
     lane: Lane,
@@ -115,8 +118,8 @@ impl Store {
         Ok(Self { engine: Engine::Lite { readers, writer }, statements, max_together })
     }
 
-    /// Connects to the PostgreSQL database at `url` with at most `connections` connections, and one more for
-    /// [`Store::write_together`], and migrates it.
+    /// Connects to the PostgreSQL database at `url` with at most `connections` connections, and two more for
+    /// [`Store::receive_together`], and migrates it.
     ///
     /// # Errors
     /// [`StoreError`] where it can't be reached or migrated.
@@ -124,13 +127,14 @@ impl Store {
         let options: PgConnectOptions = url.parse()?;
         pg::migrate(&options).await?;
         let options = options.options(PG_LIMITS);
-        let pool = pg_pool(connections).connect_with(options.clone()).await?;
+        let many = pg_pool(connections).connect_with(options.clone()).await?;
         let lane = Lane::open("postgres-together").map_err(sqlx::Error::Io)?;
-        // In the thread, which so drives what the connection reads and writes.
         let options = options.options(TOGETHER_LIMITS);
-        let open = lane.spawn(async move { pg_pool(1).acquire_timeout(TOGETHER_ACQUIRE).connect_with(options).await });
+        let pool = pg_pool(TOGETHER_CONNECTIONS).acquire_timeout(TOGETHER_ACQUIRE);
+        // In the thread, which so drives what the connections read and write.
+        let open = lane.spawn(async move { pool.connect_with(options).await });
         let together = Together { pool: open.await.map_err(|_| StoreError::Panicked)??, lane };
-        let engine = Engine::Pg { pool, together: Some(together) };
+        let engine = Engine::Pg { pool: many, together: Some(together) };
         Ok(Self { engine, statements: Arc::default(), max_together: MAX_TOGETHER })
     }
 
@@ -171,33 +175,7 @@ impl Store {
         }
     }
 
-    /// [`Store::write`] for the effects of several callers that share one commit: run once, on PostgreSQL waiting for
-    /// no lock longer than a quarter of a second. Where it fails or is refused, nothing is kept (or, after a lost
-    /// commit, all of it), and each caller's effect is to be run by itself.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn write_together<T, R, F>(&self, name: &'static str, body: F) -> Result<Result<T, R>, StoreError>
-    where
-        T: Send + 'static,
-        R: Send + 'static,
-        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Result<T, R>, StoreError>> + Send + Sync + 'static,
-    {
-        match &self.engine {
-            Engine::Lite { writer, .. } => writer.submit(name, body).await,
-            Engine::Pg { together, .. } => {
-                let Together { lane, pool } = together.clone().ok_or(StoreError::NotWritable)?;
-                let statements = Arc::clone(&self.statements);
-                let task = lane.spawn(async move {
-                    let transaction = pool.begin().await?;
-                    pg_finish(Tx::pg_writer(transaction, statements), &body).await
-                });
-                task.await.map_err(|_| StoreError::Panicked)?
-            }
-        }
-    }
-
-    /// Runs a task on the thread that [`Store::write_together`] uses (or, where there is none, beside the caller), so
+    /// Runs a task on the thread that [`Store::receive_together`] uses (or, where there is none, beside the caller), so
     /// that one batch follows the other without waiting for a turn among the server's other tasks.
     pub fn spawn_beside<F>(&self, task: F)
     where
@@ -213,7 +191,7 @@ impl Store {
         }
     }
 
-    /// How many effects to give [`Store::write_together`] at most.
+    /// How many receipts to give [`Store::receive_together`] at most.
     pub fn max_together(&self) -> NonZeroUsize {
         self.max_together
     }

@@ -1,4 +1,8 @@
-//! What the ordinary receipts of a batch have ready before the first of them is written.
+//! Receipts that are booked together: what each has ready before the first of them is written, and the two steps of a
+//! batch. They run on a thread and on connections of their own, so that neither waits for the server's other work, and to
+//! their end when the caller stops waiting.
+
+use std::sync::Arc;
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::OutboxId;
@@ -6,7 +10,9 @@ use borsellino_domain::ledger::{AccountKind, Entry, Hash, Head, Memo, Side};
 use borsellino_domain::time::Millis;
 use uuid::Uuid;
 
-use crate::rows::NewReceipt;
+use crate::rows::{NewReceipt, NoticeRow};
+use crate::tx::Tx;
+use crate::{Engine, Store, StoreError};
 
 /// A receipt that pays for what its notice was made for and settles it: one entry, one account moved, one notice, one
 /// change in the feed, one row in the outbox.
@@ -105,4 +111,62 @@ pub struct ToldRow {
     pub index: usize,
     /// Who sees its wallet or bill.
     pub guardian: Uuid,
+}
+
+impl Store {
+    /// The notices with these keys, each in its key's place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn notices_together(
+        &self,
+        keys: Vec<(CreditorCode, String)>,
+    ) -> Result<Vec<Option<NoticeRow>>, StoreError> {
+        match &self.engine {
+            Engine::Lite { .. } => self.read(move |tx| Box::pin(async move { tx.notices(&keys).await })).await,
+            Engine::Pg { together, .. } => {
+                let together = together.clone().ok_or(StoreError::NotWritable)?;
+                let statements = Arc::clone(&self.statements);
+                let task = together.lane.spawn(async move {
+                    let connection = together.pool.acquire().await?;
+                    Tx::pg_reader(connection, statements).notices(&keys).await
+                });
+                task.await.map_err(|_| StoreError::Panicked)?
+            }
+        }
+    }
+
+    /// Keeps the receipts, books their entries, settles their notices, gives each guardian who sees a wallet or bill of
+    /// theirs the next numbers of the feed, and lays a row of `kind` for each into the outbox: all in one transaction.
+    /// Answers who was told. `None` where a receipt was known, an account moved since it was read, or a notice settled:
+    /// nothing of the batch is kept then, and each receipt is to be run by itself, as after an error (where, as with any
+    /// lost commit, all of it may have been kept).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn receive_together(
+        &self,
+        kind: &'static str,
+        batch: Arc<[Ordinary]>,
+    ) -> Result<Option<Vec<ToldRow>>, StoreError> {
+        match &self.engine {
+            Engine::Lite { writer, .. } => {
+                let outcome = writer.submit("receive receipts", move |tx| {
+                    let batch = Arc::clone(&batch);
+                    Box::pin(async move { Ok(tx.receive_together(kind, &batch).await?.ok_or(())) })
+                });
+                Ok(outcome.await?.ok())
+            }
+            Engine::Pg { together, .. } => {
+                let together = together.clone().ok_or(StoreError::NotWritable)?;
+                let statements = Arc::clone(&self.statements);
+                let task = together.lane.spawn(async move {
+                    let connection = together.pool.acquire().await?;
+                    // One statement is a transaction of its own.
+                    Tx::pg_reader(connection, statements).receive_together(kind, &batch).await
+                });
+                task.await.map_err(|_| StoreError::Panicked)?
+            }
+        }
+    }
 }

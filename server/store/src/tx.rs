@@ -280,10 +280,7 @@ forward! {
     together:
     /// The notices with these keys, each in its key's place.
     fn notices(keys: &[(CreditorCode, String)]) -> Vec<Option<NoticeRow>>;
-    /// Keeps the receipts, books their entries, settles their notices, gives each guardian who sees a wallet or bill of
-    /// theirs the next numbers of the feed, and lays a row of `kind` for each into the outbox. Answers who was told;
-    /// `None` where a receipt was known, an account moved since it was read, or a notice settled: then nothing of it may
-    /// be kept. Another transaction with one of the receipts' keys is waited for.
+    /// As [`crate::Store::receive_together`]; on SQLite whoever gets `None` must undo what was done until then.
     fn receive_together(kind: &str, batch: &[Ordinary]) -> Option<Vec<ToldRow>>;
 }
 

@@ -1,6 +1,7 @@
 //! pgbench: TPC-B, and a script of the statements that the product really sends for one receipt, learnt from
 //! PostgreSQL's own log so that it cannot fall behind the code.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::Path;
@@ -43,15 +44,16 @@ impl Pgbench {
         }
         drop(serving);
         let log = std::fs::read_to_string(server.join("log"))?;
-        let transactions = transactions(&log);
+        let logged = logged(&log);
+        // Those that name its notice: the till's statements take arrays, here of one.
         let find = |k: u64| {
-            let id = format!("{{{}}}", receipt_id(k));
-            let named = |logged: &&Vec<Logged>| {
-                logged.iter().any(|(_, values)| values.iter().flatten().any(|value| *value == id))
-            };
-            transactions.iter().find(named).context("the receipt is not in the log")
+            let number = format!("{{{}}}", number(k));
+            let names = |(_, values): &&Logged| values.iter().flatten().any(|value| *value == number);
+            let found: Vec<Logged> = logged.iter().filter(names).cloned().collect();
+            ensure!(found.len() > 1, "the receipt is not in the log");
+            Ok(found)
         };
-        Self::write(find(ks[0])?, find(ks[1])?, ks[1])
+        Self::write(&find(ks[0])?, &find(ks[1])?, ks[1])
     }
 
     fn write(first: &[Logged], second: &[Logged], k: u64) -> anyhow::Result<Self> {
@@ -205,8 +207,8 @@ fn elements(text: &str) -> Option<Vec<Option<String>>> {
     Some(inside.split(',').map(element).collect())
 }
 
-/// The transactions in a log: from BEGIN to COMMIT, both included, per process.
-fn transactions(log: &str) -> Vec<Vec<Logged>> {
+/// The prepared statements that a log says were run.
+fn logged(log: &str) -> Vec<Logged> {
     let mut records: Vec<(String, String)> = Vec::new();
     for line in log.lines() {
         match (line.strip_prefix('\t'), records.last_mut()) {
@@ -221,30 +223,20 @@ fn transactions(log: &str) -> Vec<Vec<Logged>> {
             }
         }
     }
-    let mut finished = Vec::new();
-    let mut open: std::collections::HashMap<String, Vec<Logged>> = std::collections::HashMap::new();
+    let mut statements: Vec<Logged> = Vec::new();
+    // Of each process, which of them waits for its parameters.
+    let mut open: HashMap<String, usize> = HashMap::new();
     for (process, text) in records {
-        let simple = text.strip_prefix("LOG:  statement: ");
-        let prepared = text.strip_prefix("LOG:  execute ").and_then(|rest| rest.split_once(": "));
-        if let Some(sql) = simple.or(prepared.map(|(_, sql)| sql)) {
-            // What else is set with BEGIN takes the product no round trip; pgbench would need one for it.
-            let begins = sql.starts_with("BEGIN");
-            if begins {
-                open.insert(process.clone(), Vec::new());
-            }
-            if let Some(transaction) = open.get_mut(&process) {
-                transaction.push((if begins { "BEGIN" } else { sql }.to_owned(), Vec::new()));
-            }
-            if sql == "COMMIT" {
-                finished.extend(open.remove(&process));
-            }
+        if let Some((_, sql)) = text.strip_prefix("LOG:  execute ").and_then(|rest| rest.split_once(": ")) {
+            open.insert(process, statements.len());
+            statements.push((sql.to_owned(), Vec::new()));
         } else if let Some(values) = text.strip_prefix("DETAIL:  parameters: ")
-            && let Some((_, parameters)) = open.get_mut(&process).and_then(|transaction| transaction.last_mut())
+            && let Some((_, parameters)) = open.remove(&process).and_then(|index| statements.get_mut(index))
         {
             *parameters = parse(values);
         }
     }
-    finished
+    statements
 }
 
 /// Reads `$1 = 'it''s', $2 = NULL`.

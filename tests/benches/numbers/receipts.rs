@@ -73,7 +73,7 @@ pub(crate) async fn postgres(sizes: Sizes) -> anyhow::Result<()> {
     let rates = tell(&laps);
     note("pgbench, the same statements, receipts/s", format!("{:.0}", median(&scripted)));
     note("pgbench, TPC-B, transactions/s", format!("{:.0}", median(&banked)));
-    note("statements of a receipt, BEGIN and COMMIT counted", script.statements());
+    note("statements of a batch", script.statements());
     judge("receipts / the same statements in pgbench", &ratios(&rates, &scripted), "x", Limit::AtLeast(0.6));
     judge("receipts / TPC-B", &ratios(&rates, &banked), "x", Limit::AtLeast(1.0));
     let expected = WARM_UP + sizes.rounds * lap;
