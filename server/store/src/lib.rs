@@ -255,11 +255,11 @@ impl Store {
 
     /// The names and texts of every statement on this engine, for benches that run some of them bare.
     pub fn texts(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let tables = match &self.engine {
-            Engine::Lite { .. } => lite::TEXTS,
-            Engine::Pg { .. } => pg::TEXTS,
+        let texts: Vec<_> = match &self.engine {
+            Engine::Lite { .. } => lite::texts().collect(),
+            Engine::Pg { .. } => pg::texts().collect(),
         };
-        tables.into_iter().flatten().copied()
+        texts.into_iter()
     }
 
     /// Waits for what is under way and closes every connection.

@@ -34,6 +34,8 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(10))
         .pragma("cache_size", "-16384")
         .pragma("mmap_size", "0")
+        // What a refused operation would need to be undone: never more than a batch.
+        .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", "10000")
 }
 
@@ -49,14 +51,16 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
     Ok(connection)
 }
 
-/// Every statement, by file.
-pub(crate) const TEXTS: [&[(&str, &str)]; 6] =
-    [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, together::ALL];
+/// Every statement and its name.
+pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
+    files.into_iter().flatten().copied().chain(together::texts())
+}
 
 pub(crate) async fn prepare_all(pool: &SqlitePool) -> Result<usize, (&'static str, StoreError)> {
     let mut connection = pool.acquire().await.map_err(|error| ("connect", error.into()))?;
-    for (name, text) in TEXTS.into_iter().flatten().copied() {
+    for (name, text) in texts() {
         connection.prepare(text.into_sql_str()).await.map_err(|error| (name, error.into()))?;
     }
-    Ok(TEXTS.iter().map(|table| table.len()).sum())
+    Ok(texts().count())
 }

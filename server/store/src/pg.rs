@@ -32,14 +32,16 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError
     Ok(connection.close().await?)
 }
 
-/// Every statement, by file.
-pub(crate) const TEXTS: [&[(&str, &str)]; 6] =
-    [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, together::ALL];
+/// Every statement and its name.
+pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, together::ALL];
+    files.into_iter().flatten().copied()
+}
 
 pub(crate) async fn prepare_all(pool: &PgPool) -> Result<usize, (&'static str, StoreError)> {
     let mut connection = pool.acquire().await.map_err(|error| ("connect", error.into()))?;
-    for (name, text) in TEXTS.into_iter().flatten().copied() {
+    for (name, text) in texts() {
         connection.prepare(text.into_sql_str()).await.map_err(|error| (name, error.into()))?;
     }
-    Ok(TEXTS.iter().map(|table| table.len()).sum())
+    Ok(texts().count())
 }

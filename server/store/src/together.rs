@@ -88,11 +88,6 @@ impl Ordinary {
         self.entry.creditor()
     }
 
-    /// The wallet it fills, where it fills one.
-    pub(crate) fn wallet(&self) -> Option<Uuid> {
-        (self.credited.account.kind == AccountKind::Wallet).then_some(self.credited.account.id)
-    }
-
     /// The 18 digits of its notice.
     pub(crate) fn number(&self) -> &str {
         &self.receipt.notice_number

@@ -167,6 +167,9 @@ async fn run_batch(
         answer_all(operations, &error.into());
         return None;
     }
+    if let [_] = *operations {
+        return run_single(tx, operations).await;
+    }
     let mut outcomes = Vec::new();
     let mut operations = operations.into_iter();
     for operation in operations.by_ref() {
@@ -199,24 +202,54 @@ async fn run_batch(
     }
 }
 
-/// Runs one operation in its savepoint. The flag of an error says whether the whole transaction is lost.
-async fn run_one(tx: &mut Tx, operation: &Operation) -> Result<(), (StoreError, bool)> {
-    tx.control("SAVEPOINT operation").await.map_err(|error| (error.into(), true))?;
-    let outcome = match AssertUnwindSafe((operation.run)(tx)).catch_unwind().await {
+/// Runs an operation that nobody shares the transaction with: it needs no savepoint, for which every page that it
+/// changes would be copied.
+async fn run_single(mut tx: Tx, operations: Vec<Operation>) -> Option<SqliteConnection> {
+    let operation = operations.into_iter().next()?;
+    let outcome = run_body(&mut tx, &operation).await;
+    let kept = matches!(outcome, Ok(Verdict::Keep));
+    let lost = outcome.as_ref().is_err_and(ends_transaction);
+    let ended = match (kept, lost) {
+        (true, _) => tx.control("COMMIT").await.map_err(StoreError::from_commit),
+        (false, false) => tx.control("ROLLBACK").await.map_err(StoreError::from),
+        (false, true) => Ok(()),
+    };
+    let stands = !lost && ended.is_ok();
+    let _ = operation.done.send(match (outcome, kept) {
+        (Ok(_), true) => ended,
+        (Ok(_), false) => Ok(()),
+        (Err(error), _) => {
+            tracing::warn!(name = operation.name, %error, "a store operation failed");
+            Err(error)
+        }
+    });
+    if stands { tx.into_lite_connection() } else { None }
+}
+
+/// Whether nothing is left of the transaction in which a body failed so.
+fn ends_transaction(error: &StoreError) -> bool {
+    // A panic is ours, not the file's.
+    !matches!(error, StoreError::Panicked) && error.ends_transaction()
+}
+
+async fn run_body(tx: &mut Tx, operation: &Operation) -> Result<Verdict, StoreError> {
+    match AssertUnwindSafe((operation.run)(tx)).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(_) => {
             tracing::error!(name = operation.name, "a store operation panicked");
             Err(StoreError::Panicked)
         }
-    };
+    }
+}
+
+/// Runs one operation in its savepoint. The flag of an error says whether the whole transaction is lost.
+async fn run_one(tx: &mut Tx, operation: &Operation) -> Result<(), (StoreError, bool)> {
+    tx.control("SAVEPOINT operation").await.map_err(|error| (error.into(), true))?;
+    let outcome = run_body(tx, operation).await;
     if let Ok(Verdict::Keep) = outcome {
         return tx.control("RELEASE operation").await.map_err(|error| (error.into(), true));
     }
-    let lost = match &outcome {
-        Err(StoreError::Panicked) => false,
-        Err(error) => error.ends_transaction(),
-        Ok(_) => false,
-    };
+    let lost = outcome.as_ref().is_err_and(ends_transaction);
     if !lost {
         let undone = tx.control("ROLLBACK TO operation").await;
         let released = tx.control("RELEASE operation").await;
