@@ -1,6 +1,7 @@
 //! The one behaviour suite of the store, on both engines: what is kept, what is undone, who waits for whom.
 
 mod disk;
+mod plans;
 mod tenants;
 
 use std::collections::BTreeSet;

@@ -64,18 +64,19 @@ const NOTICES: Text = (
     "UPDATE notice SET state = 'paid', settled_at_ms = v.at_ms FROM v
         WHERE notice.creditor = v.creditor AND notice.number = v.number AND notice.state <> 'paid'",
 );
-/// Who sees the wallet or the bill of a change.
+/// Who sees the wallet or the bill of a change. (`CROSS` makes SQLite keep to the order of the tables: it takes a list
+/// for a long one.)
 macro_rules! seen {
     ($text:literal) => {
         concat!(
             ", seen AS (
             SELECT v.*, gc.guardian FROM v
-            JOIN wallet w ON v.kind = 'wallet' AND w.creditor = v.creditor AND w.id = v.id
-            JOIN guardian_child gc ON gc.creditor = v.creditor AND gc.child = w.child
+            CROSS JOIN wallet w ON v.kind = 'wallet' AND w.creditor = v.creditor AND w.id = v.id
+            CROSS JOIN guardian_child gc ON gc.creditor = v.creditor AND gc.child = w.child
             UNION ALL
             SELECT DISTINCT v.*, gc.guardian FROM v
-            JOIN bill_line l ON v.kind = 'bill' AND l.creditor = v.creditor AND l.bill = v.id
-            JOIN guardian_child gc ON gc.creditor = v.creditor AND gc.child = l.child
+            CROSS JOIN bill_line l ON v.kind = 'bill' AND l.creditor = v.creditor AND l.bill = v.id
+            CROSS JOIN guardian_child gc ON gc.creditor = v.creditor AND gc.child = l.child
         ) ",
             $text
         )
@@ -101,7 +102,7 @@ const FEED: Text = (
             g.feed_seq - COUNT(*) OVER (PARTITION BY s.creditor, s.guardian)
                 + ROW_NUMBER() OVER (PARTITION BY s.creditor, s.guardian ORDER BY s.notice),
             s.at_ms, CASE s.kind WHEN 'wallet' THEN s.id END, CASE s.kind WHEN 'bill' THEN s.id END, s.notice
-        FROM seen s JOIN guardian g ON g.creditor = s.creditor AND g.id = s.guardian
+        FROM seen s CROSS JOIN guardian g ON g.creditor = s.creditor AND g.id = s.guardian
         RETURNING creditor, notice, guardian"
     ),
 );

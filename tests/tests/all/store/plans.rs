@@ -1,0 +1,58 @@
+//! How SQLite goes about each statement: what a parent or the Node waits for must not walk through all that a creditor
+//! has, which the few rows of a test would never show.
+
+use borsellino_store::RawPool;
+use borsellino_tests::stores::Fresh;
+use sqlx::{AssertSqlSafe, Row};
+
+/// Statements that are to read everything, or a table of a few rows: `ledger verify`, the directory, the demo's list of what
+/// can be paid, a test's count.
+const WALKERS: [&str; 13] = [
+    "CREDITORS", "STATIONS", "ENTRIES", "LAST_ENTRY", "ACCOUNTS", "CHAIN", "TOTALS", "STRAY_POSTING", "ORPHAN_POSTING",
+    "STRAY_RECEIPT", "STRAY_ENTRY", "OUTBOX_WAITING", "PAYABLE",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_walks_through_a_creditor() {
+    let fresh = Fresh::sqlite().await.expect("a fresh database");
+    let RawPool::Lite(pool) = fresh.store.raw() else { unreachable!("it was asked for") };
+    let mut walks = Vec::new();
+    for (name, text) in fresh.store.texts().filter(|(name, _)| !WALKERS.contains(name)) {
+        let steps = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(pool).await.expect(name);
+        let steps = steps.iter().map(|step| step.get::<String, _>("detail"));
+        walks.extend(steps.filter(|step| walks_through(step)).map(|step| format!("{name}: {step}")));
+    }
+    assert_eq!(walks, Vec::<String>::new());
+}
+
+/// Whether a step looks at every row of a table, or at every row of a creditor in it. What a statement has made itself
+/// (`v`, `seen`, values) is no table.
+fn walks_through(step: &str) -> bool {
+    const OWN: [&str; 5] = ["v", "seen", "s", "c", "CONSTANT"];
+    if let Some(scanned) = step.strip_prefix("SCAN ") {
+        let what = scanned.split(' ').next().unwrap_or_default();
+        return scanned.contains("USING")
+            || !(OWN.contains(&what)
+                || what.starts_with('(')
+                || scanned.ends_with("ROWS")
+                || scanned.ends_with("CLAUSE"));
+    }
+    let terms = step.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
+    ["creditor=?", "creditor=? AND kind=?", "creditor=? AND account_kind=?"].contains(&terms)
+}
+
+#[test]
+fn what_counts_as_walking() {
+    for step in [
+        "SCAN creditor",
+        "SCAN c USING INDEX sqlite_autoindex_creditor_1",
+        "SEARCH l USING INDEX bill_line_by_child (creditor=?)",
+        "SEARCH p USING COVERING INDEX posting_by_account (creditor=? AND account_kind=?)",
+    ] {
+        assert!(walks_through(step), "{step}");
+    }
+    for step in ["SCAN v", "SCAN 64 CONSTANT ROWS", "SCAN (subquery-6)", "SEARCH w USING INDEX x (creditor=? AND id=?)"]
+    {
+        assert!(!walks_through(step), "{step}");
+    }
+}
