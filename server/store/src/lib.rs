@@ -78,7 +78,7 @@ pub struct Store {
 
 #[derive(Clone, Debug)]
 enum Engine {
-    Lite { readers: SqlitePool, writer: Writer },
+    Lite { readers: SqlitePool, together: Option<SqlitePool>, writer: Writer },
     Pg { pool: PgPool, together: Option<Together> },
 }
 
@@ -107,15 +107,15 @@ impl Store {
         let statements = Arc::new(AtomicU64::new(0));
         let options = lite::options(path);
         let writer = Writer::start(options.clone(), Arc::clone(&statements), max_batch.get()).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(8)
-            .min_connections(1)
-            .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
-            .test_before_acquire(false)
-            .connect_with(lite::reader(options))
-            .await?;
+        let pool = |connections, patience| {
+            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience).test_before_acquire(false)
+        };
+        let reader = lite::reader(options);
+        let readers = pool(8, Duration::from_millis(ACQUIRE_MILLIS)).min_connections(1);
+        let readers = readers.connect_with(reader.clone()).await?;
+        let together = Some(pool(1, TOGETHER_ACQUIRE).connect_lazy_with(reader));
         let max_together = max_batch.min(MAX_TOGETHER);
-        Ok(Self { engine: Engine::Lite { readers, writer }, statements, max_together })
+        Ok(Self { engine: Engine::Lite { readers, together, writer }, statements, max_together })
     }
 
     /// Connects to the PostgreSQL database at `url` with at most `connections` connections, and two more for
@@ -146,7 +146,7 @@ impl Store {
         let statements = Arc::new(AtomicU64::new(0));
         let options = lite::reader(lite::options(path).create_if_missing(false));
         let readers = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-        let engine = Engine::Lite { readers, writer: Writer::none() };
+        let engine = Engine::Lite { readers, together: None, writer: Writer::none() };
         Ok(Self { engine, statements, max_together: MAX_TOGETHER })
     }
 
@@ -265,8 +265,11 @@ impl Store {
     /// Waits for what is under way and closes every connection.
     pub async fn close(&self) {
         match &self.engine {
-            Engine::Lite { readers, writer } => {
+            Engine::Lite { readers, together, writer } => {
                 writer.stop().await;
+                if let Some(together) = together {
+                    together.close().await;
+                }
                 readers.close().await;
             }
             Engine::Pg { pool, together } => {

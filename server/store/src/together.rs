@@ -117,18 +117,24 @@ impl Store {
         &self,
         keys: Vec<(CreditorCode, String)>,
     ) -> Result<Vec<Option<NoticeRow>>, StoreError> {
-        match &self.engine {
-            Engine::Lite { .. } => self.read(move |tx| Box::pin(async move { tx.notices(&keys).await })).await,
+        let statements = Arc::clone(&self.statements);
+        let task = match &self.engine {
+            Engine::Lite { together, writer, .. } => {
+                let together = together.clone().ok_or(StoreError::NotWritable)?;
+                writer.lane().ok_or(StoreError::NotWritable)?.spawn(async move {
+                    let connection = together.acquire().await?;
+                    Tx::lite_reader(connection, statements).notices(&keys).await
+                })
+            }
             Engine::Pg { together, .. } => {
                 let together = together.clone().ok_or(StoreError::NotWritable)?;
-                let statements = Arc::clone(&self.statements);
-                let task = together.lane.spawn(async move {
+                together.lane.clone().spawn(async move {
                     let connection = together.pool.acquire().await?;
                     Tx::pg_reader(connection, statements).notices(&keys).await
-                });
-                task.await.map_err(|_| StoreError::Panicked)?
+                })
             }
-        }
+        };
+        task.await.map_err(|_| StoreError::Panicked)?
     }
 
     /// Keeps the receipts, books their entries, settles their notices, gives each guardian who sees a wallet or bill of
@@ -155,7 +161,7 @@ impl Store {
             Engine::Pg { together, .. } => {
                 let together = together.clone().ok_or(StoreError::NotWritable)?;
                 let statements = Arc::clone(&self.statements);
-                let task = together.lane.spawn(async move {
+                let task = together.lane.clone().spawn(async move {
                     let connection = together.pool.acquire().await?;
                     // One statement is a transaction of its own.
                     Tx::pg_reader(connection, statements).receive_together(kind, &batch).await

@@ -25,7 +25,8 @@ crate::tx::statements! {
         LEFT JOIN account a ON a.creditor = v.creditor AND a.id = COALESCE(n.bill, n.wallet)
             AND a.kind = CASE WHEN n.bill IS NOT NULL THEN 'bill' ELSE 'wallet' END";
     // A guardian with several changes takes as many numbers at once and deals them out in the order of the batch.
-    // Where something was known, moved or settled, the division by zero at the end undoes everything.
+    // Where something was known, moved or settled, the number at the end that is none undoes everything; PostgreSQL's
+    // log says why.
     RECEIVE_TOGETHER = "WITH v AS MATERIALIZED (
             SELECT * FROM UNNEST($2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BIGINT[], $7::BIGINT[],
                 $8::BIGINT[], $9::TEXT[], $10::UUID[], $11::BYTEA[], $12::BYTEA[], $13::TEXT[], $14::BYTEA[],
@@ -84,8 +85,9 @@ crate::tx::statements! {
                 CASE v.account_kind WHEN 'bill' THEN v.account END, v.notice
             FROM seen s JOIN numbered m ON m.creditor = s.creditor AND m.id = s.guardian JOIN v ON v.place = s.place
         )
-        SELECT 1 / CASE WHEN (SELECT COUNT(*) FROM kept) = c.receipts AND (SELECT COUNT(*) FROM moved) = c.receipts
-            AND (SELECT COUNT(*) FROM settled) = c.receipts THEN 1 ELSE 0 END AS all_or_nothing,
+        SELECT CASE WHEN (SELECT COUNT(*) FROM kept) = c.receipts AND (SELECT COUNT(*) FROM moved) = c.receipts
+                AND (SELECT COUNT(*) FROM settled) = c.receipts THEN c.receipts
+            ELSE CAST('crossed with other work, the receipts go on one by one: ' || c.receipts AS BIGINT) END,
             ARRAY(SELECT place FROM seen) AS places, ARRAY(SELECT guardian FROM seen) AS guardians
         FROM (SELECT COUNT(*) AS receipts FROM v) c";
 }
@@ -115,8 +117,8 @@ pub(crate) async fn notices(c: &mut Conn, keys: &[(CreditorCode, String)]) -> sq
     Ok(rows)
 }
 
-/// `division_by_zero`.
-const CROSSED: &str = "22012";
+/// `invalid_text_representation`; every parameter goes over in binary.
+const CROSSED: &str = "22P02";
 
 pub(crate) async fn receive_together(
     c: &mut Conn,
@@ -154,7 +156,7 @@ pub(crate) async fn receive_together(
         .bind(column(batch, |one| one.outbox().uuid()))
         .fetch_one(c)
         .await;
-    let (_, places, guardians): (i32, Vec<i64>, Vec<Uuid>) = match told {
+    let (_, places, guardians): (i64, Vec<i64>, Vec<Uuid>) = match told {
         Ok(told) => told,
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(CROSSED) => return Ok(None),
         Err(error) => return Err(error),
