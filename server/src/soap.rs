@@ -344,6 +344,10 @@ async fn receipt(app: &App, creditor: &CreditorRow, listing: &Listing, request: 
             tracing::info!(creditor = %creditor.fiscal_code, outcome = booking.code(), "a receipt was booked");
             kept()
         }
+        Ok(Received::Found) => {
+            tracing::info!(creditor = %creditor.fiscal_code, "a receipt was booked, as it turned out");
+            kept()
+        }
         Ok(Received::Repeated) => {
             let says_ko = listing.station(&request.addressee.id_station).is_some_and(|row| row.duplicate_is_ko != 0);
             if says_ko { again() } else { kept() }

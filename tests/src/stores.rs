@@ -79,6 +79,14 @@ impl Fresh {
         }
     }
 
+    /// The URL, on PostgreSQL.
+    pub fn url(&self) -> Option<&str> {
+        match &self.place {
+            Place::Sqlite(_) => None,
+            Place::Postgres(url) => Some(url),
+        }
+    }
+
     /// Whether this is SQLite.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.place, Place::Sqlite(_))

@@ -37,6 +37,8 @@ pub struct Incoming {
 pub enum Received {
     /// New: kept and booked as said.
     Booked(Booking),
+    /// New, and kept by an attempt of ours whose answer was lost or late.
+    Found,
     /// Delivered before: nothing changed.
     Repeated,
     /// Another receipt stands under the same key: kept as an anomaly, credited nowhere.
@@ -136,7 +138,7 @@ impl Plan {
 
         // The key first: of many deliveries at once, one inserts, the others wait here and find it.
         if !tx.insert_receipt(&creditor, &self.row(booking)?).await? {
-            return self.known(tx, booking).await;
+            return self.known(tx).await;
         }
         let balance = self.book(tx, booking, notice.as_ref()).await?;
         if booking.settles_notice(balance) && !tx.settle_notice(&creditor, number, self.now).await? {
@@ -167,7 +169,7 @@ impl Plan {
         })
     }
 
-    async fn known(&self, tx: &mut Tx, booking: Booking) -> Result<(Received, Vec<Uuid>), StoreError> {
+    async fn known(&self, tx: &mut Tx) -> Result<(Received, Vec<Uuid>), StoreError> {
         let incoming = &self.incoming;
         let creditor = incoming.facts.addressed_to;
         let issuer = incoming.facts.issuer;
@@ -175,8 +177,8 @@ impl Plan {
         // Gone between the two statements means that its transaction was undone: try again.
         let stored = stored.ok_or(StoreError::Conflict)?;
         if stored.entry == Some(self.entry.uuid()) {
-            // Our own: this runs again because the answer to its commit was lost.
-            return Ok((Received::Booked(booking), Vec::new()));
+            // Our own: this runs again because the answer to its commit was lost, or late.
+            return Ok((Received::Found, Vec::new()));
         }
         if stored.content_digest == incoming.content_digest {
             return Ok((Received::Repeated, Vec::new()));

@@ -23,7 +23,8 @@ use borsellino_domain::receipt::Booking;
 use borsellino_store::together::Ordinary;
 use borsellino_store::{Store, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::error::SendError;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::Fault;
@@ -43,7 +44,10 @@ pub(super) type Done = (Received, Vec<Uuid>);
 
 /// The way in. Cheap to clone; the till closes when the last one is gone.
 #[derive(Clone, Debug)]
-pub struct Till(mpsc::Sender<Slip>);
+pub struct Till {
+    slips: mpsc::Sender<Slip>,
+    alone: Alone,
+}
 
 struct Slip {
     plan: Arc<Plan>,
@@ -62,17 +66,22 @@ impl Till {
     pub fn open(store: &Store) -> Self {
         let (slips, arriving) = mpsc::channel(QUEUE);
         let (ready, prepared) = mpsc::channel(store.max_together().get());
-        let alone = Alone { store: store.clone(), handle: Handle::current() };
+        let places = Arc::new(Semaphore::new(store.max_alone().get()));
+        let alone = Alone { store: store.clone(), handle: Handle::current(), places };
         store.spawn_beside(prepare(store.clone(), alone.clone(), arriving, ready));
-        store.spawn_beside(book(store.clone(), alone, prepared));
-        Self(slips)
+        store.spawn_beside(book(store.clone(), alone.clone(), prepared));
+        Self { slips, alone }
     }
 
     /// Keeps and books a receipt; goes on to its end when the caller stops waiting.
     pub(super) async fn receive(&self, plan: Plan) -> Result<Done, Fault> {
         let (done, answer) = oneshot::channel();
         let slip = Slip { plan: Arc::new(plan), done };
-        self.0.send(slip).await.map_err(|_| StoreError::NotWritable)?;
+        if let Err(SendError(slip)) = self.slips.send(slip).await {
+            // The till is shut only by a mistake of ours (it panicked): money goes on coming in all the same.
+            tracing::error!("the till is shut, receipts go on one by one");
+            self.alone.run(slip);
+        }
         answer.await.map_err(|_| StoreError::NotWritable)?
     }
 }
@@ -165,24 +174,27 @@ impl Left {
         let (key, seq) = ((*one.entry().creditor(), one.credited().account), one.head().seq);
         let before = self.0.get(&key).copied();
         let follows = before.is_none_or(|before| before < seq);
-        if follows {
-            self.0.insert(key, seq);
-        }
+        // One that is late will move the account by one, too.
+        self.0.insert(key, if follows { seq } else { before.map_or(seq, |before| before.saturating_add(1)) });
         follows
     }
 }
 
-/// Runs receipts in transactions of their own, beside the till.
+/// Runs receipts in transactions of their own, beside the till. Not too many at once: where a whole batch has to, a
+/// database that is slow already must keep connections for everybody else.
 #[derive(Clone, Debug)]
 struct Alone {
     store: Store,
     handle: Handle,
+    places: Arc<Semaphore>,
 }
 
 impl Alone {
     fn run(&self, Slip { plan, done }: Slip) {
-        let store = self.store.clone();
+        let (store, places) = (self.store.clone(), Arc::clone(&self.places));
         drop(self.handle.spawn(async move {
+            // Never closed.
+            let _place = places.acquire_owned().await;
             let outcome = store.write::<_, (), _>("receive a receipt", move |tx| {
                 let plan = Arc::clone(&plan);
                 Box::pin(async move { plan.run(tx).await.map(Ok) })
@@ -199,7 +211,7 @@ impl Alone {
     /// After something that concerned all of them: unless the whole database is out of reach, each goes on by itself.
     fn instead(&self, slips: impl Iterator<Item = Slip>, trouble: Option<StoreError>) {
         if let Some(error) = &trouble {
-            tracing::debug!(%error, "receipts could not be booked together");
+            tracing::warn!(%error, "receipts could not be booked together");
         }
         for slip in slips {
             match &trouble {

@@ -51,7 +51,12 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     /// An error of COMMIT: unless the server answered, nobody knows whether it happened.
     pub(crate) fn from_commit(error: sqlx::Error) -> Self {
-        match Self::from(error) {
+        Self::from(error).of_commit()
+    }
+
+    /// The same for an error of a statement that is a transaction by itself.
+    pub(crate) fn of_commit(self) -> Self {
+        match self {
             Self::Database(error) if error.as_database_error().is_none() => Self::CommitUnknown(error),
             other => other,
         }
@@ -85,10 +90,10 @@ impl StoreError {
     }
 
     /// Whether, after it, nothing of SQLite's transaction is left (full, I/O, no memory, corrupt, interrupted, or no
-    /// answer at all).
+    /// answer at all). A panic is ours, not the file's.
     pub(crate) fn ends_transaction(&self) -> bool {
         match self {
-            Self::Full | Self::Panicked => true,
+            Self::Full => true,
             Self::Database(error) => match error.as_database_error().and_then(|error| error.code()) {
                 // Extended codes keep the primary one in the low byte.
                 Some(code) => {

@@ -1,11 +1,11 @@
 //! Durable state on SQLite (the default) or PostgreSQL: SQL and row types, no rules.
 //!
 //! One SQL text and one function body serve both engines: the files in `ops/` are compiled twice, once inside
-//! [`lite`] and once inside [`pg`], against that engine's `Db`. Use cases see neither: they call [`Store::write`] or
+//! [`lite`] and once inside [`pg`], against that engine's `Db`. Only batches of receipts ([`together`]) have texts per engine. Use cases see neither: they call [`Store::write`] or
 //! [`Store::read`] with a body against [`Tx`], whose methods forward to the engine at hand.
 //!
 //! ```text
-//! usecases --write(name, body)--> SQLite: one writer task, group commit, a savepoint per operation
+//! usecases --write(name, body)--> SQLite: one writer task, group commit, a savepoint for each that shares one
 //!                             \-> PostgreSQL: a task of its own, BEGIN .. COMMIT, again on conflict
 //!          --read(body)--------> a pooled connection, in a task of its own
 //! ```
@@ -191,6 +191,17 @@ impl Store {
         }
     }
 
+    /// How many effects of one kind should be written at once by themselves: others need connections, too.
+    pub fn max_alone(&self) -> NonZeroUsize {
+        match &self.engine {
+            Engine::Lite { .. } => MAX_TOGETHER,
+            Engine::Pg { pool, .. } => {
+                let half = usize::try_from(pool.options().get_max_connections() / 2).unwrap_or(1);
+                NonZeroUsize::new(half).unwrap_or(NonZeroUsize::MIN)
+            }
+        }
+    }
+
     /// How many receipts to give [`Store::receive_together`] at most.
     pub fn max_together(&self) -> NonZeroUsize {
         self.max_together
@@ -229,7 +240,8 @@ impl Store {
         Ok(Self { engine, statements: Arc::default(), max_together: MAX_TOGETHER })
     }
 
-    /// How many statements this store has run, `BEGIN`, `COMMIT` and savepoints not counted. For tests and benches.
+    /// How many statements this store has run, a batch of receipts counted as one, `BEGIN`, `COMMIT` and savepoints not
+    /// counted. For tests and benches.
     pub fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
     }
@@ -242,7 +254,7 @@ impl Store {
         }
     }
 
-    /// Prepares every statement of `ops/` on this engine, and names the first that the engine does not take.
+    /// Prepares every statement on this engine, and names the first that the engine does not take.
     ///
     /// # Errors
     /// [`StoreError`] of the first statement refused, with its name.

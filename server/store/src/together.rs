@@ -1,6 +1,6 @@
 //! Receipts that are booked together: what each has ready before the first of them is written, and the two steps of a
-//! batch. They run on a thread and on connections of their own, so that neither waits for the server's other work, and to
-//! their end when the caller stops waiting.
+//! batch. They run on a thread and on connections of their own (on SQLite the second one on the writer's, there is no
+//! other), so that neither waits for the server's other work, and to their end when the caller stops waiting.
 
 use std::sync::Arc;
 
@@ -140,8 +140,9 @@ impl Store {
     /// Keeps the receipts, books their entries, settles their notices, gives each guardian who sees a wallet or bill of
     /// theirs the next numbers of the feed, and lays a row of `kind` for each into the outbox: all in one transaction.
     /// Answers who was told. `None` where a receipt was known, an account moved since it was read, or a notice settled:
-    /// nothing of the batch is kept then, and each receipt is to be run by itself, as after an error (where, as with any
-    /// lost commit, all of it may have been kept).
+    /// nothing of the batch is kept then, and each receipt is to be run by itself, as after an error (where all of it may
+    /// have been kept, if it is [`StoreError::CommitUnknown`]). The batch comes sorted by creditor and receipt: everybody
+    /// takes the keys in that order.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -164,7 +165,8 @@ impl Store {
                 let task = together.lane.clone().spawn(async move {
                     let connection = together.pool.acquire().await?;
                     // One statement is a transaction of its own.
-                    Tx::pg_reader(connection, statements).receive_together(kind, &batch).await
+                    let outcome = Tx::pg_reader(connection, statements).receive_together(kind, &batch).await;
+                    outcome.map_err(StoreError::of_commit)
                 });
                 task.await.map_err(|_| StoreError::Panicked)?
             }

@@ -1,5 +1,6 @@
 //! SQLite's single writer: operations queue up, are run one after the other inside one transaction, each in a
-//! savepoint of its own, and are answered together after one commit (one fsync for many). It has a thread of its own.
+//! savepoint of its own (one that comes alone has none), and are answered together after one commit (one fsync for many).
+//! It has a thread of its own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicU64;
@@ -208,7 +209,7 @@ async fn run_single(mut tx: Tx, operations: Vec<Operation>) -> Option<SqliteConn
     let operation = operations.into_iter().next()?;
     let outcome = run_body(&mut tx, &operation).await;
     let kept = matches!(outcome, Ok(Verdict::Keep));
-    let lost = outcome.as_ref().is_err_and(ends_transaction);
+    let lost = outcome.as_ref().is_err_and(StoreError::ends_transaction);
     let ended = match (kept, lost) {
         (true, _) => tx.control("COMMIT").await.map_err(StoreError::from_commit),
         (false, false) => tx.control("ROLLBACK").await.map_err(StoreError::from),
@@ -224,12 +225,6 @@ async fn run_single(mut tx: Tx, operations: Vec<Operation>) -> Option<SqliteConn
         }
     });
     if stands { tx.into_lite_connection() } else { None }
-}
-
-/// Whether nothing is left of the transaction in which a body failed so.
-fn ends_transaction(error: &StoreError) -> bool {
-    // A panic is ours, not the file's.
-    !matches!(error, StoreError::Panicked) && error.ends_transaction()
 }
 
 async fn run_body(tx: &mut Tx, operation: &Operation) -> Result<Verdict, StoreError> {
@@ -249,7 +244,7 @@ async fn run_one(tx: &mut Tx, operation: &Operation) -> Result<(), (StoreError, 
     if let Ok(Verdict::Keep) = outcome {
         return tx.control("RELEASE operation").await.map_err(|error| (error.into(), true));
     }
-    let lost = outcome.as_ref().is_err_and(ends_transaction);
+    let lost = outcome.as_ref().is_err_and(StoreError::ends_transaction);
     if !lost {
         let undone = tx.control("ROLLBACK TO operation").await;
         let released = tx.control("RELEASE operation").await;

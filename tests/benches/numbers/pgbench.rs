@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::load::{deliver, receipt_id};
 use crate::product::Serving;
-use crate::town::{CENTS, CREDITORS, FIRST_CREDITOR, WALLETS, creditor, number, wallet};
+use crate::town::{CENTS, CREDITORS, FIRST_CREDITOR, STRIDE, WALLETS, creditor, number, wallet};
 
 const CLIENTS: u64 = 64;
 
@@ -65,7 +65,7 @@ impl Pgbench {
              \\set creditor ({FIRST_CREDITOR} + :c) * 10 + (10 - :sum % 10) % 10\n\
              \\set body 3010000000000000 + (:c) * 10000000000000 + :k\n\
              \\set number :body * 100 + :body % 93\n\\set receipt 1000000000000 + :k\n\
-             \\set wallet :k % {WALLETS} + 1\n\\set made 5000000000000 + :k * 10\n"
+             \\set wallet :k * {STRIDE} % {WALLETS} + 1\n\\set made 5000000000000 + :k * 10\n"
         );
         let mut names = Names { k, constants: Vec::new(), made: Vec::new() };
         for ((text, before), (_, after)) in first.iter().zip(second) {

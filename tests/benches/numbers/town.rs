@@ -1,5 +1,5 @@
 //! The invented town of the benches, computed from numbers so that a peer can name the same rows without asking:
-//! notice `k` fills wallet `k % WALLETS` of creditor `k % CREDITORS`.
+//! notice `k` fills wallet `STRIDE * k % WALLETS` of creditor `k % CREDITORS`.
 
 use std::ops::Range;
 
@@ -21,6 +21,10 @@ pub(crate) const CREDITORS: u64 = 20;
 
 /// How many wallets: four to a family, a multiple of [`CREDITORS`].
 pub(crate) const WALLETS: u64 = 4_000;
+
+/// From one notice to the next: far apart, so that those in flight at once belong to different families; and one more
+/// than a multiple of [`CREDITORS`], so that the wallet of notice `k` is its creditor's.
+pub(crate) const STRIDE: u64 = 1_181;
 
 /// What each notice asks for and each receipt pays: what the fixture's receipt says.
 pub(crate) const CENTS: i64 = 18_000;
@@ -48,7 +52,11 @@ pub(crate) fn number(k: u64) -> String {
 
 /// The wallet of notice `k`: an id of decimal digits, which every tool can compute.
 pub(crate) fn wallet(k: u64) -> anyhow::Result<Uuid> {
-    Ok(Uuid::parse_str(&format!("{:032}", k % WALLETS + 1))?)
+    Ok(wallet_id(STRIDE * k % WALLETS)?)
+}
+
+fn wallet_id(index: u64) -> anyhow::Result<Uuid> {
+    Ok(Uuid::parse_str(&format!("{:032}", index + 1))?)
 }
 
 /// Writes the town and the notices `0..notices`.
@@ -132,7 +140,7 @@ async fn families(tx: &mut Tx, code: CreditorCode, index: u64, now: Millis) -> a
             tx.insert_child(&code, &row).await?;
             tx.link_child(&code, guardian.id, row.id).await?;
             for (slot, service) in (0u64..).zip(&services) {
-                let id = wallet((family * 4 + child * 2 + slot) * CREDITORS + index)?;
+                let id = wallet_id((family * 4 + child * 2 + slot) * CREDITORS + index)?;
                 tx.insert_wallet(&code, id.into(), row.id, *service).await?;
                 let account = Account::wallet(id.into());
                 tx.open_account(&code, account, &Head::genesis(&code, account)).await?;

@@ -3,6 +3,7 @@
 mod disk;
 mod plans;
 mod tenants;
+mod together;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ const LENGTHS: [usize; 3] = [1, 8, MOST];
 /// What does not fit the longest one takes another round.
 const MOST: usize = 64;
 
-/// A statement over a list `v`: its name, the list's columns (the first is never NULL), what follows the list. Its
+/// A statement over a list `batch`: its name, the list's columns (the first is never NULL), what follows the list. Its
 /// parameters have no numbers, because SQLite looks up a number's name by reading all names.
 type Text = (&'static str, &'static [&'static str], &'static str);
 
@@ -34,35 +34,35 @@ const RECEIPTS: Text = (
     ],
     "INSERT INTO receipt (creditor, issuer, receipt_id, notice_number, received_at_ms, total_cents, ours_cents,
             outcome, entry, content_digest, message_digest, key_id, sealed)
-        SELECT * FROM v WHERE creditor IS NOT NULL
+        SELECT * FROM batch WHERE creditor IS NOT NULL
         ON CONFLICT (creditor, issuer, receipt_id) DO NOTHING",
 );
 const ACCOUNTS: Text = (
     "ACCOUNTS_TOGETHER",
     &["creditor", "kind", "id", "seq", "balance_cents", "head"],
-    "UPDATE account SET seq = v.seq, balance_cents = v.balance_cents, head = v.head FROM v
-        WHERE account.creditor = v.creditor AND account.kind = v.kind AND account.id = v.id
-            AND account.seq = v.seq - 1",
+    "UPDATE account SET seq = batch.seq, balance_cents = batch.balance_cents, head = batch.head FROM batch
+        WHERE account.creditor = batch.creditor AND account.kind = batch.kind AND account.id = batch.id
+            AND account.seq = batch.seq - 1",
 );
 const ENTRIES: Text = (
     "ENTRIES_TOGETHER",
     &["creditor", "id", "kind", "at_ms", "issuer", "receipt_id", "receipt_digest", "digest"],
     "INSERT INTO journal_entry (creditor, id, kind, at_ms, receipt_issuer, receipt_id, receipt_digest, digest)
-        SELECT * FROM v WHERE creditor IS NOT NULL",
+        SELECT * FROM batch WHERE creditor IS NOT NULL",
 );
 const POSTINGS: Text = (
     "POSTINGS_TOGETHER",
     &["creditor", "entry", "kind", "id", "cents", "seq", "balance_cents", "hash", "other_kind", "other"],
     "INSERT INTO posting (creditor, entry, line, account_kind, account_id, cents, seq, balance_after_cents, hash)
-        SELECT creditor, entry, 0, kind, id, cents, seq, balance_cents, hash FROM v WHERE creditor IS NOT NULL
+        SELECT creditor, entry, 0, kind, id, cents, seq, balance_cents, hash FROM batch WHERE creditor IS NOT NULL
         UNION ALL
-        SELECT creditor, entry, 1, other_kind, other, -cents, NULL, NULL, NULL FROM v WHERE creditor IS NOT NULL",
+        SELECT creditor, entry, 1, other_kind, other, -cents, NULL, NULL, NULL FROM batch WHERE creditor IS NOT NULL",
 );
 const NOTICES: Text = (
     "SETTLE_TOGETHER",
     &["creditor", "number", "at_ms"],
-    "UPDATE notice SET state = 'paid', settled_at_ms = v.at_ms FROM v
-        WHERE notice.creditor = v.creditor AND notice.number = v.number AND notice.state <> 'paid'",
+    "UPDATE notice SET state = 'paid', settled_at_ms = batch.at_ms FROM batch
+        WHERE notice.creditor = batch.creditor AND notice.number = batch.number AND notice.state <> 'paid'",
 );
 /// Who sees the wallet or the bill of a change. (`CROSS` makes SQLite keep to the order of the tables: it takes a list
 /// for a long one.)
@@ -70,13 +70,13 @@ macro_rules! seen {
     ($text:literal) => {
         concat!(
             ", seen AS (
-            SELECT v.*, gc.guardian FROM v
-            CROSS JOIN wallet w ON v.kind = 'wallet' AND w.creditor = v.creditor AND w.id = v.id
-            CROSS JOIN guardian_child gc ON gc.creditor = v.creditor AND gc.child = w.child
+            SELECT batch.*, gc.guardian FROM batch
+            CROSS JOIN wallet w ON batch.kind = 'wallet' AND w.creditor = batch.creditor AND w.id = batch.id
+            CROSS JOIN guardian_child gc ON gc.creditor = batch.creditor AND gc.child = w.child
             UNION ALL
-            SELECT DISTINCT v.*, gc.guardian FROM v
-            CROSS JOIN bill_line l ON v.kind = 'bill' AND l.creditor = v.creditor AND l.bill = v.id
-            CROSS JOIN guardian_child gc ON gc.creditor = v.creditor AND gc.child = l.child
+            SELECT DISTINCT batch.*, gc.guardian FROM batch
+            CROSS JOIN bill_line l ON batch.kind = 'bill' AND l.creditor = batch.creditor AND l.bill = batch.id
+            CROSS JOIN guardian_child gc ON gc.creditor = batch.creditor AND gc.child = l.child
         ) ",
             $text
         )
@@ -87,9 +87,9 @@ const NUMBERS: Text = (
     "NUMBERS_TOGETHER",
     CHANGE,
     seen!(
-        "UPDATE guardian SET feed_seq = feed_seq + c.changes
-        FROM (SELECT creditor, guardian, COUNT(*) AS changes FROM seen GROUP BY creditor, guardian) c
-        WHERE guardian.creditor = c.creditor AND guardian.id = c.guardian"
+        "UPDATE guardian SET feed_seq = feed_seq + counted.changes
+        FROM (SELECT creditor, guardian, COUNT(*) AS changes FROM seen GROUP BY creditor, guardian) counted
+        WHERE guardian.creditor = counted.creditor AND guardian.id = counted.guardian"
     ),
 );
 /// A guardian with several changes has taken as many numbers; they are dealt out now.
@@ -98,11 +98,11 @@ const FEED: Text = (
     CHANGE,
     seen!(
         "INSERT INTO feed (creditor, guardian, seq, at_ms, wallet, bill, notice)
-        SELECT s.creditor, s.guardian,
-            g.feed_seq - COUNT(*) OVER (PARTITION BY s.creditor, s.guardian)
-                + ROW_NUMBER() OVER (PARTITION BY s.creditor, s.guardian ORDER BY s.notice),
-            s.at_ms, CASE s.kind WHEN 'wallet' THEN s.id END, CASE s.kind WHEN 'bill' THEN s.id END, s.notice
-        FROM seen s CROSS JOIN guardian g ON g.creditor = s.creditor AND g.id = s.guardian
+        SELECT seen.creditor, seen.guardian,
+            g.feed_seq - COUNT(*) OVER (PARTITION BY seen.creditor, seen.guardian)
+                + ROW_NUMBER() OVER (PARTITION BY seen.creditor, seen.guardian ORDER BY seen.notice),
+            seen.at_ms, CASE seen.kind WHEN 'wallet' THEN seen.id END, CASE seen.kind WHEN 'bill' THEN seen.id END, seen.notice
+        FROM seen CROSS JOIN guardian g ON g.creditor = seen.creditor AND g.id = seen.guardian
         RETURNING creditor, notice, guardian"
     ),
 );
@@ -110,7 +110,7 @@ const OUTBOX: Text = (
     "OUTBOX_TOGETHER",
     &["creditor", "id", "notice", "at_ms"],
     "INSERT INTO outbox (creditor, id, kind, notice, due_at_ms, attempts, created_at_ms)
-        SELECT creditor, id, ?, notice, at_ms, 0, at_ms FROM v WHERE creditor IS NOT NULL
+        SELECT creditor, id, ?, notice, at_ms, 0, at_ms FROM batch WHERE creditor IS NOT NULL
         ON CONFLICT (creditor, id) DO NOTHING",
 );
 
@@ -119,7 +119,7 @@ static TEXTS: LazyLock<HashMap<(&str, usize), String>> = LazyLock::new(|| {
     let texts = [RECEIPTS, ACCOUNTS, ENTRIES, POSTINGS, NOTICES, NUMBERS, FEED, OUTBOX];
     let at = |(name, columns, body): Text, length: usize| {
         let row = format!("({})", vec!["?"; columns.len()].join(", "));
-        let text = format!("WITH v({}) AS (VALUES {}) {body}", columns.join(", "), vec![row; length].join(", "));
+        let text = format!("WITH batch({}) AS (VALUES {}) {body}", columns.join(", "), vec![row; length].join(", "));
         ((name, length), text)
     };
     texts.into_iter().flat_map(|text| LENGTHS.map(|length| at(text, length))).collect()

@@ -3,7 +3,8 @@
 //! SQLite's.
 //!
 //! Rows are locked in one order by everybody: receipts' keys, accounts, notices, guardians. The last lines of the
-//! statement ask for its parts in that order, each part takes its rows sorted. Should a plan of PostgreSQL's lock
+//! statement ask for its parts in that order; the batch comes sorted by key, accounts and guardians are sorted here, and
+//! whoever has an account is the only one at its notices. Should a plan of PostgreSQL's lock
 //! them in another order and two nodes wait for each other, the short lock time-out of a batch ends it, and its receipts
 //! go on one by one.
 
