@@ -21,6 +21,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Postgres, Sqlite};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tonic::transport::Endpoint;
 use uuid::Uuid;
 
@@ -78,11 +79,14 @@ pub(crate) async fn sqlite(sizes: Sizes) -> anyhow::Result<()> {
     let demo = Demo::start(None).await?;
     let file = demo.data.path().join("borsellino.sqlite");
     let options = SqliteConnectOptions::new().filename(&file).pragma("query_only", "1").pragma("cache_size", "-2048");
-    let pool = SqlitePoolOptions::new().max_connections(8).test_before_acquire(false).connect_with(options).await?;
+    let workers = workers()?;
+    let pool = SqlitePoolOptions::new().max_connections(8).test_before_acquire(false);
+    let pool = workers.spawn(async move { pool.connect_with(options).await }).await??;
     let store = Store::open_sqlite_for_reading(&file).await?;
     let session = sqlx::query_as(SIGNED_IN).fetch_one(&pool).await?;
     let question = question(&store, session)?;
-    compare(&demo, sizes, move || bare_sqlite(pool.clone(), question.clone())).await?;
+    compare(&demo, sizes, workers.handle(), move || bare_sqlite(pool.clone(), question.clone())).await?;
+    workers.shutdown_background();
     demo.stop().await
 }
 
@@ -93,11 +97,14 @@ pub(crate) async fn postgres(sizes: Sizes) -> anyhow::Result<()> {
     let url = server.database("home").await;
     let demo = Demo::start(Some(&url)).await?;
     let options: PgConnectOptions = url.parse()?;
-    let pool = PgPoolOptions::new().max_connections(16).test_before_acquire(false).connect_with(options).await?;
+    let workers = workers()?;
+    let pool = PgPoolOptions::new().max_connections(16).test_before_acquire(false);
+    let pool = workers.spawn(async move { pool.connect_with(options).await }).await??;
     let store = Store::connect_postgres(&url, 1).await?;
     let session = sqlx::query_as(SIGNED_IN).fetch_one(&pool).await?;
     let question = question(&store, session)?;
-    compare(&demo, sizes, move || bare_postgres(pool.clone(), question.clone())).await?;
+    compare(&demo, sizes, workers.handle(), move || bare_postgres(pool.clone(), question.clone())).await?;
+    workers.shutdown_background();
     demo.stop().await
 }
 
@@ -112,7 +119,12 @@ fn question(store: &Store, (creditor, guardian, session): (String, Uuid, Uuid)) 
     Ok(Question { texts, creditor, guardian, session, now: now.get(), school_year })
 }
 
-async fn compare<F, Fut>(demo: &Demo, sizes: Sizes, bare: F) -> anyhow::Result<()>
+/// Where the statements run bare: as many threads as the server has.
+fn workers() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
+}
+
+async fn compare<F, Fut>(demo: &Demo, sizes: Sizes, workers: &Handle, bare: F) -> anyhow::Result<()>
 where
     F: Fn() -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -135,13 +147,13 @@ where
         };
         let bare_of = || (0..in_flight).map(|_| bare.clone()).collect::<Vec<_>>();
         // Warm: connections, prepared statements.
-        let brief = Duration::from_millis(500);
-        hammer(ask(&phones), brief).await?;
-        hammer(bare_of(), brief).await?;
+        let (brief, own) = (Duration::from_millis(500), Handle::current());
+        hammer(&own, ask(&phones), brief).await?;
+        hammer(workers, bare_of(), brief).await?;
         let (mut ours, mut peer) = (Vec::new(), Vec::new());
         for _ in 0..sizes.rounds {
-            ours.push(hammer(ask(&phones), window).await?);
-            peer.push(hammer(bare_of(), window).await?);
+            ours.push(hammer(&own, ask(&phones), window).await?);
+            peer.push(hammer(workers, bare_of(), window).await?);
         }
         note(&format!("{in_flight} in flight: Home/s"), format!("{:.0}", median(&ours)));
         note(&format!("{in_flight} in flight: its statements bare, times/s"), format!("{:.0}", median(&peer)));
@@ -153,7 +165,7 @@ where
 }
 
 /// Runs each of `works` over and over, all at once, for `window`; answers how many a second.
-async fn hammer<W, Fut>(works: Vec<W>, window: Duration) -> anyhow::Result<f64>
+async fn hammer<W, Fut>(runtime: &Handle, works: Vec<W>, window: Duration) -> anyhow::Result<f64>
 where
     W: Fn() -> Fut + Send + 'static,
     Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -162,7 +174,7 @@ where
     let tasks: Vec<_> = works
         .into_iter()
         .map(|work| {
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 let mut count = 0_u64;
                 while start.elapsed() < window {
                     work().await?;

@@ -61,12 +61,11 @@ pub(crate) async fn postgres(sizes: Sizes) -> anyhow::Result<()> {
     let (mut laps, mut scripted, mut banked) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..sizes.rounds {
         let range = WARM_UP + round * lap..WARM_UP + (round + 1) * lap;
-        // What one of them leaves to be written must not be written while another is measured.
-        rustix::fs::sync();
+        settle(&ours).await?;
         laps.push(deliver(serving.node, range.clone(), IN_FLIGHT).await?);
-        rustix::fs::sync();
+        settle(&ours).await?;
         scripted.push(script.run(&peer, range)?);
-        rustix::fs::sync();
+        settle(&ours).await?;
         banked.push(tpcb.run(sizes.seconds)?);
     }
     drop((awake, serving));
@@ -78,6 +77,14 @@ pub(crate) async fn postgres(sizes: Sizes) -> anyhow::Result<()> {
     judge("receipts / TPC-B", &ratios(&rates, &banked), "x", Limit::AtLeast(1.0));
     let expected = WARM_UP + sizes.rounds * lap;
     credited_once(&ours, expected).await
+}
+
+/// What one of them leaves to be written must not be written while another is measured.
+async fn settle(url: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;
+    rustix::fs::sync();
+    Ok(connection.close().await?)
 }
 
 /// Holds the database against what was sent: every receipt credited, each once.
@@ -129,10 +136,12 @@ pub(crate) async fn sqlite(sizes: Sizes) -> anyhow::Result<()> {
     };
     for round in 0..sizes.rounds {
         let warm_up = if round == 0 { WARM_UP } else { 256 };
+        rustix::fs::sync();
         let serving = Serving::start(&format!("sqlite:{}", file.display()))?;
         deliver(serving.node, take(warm_up), IN_FLIGHT).await?;
         laps.push(deliver(serving.node, take(lap), IN_FLIGHT).await?);
         drop(serving);
+        rustix::fs::sync();
         let peer = OneEach::start(&file)?;
         deliver(peer.node, take(256), IN_FLIGHT).await?;
         each.push(deliver(peer.node, take(lap / 2), IN_FLIGHT).await?.rate);
