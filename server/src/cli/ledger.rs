@@ -6,24 +6,36 @@ use anyhow::Context;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::language::Language;
 use borsellino_store::Store;
+use borsellino_store::rows::CreditorRow;
 use serde_json::json;
 
 use crate::config::DatabaseKind;
 use crate::usecases::ledger_verify::{Report, verify as verify_one};
 
-pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let store = match place {
+/// The database, to be read and left as it is.
+pub(super) async fn open_for_reading(place: &DatabaseKind) -> anyhow::Result<Store> {
+    match place {
         DatabaseKind::Sqlite(path) => Store::open_sqlite_for_reading(path)
             .await
-            .with_context(|| format!("no ledger at {}: is the folder right?", path.display()))?,
-        DatabaseKind::Postgres(url) => Store::connect_postgres_for_reading(url).await.context("the database")?,
-    };
+            .with_context(|| format!("no ledger at {}: is the folder right?", path.display())),
+        DatabaseKind::Postgres(url) => Store::connect_postgres_for_reading(url).await.context("the database"),
+    }
+}
+
+/// The creditors that were asked for.
+pub(super) fn chosen(known: &[CreditorRow], wanted: Option<CreditorCode>) -> anyhow::Result<Vec<&CreditorRow>> {
+    let chosen: Vec<_> = known.iter().filter(|row| wanted.is_none_or(|code| row.fiscal_code == code)).collect();
+    match (wanted, chosen.is_empty()) {
+        (Some(code), true) => anyhow::bail!("{code} is no creditor of this database"),
+        _ => Ok(chosen),
+    }
+}
+
+pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = open_for_reading(place).await?;
     let known = store.read(|tx| Box::pin(async move { tx.creditors().await })).await?;
     let wanted = creditor.map(CreditorCode::parse).transpose().context("--creditor")?;
-    let chosen: Vec<_> = known.iter().filter(|row| wanted.is_none_or(|code| row.fiscal_code == code)).collect();
-    if let (Some(code), true) = (wanted, chosen.is_empty()) {
-        anyhow::bail!("{code} is no creditor of this database");
-    }
+    let chosen = chosen(&known, wanted)?;
     let mut sound = true;
     let mut reports = Vec::new();
     for row in chosen {

@@ -1,16 +1,19 @@
-//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger verify`.
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger verify`, `queue`.
 
 pub mod demo;
 mod ledger;
+mod queue;
 mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use borsellino_domain::queue::Queue;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, DatabaseKind, Log, database_kind};
+use crate::usecases::queues::Decision;
 
 /// Prepaid school services, topped up through pagoPA.
 #[derive(Debug, Parser)]
@@ -40,6 +43,83 @@ enum Command {
         #[command(subcommand)]
         command: LedgerCommand,
     },
+    /// What waits for the office.
+    Queue {
+        #[command(subcommand)]
+        command: QueueCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueCommand {
+    /// Show what waits: second payments, money in suspense, messages nobody could read, contradictions.
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Only this creditor (11 digits).
+        #[arg(long)]
+        creditor: Option<String>,
+        /// Only this queue: double, suspense, quarantine or anomaly.
+        #[arg(long, value_parser = queue_named)]
+        queue: Option<Queue>,
+        /// Also what has been decided.
+        #[arg(long)]
+        all: bool,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decide about one item, once. Nothing is deleted.
+    Resolve {
+        /// The item, as `queue list` names it.
+        item: String,
+        #[command(flatten)]
+        place: Place,
+        /// Whose item (11 digits).
+        #[arg(long)]
+        creditor: String,
+        #[command(flatten)]
+        decision: DecisionArgs,
+        /// Why. Kept for good: name no person.
+        #[arg(long)]
+        reason: String,
+        /// Who decides.
+        #[arg(long)]
+        operator: String,
+    },
+}
+
+/// What to do with an item.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct DecisionArgs {
+    /// Book its money to this wallet (its id).
+    #[arg(long)]
+    wallet: Option<uuid::Uuid>,
+    /// Book its money to this bill (its id).
+    #[arg(long)]
+    bill: Option<uuid::Uuid>,
+    /// Mark its money for refund; it stays in suspense.
+    #[arg(long)]
+    refund: bool,
+    /// Nothing is to be done.
+    #[arg(long)]
+    dismiss: bool,
+}
+
+impl DecisionArgs {
+    fn decision(&self) -> Decision {
+        match (self.wallet, self.bill, self.refund) {
+            (Some(wallet), _, _) => Decision::ToWallet(wallet.into()),
+            (_, Some(bill), _) => Decision::ToBill(bill.into()),
+            (_, _, true) => Decision::Refund,
+            _ => Decision::Dismiss,
+        }
+    }
+}
+
+fn queue_named(name: &str) -> Result<Queue, String> {
+    Queue::try_from(name.to_owned()).map_err(|_| "one of double, suspense, quarantine, anomaly".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,6 +199,18 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ledger { command: LedgerCommand::Verify { place, creditor, json } } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             ledger::verify(&place.database()?, creditor.as_deref(), json).await
+        }
+        Command::Queue { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            match command {
+                QueueCommand::List { place, creditor, queue, all, json } => {
+                    queue::list(&place.database()?, creditor.as_deref(), queue, all, json).await
+                }
+                QueueCommand::Resolve { item, place, creditor, decision, reason, operator } => {
+                    let place = place.database()?;
+                    queue::resolve(&place, &creditor, item, decision.decision(), (reason, operator)).await
+                }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod ledger_verify;
 pub mod node;
 pub mod onboarding;
 pub mod pay;
+pub mod queues;
 pub mod receipts;
 pub mod sessions;
 pub mod till;

@@ -19,6 +19,8 @@ pub(crate) mod feed;
 pub(crate) mod ledger;
 #[path = "ops/payments.rs"]
 pub(crate) mod payments;
+#[path = "ops/queue.rs"]
+pub(crate) mod queue;
 #[path = "ops/sessions.rs"]
 pub(crate) mod sessions;
 pub(crate) mod together;
@@ -53,7 +55,7 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL];
+    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL];
     files.into_iter().flatten().copied().chain(together::texts())
 }
 

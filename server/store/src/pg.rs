@@ -20,6 +20,9 @@ pub(crate) mod ledger;
 #[path = "ops/payments.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod payments;
+#[path = "ops/queue.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod queue;
 #[path = "ops/sessions.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod sessions;
@@ -34,7 +37,7 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, together::ALL];
+    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, together::ALL];
     files.into_iter().flatten().copied()
 }
 

@@ -7,6 +7,7 @@ use borsellino_domain::id::{BillId, CartId, GuardianId, ServiceId, SessionId, To
 use borsellino_domain::ledger::{AccountKind, EntryKind, Hash, Head};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::notice::{NoticeNumber, SegregationCode};
+use borsellino_domain::queue::{Action, Queue};
 use borsellino_domain::service::{ServiceKind, TopUpRules};
 use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::{NoticeState, PayBy};
@@ -507,6 +508,63 @@ pub struct KeptMessage {
     pub key_id: String,
     /// The message, sealed.
     pub sealed: Vec<u8>,
+}
+
+/// A receipt that waits for the office, or did.
+#[derive(Clone, Debug, FromRow)]
+pub struct QueuedReceiptRow {
+    /// `receipt/fiscalCode`.
+    pub issuer: String,
+    /// `receipt/receiptId`.
+    pub receipt_id: String,
+    /// 18 digits.
+    pub notice_number: String,
+    /// When it was received.
+    pub received_at_ms: i64,
+    /// What of it is the creditor's.
+    #[sqlx(try_from = "i64")]
+    pub ours_cents: Cents,
+    /// What the payer paid.
+    #[sqlx(try_from = "i64")]
+    pub total_cents: Cents,
+    /// Why it waits.
+    pub outcome: String,
+    /// Of its bytes.
+    #[sqlx(try_from = "Vec<u8>")]
+    pub message_digest: Hash,
+}
+
+/// A message that waits for the office, or did.
+#[derive(Clone, Debug, FromRow)]
+pub struct QueuedMessageRow {
+    /// Where.
+    #[sqlx(try_from = "String")]
+    pub queue: Queue,
+    /// Of its bytes.
+    #[sqlx(try_from = "Vec<u8>")]
+    pub message_digest: Hash,
+    /// Why.
+    pub why: String,
+    /// When it was received.
+    pub received_at_ms: i64,
+}
+
+/// What the office decided about an item of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct ResolutionRow {
+    /// The item's name.
+    pub item: String,
+    /// What is done.
+    #[sqlx(try_from = "String")]
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// Who decided.
+    pub operator: String,
+    /// When.
+    pub at_ms: i64,
+    /// What books it.
+    pub entry: Option<Uuid>,
 }
 
 /// A session with its guardian's standing.

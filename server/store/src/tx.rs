@@ -277,6 +277,24 @@ forward! {
 }
 
 forward! {
+    queue:
+    /// Receipts whose money has not found its place by itself, oldest first.
+    fn queued_receipts(creditor: &CreditorCode) -> Vec<QueuedReceiptRow>;
+    /// Messages kept because they could not be booked, oldest first.
+    fn queued_messages(creditor: &CreditorCode) -> Vec<QueuedMessageRow>;
+    /// What was decided.
+    fn resolutions(creditor: &CreditorCode) -> Vec<ResolutionRow>;
+    /// What was decided about an item.
+    fn resolution(creditor: &CreditorCode, item: &str) -> Option<ResolutionRow>;
+    /// Keeps a decision; `false` where the item has been decided.
+    fn resolve(creditor: &CreditorCode, row: &ResolutionRow) -> bool;
+    /// Whether the wallet exists and takes money.
+    fn wallet_stands(creditor: &CreditorCode, wallet: Uuid) -> bool;
+    /// Whether the bill exists.
+    fn bill_stands(creditor: &CreditorCode, bill: Uuid) -> bool;
+}
+
+forward! {
     together:
     /// The notices with these keys, each in its key's place.
     fn notices(keys: &[(CreditorCode, String)]) -> Vec<Option<NoticeRow>>;

@@ -299,6 +299,41 @@ fn a_taken_port_is_named_with_its_flag() {
     }
 }
 
+/// The office decides beside the running server, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_office_lists_and_decides_while_the_demo_runs() {
+    let data = TempDir::new().expect("a folder");
+    let (mut demo, line) = Running::demo(Some(data.path()));
+    let receipt = Receipt::new("301123456789012345", 1_234);
+    let kept = Soap::call(&http(), text(&line, "/node"), Some(receipt.action()), receipt.xml()).await;
+    assert!(kept.is_ok(), "{kept:?}");
+    let list = |more: &[&str]| {
+        let output = run(command(&["queue", "list", "--json", "--data"]).arg(data.path()).args(more));
+        assert!(output.status.success(), "{output:?}");
+        let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        listed["items"].as_array().expect("items").clone()
+    };
+    let [waiting] = list(&[]).try_into().expect("one item");
+    assert_eq!((text(&waiting, "/queue"), text(&waiting, "/why")), ("suspense", "unknown_notice"));
+    assert_eq!((waiting["amount_cents"].as_i64(), text(&waiting, "/notice")), (Some(1_234), "301123456789012345"));
+    assert!(list(&["--queue", "double"]).is_empty());
+    let resolve = || {
+        let mut command = command(&["queue", "resolve", text(&waiting, "/item"), "--creditor", TOWN, "--refund"]);
+        run(command.args(["--reason", "no such notice", "--operator", "A. Verdi", "--data"]).arg(data.path()))
+    };
+    let decided = resolve();
+    assert!(decided.status.success(), "{decided:?}");
+    assert!(list(&[]).is_empty());
+    let [kept] = list(&["--all"]).try_into().expect("one item");
+    assert_eq!(text(&kept, "/resolution/action"), "refund");
+    let again = resolve();
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    let said = String::from_utf8(again.stderr).expect("text");
+    assert!(said.contains("A. Verdi decided this already (refund)"), "{said}");
+    verify(data.path());
+    demo.stop();
+}
+
 #[test]
 fn a_folder_without_a_ledger_is_no_sound_ledger() {
     let empty = TempDir::new().expect("a folder");

@@ -2,6 +2,7 @@
 
 mod examples;
 mod questions;
+mod queues;
 mod receipts;
 mod trouble;
 

@@ -86,6 +86,8 @@ crate::tx::statements! {
         WHERE e.creditor = $1 AND e.receipt_id IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.creditor = $1 AND r.issuer = e.receipt_issuer
                 AND r.receipt_id = e.receipt_id AND r.entry = e.id)
+            AND NOT EXISTS (SELECT 1 FROM resolution d WHERE d.creditor = $1
+                AND d.item = 'r-' || e.receipt_issuer || '-' || e.receipt_id AND d.entry = e.id)
         ORDER BY e.id LIMIT 1";
 }
 
@@ -305,7 +307,7 @@ pub(crate) async fn stray_receipt(c: &mut Conn, creditor: &CreditorCode) -> sqlx
     query_as(STRAY_RECEIPT).bind(creditor.as_str()).fetch_optional(c).await
 }
 
-/// An entry whose receipt is gone, or rests on another entry.
+/// An entry whose receipt is gone or rests on another entry, unless the office decided it.
 pub(crate) async fn stray_entry(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Option<StrayReceiptRow>> {
     query_as(STRAY_ENTRY).bind(creditor.as_str()).fetch_optional(c).await
 }

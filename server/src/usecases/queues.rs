@@ -1,0 +1,252 @@
+//! The office's queues: what waits in them, and what is decided about it. Each item is decided once, with a reason and a
+//! name; nothing is deleted.
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::{BillId, EntryId, WalletId};
+use borsellino_domain::ledger::{Account, Entry, EntryKind, ReceiptProof};
+use borsellino_domain::money::{Amount, Cents};
+use borsellino_domain::queue::{Action, Item, Queue};
+use borsellino_domain::time::Millis;
+use borsellino_store::rows::{QueuedReceiptRow, ResolutionRow};
+use borsellino_store::{Store, StoreError, Tx};
+use thiserror::Error;
+
+use super::{Fault, Stop};
+
+/// An item of a queue.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Its name.
+    pub item: String,
+    /// Where.
+    pub queue: Queue,
+    /// Why: a receipt's outcome, or what was wrong with a message.
+    pub why: String,
+    /// When it was received.
+    pub received_at: Millis,
+    /// The notice it names, if it could be read.
+    pub notice: Option<String>,
+    /// The money in suspense for it.
+    pub amount: Option<Cents>,
+    /// What was decided, if anything was.
+    pub resolution: Option<ResolutionRow>,
+}
+
+/// Everything in the queues of a creditor, decided or not, oldest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list(store: &Store, creditor: CreditorCode) -> Result<Vec<Waiting>, StoreError> {
+    let rows = store.read(move |tx| {
+        Box::pin(async move {
+            let (receipts, messages) = (tx.queued_receipts(&creditor).await?, tx.queued_messages(&creditor).await?);
+            // Last, so that what was decided meanwhile is known to be.
+            Ok((receipts, messages, tx.resolutions(&creditor).await?))
+        })
+    });
+    let (receipts, messages, resolutions) = rows.await?;
+    let resolution = |item: &str| resolutions.iter().find(|row| row.item == item).cloned();
+    let receipts = receipts.into_iter().filter_map(|row| {
+        let (item, queue) = (name(&row), Queue::of_outcome(&row.outcome)?);
+        let amount = held(&row).map(Amount::as_cents);
+        Some(Waiting {
+            resolution: resolution(&item),
+            item,
+            queue,
+            why: row.outcome,
+            received_at: Millis::new(row.received_at_ms),
+            notice: Some(row.notice_number),
+            amount,
+        })
+    });
+    let messages = messages.into_iter().map(|row| {
+        let item = Item::Message { queue: row.queue, digest: row.message_digest }.to_string();
+        Waiting {
+            resolution: resolution(&item),
+            item,
+            queue: row.queue,
+            why: row.why,
+            received_at: Millis::new(row.received_at_ms),
+            notice: None,
+            amount: None,
+        }
+    });
+    let mut waiting: Vec<_> = receipts.chain(messages).collect();
+    waiting.sort_by(|a, b| (a.received_at, &a.item).cmp(&(b.received_at, &b.item)));
+    Ok(waiting)
+}
+
+fn name(row: &QueuedReceiptRow) -> String {
+    Item::Receipt { issuer: row.issuer.clone(), receipt_id: row.receipt_id.clone() }.to_string()
+}
+
+/// The money that lies in suspense for a receipt.
+fn held(row: &QueuedReceiptRow) -> Option<Amount> {
+    let in_suspense = matches!(Queue::of_outcome(&row.outcome), Some(Queue::Double | Queue::Suspense));
+    in_suspense.then(|| Amount::from_cents(row.ours_cents.get()).ok()).flatten()
+}
+
+/// What to do with an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Its money belongs to a wallet.
+    ToWallet(WalletId),
+    /// Its money belongs to a bill.
+    ToBill(BillId),
+    /// Its money has to be paid back.
+    Refund,
+    /// Nothing is to be done.
+    Dismiss,
+}
+
+impl Decision {
+    fn action(self) -> Action {
+        match self {
+            Self::ToWallet(_) => Action::BookedToWallet,
+            Self::ToBill(_) => Action::BookedToBill,
+            Self::Refund => Action::Refund,
+            Self::Dismiss => Action::Dismissed,
+        }
+    }
+}
+
+/// Who decides what, when and why; with the id of the entry that may have to be written.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Whose queue.
+    pub creditor: CreditorCode,
+    /// The item's name.
+    pub item: String,
+    /// What to do.
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub operator: String,
+    /// Now.
+    pub at: Millis,
+    /// Of the entry that books it.
+    pub entry: EntryId,
+}
+
+/// Why a decision is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum QueueRefusal {
+    /// No such item.
+    #[error("no such item: `borsellino queue list` shows their names")]
+    Unknown,
+    /// It has been decided.
+    #[error("{} decided this already ({}): a decision stands", .0.operator, .0.action.code())]
+    Decided(Box<ResolutionRow>),
+    /// No wallet takes the money.
+    #[error("this creditor has no such wallet that takes money")]
+    NoWallet,
+    /// No bill takes the money.
+    #[error("this creditor has no such bill")]
+    NoBill,
+    /// There is nothing to book or pay back.
+    #[error("there is no money of ours in it: it can only be dismissed")]
+    NoMoney,
+    /// Money cannot be dismissed.
+    #[error("there is money in it: book it to a wallet or bill, or mark it for refund")]
+    Money,
+    /// A decision needs a reason and a name.
+    #[error("a decision needs a reason and the name of who takes it, of at most 200 characters each")]
+    Unsigned,
+}
+
+/// The longest reason or name, in characters.
+const LONGEST: usize = 200;
+
+/// Takes a decision: keeps it and moves the money in one transaction. The same order again finds itself done.
+///
+/// # Errors
+/// [`QueueRefusal`], or a [`Fault`].
+pub async fn resolve(store: &Store, order: Order) -> Result<ResolutionRow, Stop<QueueRefusal>> {
+    let signed = |text: &str| !text.trim().is_empty() && text.chars().count() <= LONGEST;
+    if !signed(&order.reason) || !signed(&order.operator) {
+        return Err(Stop::Refused(QueueRefusal::Unsigned));
+    }
+    let outcome = store.write("decide about an item of a queue", move |tx| {
+        let order = order.clone();
+        Box::pin(async move { order.run(tx).await })
+    });
+    outcome.await.map_err(Fault::from)?.map_err(Stop::Refused)
+}
+
+impl Order {
+    async fn run(&self, tx: &mut Tx) -> Result<Result<ResolutionRow, QueueRefusal>, StoreError> {
+        let creditor = self.creditor;
+        let receipts = tx.queued_receipts(&creditor).await?;
+        let receipt = receipts.iter().find(|row| name(row) == self.item);
+        if receipt.is_none() {
+            let messages = tx.queued_messages(&creditor).await?;
+            let names = |row| -> String {
+                let borsellino_store::rows::QueuedMessageRow { queue, message_digest: digest, .. } = row;
+                Item::Message { queue, digest }.to_string()
+            };
+            if !messages.into_iter().map(names).any(|name| name == self.item) {
+                return Ok(Err(QueueRefusal::Unknown));
+            }
+        }
+        let money = receipt.and_then(|row| Some((row, held(row)?)));
+        let account = match (self.decision, money) {
+            (Decision::Dismiss, Some(_)) => return Ok(Err(QueueRefusal::Money)),
+            (Decision::Dismiss, None) | (Decision::Refund, Some(_)) => None,
+            (_, None) => return Ok(Err(QueueRefusal::NoMoney)),
+            (Decision::ToWallet(id), _) if !tx.wallet_stands(&creditor, id.uuid()).await? => {
+                return Ok(Err(QueueRefusal::NoWallet));
+            }
+            (Decision::ToBill(id), _) if !tx.bill_stands(&creditor, id.uuid()).await? => {
+                return Ok(Err(QueueRefusal::NoBill));
+            }
+            (Decision::ToWallet(id), _) => Some((Account::wallet(id), EntryKind::TopUp)),
+            (Decision::ToBill(id), _) => Some((Account::bill(id), EntryKind::BillPayment)),
+        };
+        let row = ResolutionRow {
+            item: self.item.clone(),
+            action: self.decision.action(),
+            reason: self.reason.clone(),
+            operator: self.operator.clone(),
+            at_ms: self.at.get(),
+            entry: account.map(|_| self.entry.uuid()),
+        };
+        // The decision first: of several at once one is kept, the others wait here and find it.
+        if !tx.resolve(&creditor, &row).await? {
+            let stored = tx.resolution(&creditor, &self.item).await?.ok_or(StoreError::Conflict)?;
+            // Our own: this runs again because the answer to its commit was lost.
+            return Ok(if stored == row { Ok(row) } else { Err(QueueRefusal::Decided(Box::new(stored))) });
+        }
+        if let (Some((account, kind)), Some((receipt, amount))) = (account, money) {
+            self.book(tx, receipt, (account, kind, amount)).await?;
+        }
+        Ok(Ok(row))
+    }
+
+    /// Moves the money out of suspense, and tells those who see where it goes.
+    async fn book(
+        &self,
+        tx: &mut Tx,
+        receipt: &QueuedReceiptRow,
+        (account, kind, amount): (Account, EntryKind, Amount),
+    ) -> Result<(), StoreError> {
+        let creditor = self.creditor;
+        let issuer = CreditorCode::from_digits(&receipt.issuer).map_err(|_| StoreError::Corrupt("an issuer"))?;
+        let proof = ReceiptProof { issuer, receipt_id: receipt.receipt_id.clone(), digest: receipt.message_digest };
+        let sides = (account, Account::SUSPENSE, amount.as_cents());
+        let entry = Entry::transfer(creditor, self.entry, kind, self.at, Some(proof), sides);
+        tx.book(&entry.map_err(|_| StoreError::Corrupt("an entry that does not balance"))?).await?;
+        let notice = receipt.notice_number.as_str();
+        match self.decision {
+            Decision::ToWallet(id) => {
+                tx.number_wallet_change(&creditor, id.uuid()).await?;
+                tx.feed_wallet_change(&creditor, id.uuid(), self.at, notice).await
+            }
+            Decision::ToBill(id) => {
+                tx.number_bill_change(&creditor, id.uuid()).await?;
+                tx.feed_bill_change(&creditor, id.uuid(), self.at, notice).await
+            }
+            Decision::Refund | Decision::Dismiss => Ok(()),
+        }
+    }
+}
