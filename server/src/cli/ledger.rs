@@ -22,9 +22,11 @@ pub(super) async fn open_for_reading(place: &DatabaseKind) -> anyhow::Result<Sto
     }
 }
 
-/// The creditors that were asked for.
-pub(super) fn chosen(known: &[CreditorRow], wanted: Option<CreditorCode>) -> anyhow::Result<Vec<&CreditorRow>> {
-    let chosen: Vec<_> = known.iter().filter(|row| wanted.is_none_or(|code| row.fiscal_code == code)).collect();
+/// The creditor that was asked for with `--creditor`, or all of them.
+pub(super) async fn chosen(store: &Store, creditor: Option<&str>) -> anyhow::Result<Vec<CreditorRow>> {
+    let wanted = creditor.map(CreditorCode::parse).transpose().context("--creditor")?;
+    let mut chosen = store.read(|tx| Box::pin(async move { tx.creditors().await })).await?;
+    chosen.retain(|row| wanted.is_none_or(|code| row.fiscal_code == code));
     match (wanted, chosen.is_empty()) {
         (Some(code), true) => anyhow::bail!("{code} is no creditor of this database"),
         _ => Ok(chosen),
@@ -33,12 +35,9 @@ pub(super) fn chosen(known: &[CreditorRow], wanted: Option<CreditorCode>) -> any
 
 pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
     let store = open_for_reading(place).await?;
-    let known = store.read(|tx| Box::pin(async move { tx.creditors().await })).await?;
-    let wanted = creditor.map(CreditorCode::parse).transpose().context("--creditor")?;
-    let chosen = chosen(&known, wanted)?;
     let mut sound = true;
     let mut reports = Vec::new();
-    for row in chosen {
+    for row in chosen(&store, creditor).await? {
         let report = verify_one(&store, &row.fiscal_code, |_| {}).await?;
         sound &= report.broken.is_none();
         if !as_json {

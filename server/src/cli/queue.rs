@@ -33,11 +33,8 @@ pub(super) async fn list(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let store = super::ledger::open_for_reading(place).await?;
-    let known = store.read(|tx| Box::pin(async move { tx.creditors().await })).await?;
-    let wanted = creditor.map(CreditorCode::parse).transpose().context("--creditor")?;
-    let chosen = super::ledger::chosen(&known, wanted)?;
     let mut items = Vec::new();
-    for row in chosen {
+    for row in super::ledger::chosen(&store, creditor).await? {
         let mut waiting = list_one(&store, row.fiscal_code).await?;
         waiting.retain(|one| (all || one.resolution.is_none()) && queue.is_none_or(|queue| one.queue == queue));
         if !as_json {

@@ -7,7 +7,7 @@ use borsellino_domain::ledger::{Account, Entry, EntryKind, ReceiptProof};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::queue::{Action, Item, Queue};
 use borsellino_domain::time::Millis;
-use borsellino_store::rows::{QueuedReceiptRow, ResolutionRow};
+use borsellino_store::rows::{QueuedMessageRow, QueuedReceiptRow, ResolutionRow};
 use borsellino_store::{Store, StoreError, Tx};
 use thiserror::Error;
 
@@ -47,7 +47,7 @@ pub async fn list(store: &Store, creditor: CreditorCode) -> Result<Vec<Waiting>,
     let (receipts, messages, resolutions) = rows.await?;
     let resolution = |item: &str| resolutions.iter().find(|row| row.item == item).cloned();
     let receipts = receipts.into_iter().filter_map(|row| {
-        let (item, queue) = (name(&row), Queue::of_outcome(&row.outcome)?);
+        let (item, queue) = (receipt_name(&row), Queue::of_outcome(&row.outcome)?);
         let amount = held(&row).map(Amount::as_cents);
         Some(Waiting {
             resolution: resolution(&item),
@@ -60,7 +60,7 @@ pub async fn list(store: &Store, creditor: CreditorCode) -> Result<Vec<Waiting>,
         })
     });
     let messages = messages.into_iter().map(|row| {
-        let item = Item::Message { queue: row.queue, digest: row.message_digest }.to_string();
+        let item = message_name(&row);
         Waiting {
             resolution: resolution(&item),
             item,
@@ -76,8 +76,12 @@ pub async fn list(store: &Store, creditor: CreditorCode) -> Result<Vec<Waiting>,
     Ok(waiting)
 }
 
-fn name(row: &QueuedReceiptRow) -> String {
+fn receipt_name(row: &QueuedReceiptRow) -> String {
     Item::Receipt { issuer: row.issuer.clone(), receipt_id: row.receipt_id.clone() }.to_string()
+}
+
+fn message_name(row: &QueuedMessageRow) -> String {
+    Item::Message { queue: row.queue, digest: row.message_digest }.to_string()
 }
 
 /// The money that lies in suspense for a receipt.
@@ -178,16 +182,9 @@ impl Order {
     async fn run(&self, tx: &mut Tx) -> Result<Result<ResolutionRow, QueueRefusal>, StoreError> {
         let creditor = self.creditor;
         let receipts = tx.queued_receipts(&creditor).await?;
-        let receipt = receipts.iter().find(|row| name(row) == self.item);
-        if receipt.is_none() {
-            let messages = tx.queued_messages(&creditor).await?;
-            let names = |row| -> String {
-                let borsellino_store::rows::QueuedMessageRow { queue, message_digest: digest, .. } = row;
-                Item::Message { queue, digest }.to_string()
-            };
-            if !messages.into_iter().map(names).any(|name| name == self.item) {
-                return Ok(Err(QueueRefusal::Unknown));
-            }
+        let receipt = receipts.iter().find(|row| receipt_name(row) == self.item);
+        if receipt.is_none() && !tx.queued_messages(&creditor).await?.iter().any(|row| message_name(row) == self.item) {
+            return Ok(Err(QueueRefusal::Unknown));
         }
         let money = receipt.and_then(|row| Some((row, held(row)?)));
         let account = match (self.decision, money) {

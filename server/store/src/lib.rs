@@ -1,8 +1,9 @@
 //! Durable state on SQLite (the default) or PostgreSQL: SQL and row types, no rules.
 //!
 //! One SQL text and one function body serve both engines: the files in `ops/` are compiled twice, once inside
-//! [`lite`] and once inside [`pg`], against that engine's `Db`. Only batches of receipts ([`together`]) have texts per engine. Use cases see neither: they call [`Store::write`] or
-//! [`Store::read`] with a body against [`Tx`], whose methods forward to the engine at hand.
+//! [`lite`] and once inside [`pg`], against that engine's `Db`. Only batches of receipts ([`together`]) have texts per
+//! engine. Use cases see neither: they call [`Store::write`] or [`Store::read`] with a body against [`Tx`], whose methods
+//! forward to the engine at hand.
 //!
 //! ```text
 //! usecases --write(name, body)--> SQLite: one writer task, group commit, a savepoint for each that shares one

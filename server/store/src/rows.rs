@@ -524,9 +524,6 @@ pub struct QueuedReceiptRow {
     /// What of it is the creditor's.
     #[sqlx(try_from = "i64")]
     pub ours_cents: Cents,
-    /// What the payer paid.
-    #[sqlx(try_from = "i64")]
-    pub total_cents: Cents,
     /// Why it waits.
     pub outcome: String,
     /// Of its bytes.

@@ -10,8 +10,7 @@ use crate::rows::*;
 type Conn = <Db as sqlx::Database>::Connection;
 
 crate::tx::statements! {
-    QUEUED_RECEIPTS = "SELECT issuer, receipt_id, notice_number, received_at_ms, ours_cents, total_cents, outcome,
-            message_digest
+    QUEUED_RECEIPTS = "SELECT issuer, receipt_id, notice_number, received_at_ms, ours_cents, outcome, message_digest
         FROM receipt WHERE creditor = $1 AND outcome NOT IN ('wallet', 'bill') ORDER BY received_at_ms, receipt_id";
     QUEUED_MESSAGES = "SELECT queue, message_digest, why, received_at_ms FROM kept_message WHERE creditor = $1
         ORDER BY received_at_ms, message_digest";
