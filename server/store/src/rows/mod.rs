@@ -1,0 +1,14 @@
+//! What the statements take and answer. Columns that the rules constrain come out as the domain's types: a row that
+//! breaks them is an error, never a wrong value.
+
+mod families;
+mod ledger;
+mod payments;
+mod queue;
+mod sessions;
+
+pub use families::*;
+pub use ledger::*;
+pub use payments::*;
+pub use queue::*;
+pub use sessions::*;
