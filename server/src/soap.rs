@@ -379,14 +379,22 @@ fn incoming(addressed_to: CreditorCode, receipt: &Receipt, body: &[u8]) -> Optio
     }
     let outcome_ok = receipt.outcome == Outcome::Ok;
     let issuer = CreditorCode::from_digits(receipt.fiscal_code.as_str()).ok()?;
+    let total = Cents::new(receipt.payment_amount_cents);
+    let reference_fits = refers_to(&receipt.creditor_reference_id, receipt.notice_number.as_str());
     Some(Incoming {
-        facts: ReceiptFacts { addressed_to, issuer, outcome_ok, transfers },
+        facts: ReceiptFacts { addressed_to, issuer, outcome_ok, reference_fits, total, transfers },
         receipt_id: receipt.receipt_id.clone(),
         notice_number: receipt.notice_number.as_str().to_owned(),
-        total: Cents::new(receipt.payment_amount_cents),
+        total,
         content_digest: content_digest(receipt),
         message: body.to_vec(),
     })
+}
+
+/// Whether `reference` is the IUV inside a notice's number: with aux digit 3 all that follows the digit (facts of the
+/// notice, SANP 3.12.0). Numbers of any other form are none of ours, and nothing can be said about them.
+fn refers_to(reference: &str, number: &str) -> bool {
+    number.strip_prefix('3').is_none_or(|iuv| iuv == reference)
 }
 
 /// Over the fields that make a receipt what it is, each with its length: the same for both versions of the message.

@@ -60,6 +60,17 @@ impl BillState {
     }
 }
 
+/// What a notice of a bill asks for now, given what is left of the bill; `None` where nothing is.
+///
+/// `instalment` is the amount it was made for and whether other instalments are open; `None` for a notice that asks for
+/// all that is left. The last open instalment asks for all that is left, whatever the others brought.
+pub fn asked(residual: Option<Amount>, instalment: Option<(Amount, bool)>) -> Option<Amount> {
+    match (residual, instalment) {
+        (Some(residual), Some((own, true))) => Some(residual.min(own)),
+        (residual, _) => residual,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +86,16 @@ mod tests {
         assert_eq!(state(100), Ok(BillState::Overpaid { surplus: cents(100) }));
         assert_eq!(state(-5_734), Err(CentsOverflow), "owes more than it was issued for");
         assert_eq!(state(i64::MIN), Err(CentsOverflow));
+    }
+
+    #[test]
+    fn the_last_instalment_asks_for_what_is_left() {
+        let cents = |value| Amount::from_cents(value).unwrap();
+        let own = cents(4_000);
+        assert_eq!(asked(Some(cents(12_000)), None), Some(cents(12_000)));
+        assert_eq!(asked(Some(cents(12_000)), Some((own, true))), Some(own));
+        assert_eq!(asked(Some(cents(3_000)), Some((own, true))), Some(cents(3_000)), "never more than is left");
+        assert_eq!(asked(Some(cents(5_500)), Some((own, false))), Some(cents(5_500)), "what the others left open");
+        assert_eq!(asked(None, Some((own, true))), None);
     }
 }

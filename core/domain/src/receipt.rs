@@ -16,6 +16,10 @@ pub struct ReceiptFacts {
     pub issuer: CreditorCode,
     /// Whether `outcome` is OK; a receipt with KO moves no money.
     pub outcome_ok: bool,
+    /// Whether `creditorReferenceId` is the reference (IUV) inside the notice's number.
+    pub reference_fits: bool,
+    /// `paymentAmount`: what was paid in all.
+    pub total: Cents,
     /// The transfers: who is paid, and how many cents.
     pub transfers: Vec<(CreditorCode, Cents)>,
 }
@@ -28,6 +32,12 @@ impl ReceiptFacts {
     pub fn ours(&self) -> Result<Cents, CentsOverflow> {
         let own = self.transfers.iter().filter(|(payee, _)| *payee == self.addressed_to);
         own.into_iter().try_fold(Cents::ZERO, |sum, (_, cents)| sum.plus(*cents))
+    }
+
+    /// Whether the transfers, everybody's, make up what was paid.
+    fn adds_up(&self) -> bool {
+        let sum = self.transfers.iter().try_fold(Cents::ZERO, |sum, (_, cents)| sum.plus(*cents));
+        sum == Ok(self.total)
     }
 }
 
@@ -45,6 +55,8 @@ pub enum NoticePurpose {
     Bill {
         /// Which one.
         bill: BillId,
+        /// Whether other instalments of it, each with a notice of its own, are open.
+        others_open: bool,
     },
 }
 
@@ -57,6 +69,8 @@ pub struct NoticeFacts {
     pub amount: Amount,
     /// What it was made for.
     pub purpose: NoticePurpose,
+    /// What the account of its wallet or bill holds.
+    pub balance: Cents,
 }
 
 coded! {
@@ -72,6 +86,12 @@ coded! {
         WalletClosed = "wallet_closed",
         /// The bill was withdrawn.
         BillCancelled = "bill_cancelled",
+        /// Its transfers do not make up what it says was paid.
+        TransfersDiffer = "transfers_differ",
+        /// Its reference (IUV) is another notice's.
+        ReferenceDiffers = "reference_differs",
+        /// The account it belongs to can hold no more.
+        AccountFull = "account_full",
     }
 }
 
@@ -103,6 +123,8 @@ pub enum Booking {
         bill: BillId,
         /// How much.
         amount: Amount,
+        /// Whether other instalments of it are open.
+        others_open: bool,
     },
     /// To suspense, for the office.
     Suspense {
@@ -130,21 +152,25 @@ impl Booking {
     pub const fn entry(self) -> Option<(Account, EntryKind, Amount)> {
         match self {
             Self::Wallet { wallet, amount } => Some((Account::wallet(wallet), EntryKind::TopUp, amount)),
-            Self::Bill { bill, amount } => Some((Account::bill(bill), EntryKind::BillPayment, amount)),
+            Self::Bill { bill, amount, .. } => Some((Account::bill(bill), EntryKind::BillPayment, amount)),
             Self::Suspense { amount, .. } => Some((Account::SUSPENSE, EntryKind::Suspense, amount)),
             Self::Nothing(_) => None,
         }
     }
 
     /// Whether the notice is settled by it, given what the account that got the money holds after it. A bill's notice
-    /// stays payable while something is left of the bill: what it costs is asked anew each time (SANP 3.12.0, paVerifyPaymentNotice).
+    /// stays payable while something is left of the bill: what it costs is asked anew each time (SANP 3.12.0,
+    /// paVerifyPaymentNotice). An instalment that was paid, if only in part, is done while others are open: the last
+    /// of them asks for all that is left.
     pub const fn settles_notice(self, balance_after: Cents) -> bool {
         match self {
             Self::Wallet { .. } => true,
-            Self::Bill { .. } => balance_after.get() >= 0,
-            Self::Suspense { reason, .. } => {
-                matches!(reason, SuspenseReason::WalletClosed | SuspenseReason::BillCancelled)
-            }
+            Self::Bill { others_open, .. } => others_open || balance_after.get() >= 0,
+            // Somebody paid this notice, wherever the money lies now; the others are not known, not ours, or settled.
+            Self::Suspense { reason, .. } => !matches!(
+                reason,
+                SuspenseReason::UnknownNotice | SuspenseReason::SharedPayment | SuspenseReason::DoublePayment
+            ),
             Self::Nothing(_) => false,
         }
     }
@@ -170,13 +196,27 @@ pub fn decide(receipt: &ReceiptFacts, notice: Option<&NoticeFacts>) -> Booking {
     let Some(notice) = notice else {
         return suspense(SuspenseReason::UnknownNotice);
     };
-    match (notice.state, notice.purpose) {
-        (NoticeState::Paid, _) => suspense(SuspenseReason::DoublePayment),
-        (_, NoticePurpose::TopUp { wallet_open: false, .. }) => suspense(SuspenseReason::WalletClosed),
+    let cancelled = match notice.state {
+        NoticeState::Paid => return suspense(SuspenseReason::DoublePayment),
+        NoticeState::Cancelled => true,
+        NoticeState::Open | NoticeState::Expired => false,
+    };
+    // A receipt that contradicts itself is proof that money moved, and no proof of what for.
+    if !receipt.reference_fits {
+        return suspense(SuspenseReason::ReferenceDiffers);
+    }
+    if !receipt.adds_up() {
+        return suspense(SuspenseReason::TransfersDiffer);
+    }
+    if notice.balance.plus(amount.as_cents()).is_err() {
+        return suspense(SuspenseReason::AccountFull);
+    }
+    match notice.purpose {
+        NoticePurpose::TopUp { wallet_open: false, .. } => suspense(SuspenseReason::WalletClosed),
         // Cancelled or expired, the money is here and the wallet is sure.
-        (_, NoticePurpose::TopUp { wallet, .. }) => Booking::Wallet { wallet, amount },
-        (NoticeState::Cancelled, NoticePurpose::Bill { .. }) => suspense(SuspenseReason::BillCancelled),
-        (NoticeState::Open | NoticeState::Expired, NoticePurpose::Bill { bill }) => Booking::Bill { bill, amount },
+        NoticePurpose::TopUp { wallet, .. } => Booking::Wallet { wallet, amount },
+        NoticePurpose::Bill { .. } if cancelled => suspense(SuspenseReason::BillCancelled),
+        NoticePurpose::Bill { bill, others_open } => Booking::Bill { bill, amount, others_open },
     }
 }
 
@@ -194,8 +234,10 @@ mod tests {
     }
 
     fn receipt(transfers: &[(&str, i64)]) -> ReceiptFacts {
+        let total = Cents::new(transfers.iter().fold(0, |sum, (_, amount)| sum.saturating_add(*amount)));
         let transfers = transfers.iter().map(|(payee, amount)| (code(payee), Cents::new(*amount))).collect();
-        ReceiptFacts { addressed_to: code(OURS), issuer: code(OURS), outcome_ok: true, transfers }
+        let (addressed_to, issuer) = (code(OURS), code(OURS));
+        ReceiptFacts { addressed_to, issuer, outcome_ok: true, reference_fits: true, total, transfers }
     }
 
     const OURS: &str = "99900010010";
@@ -203,7 +245,7 @@ mod tests {
 
     fn wallet_notice(state: NoticeState) -> NoticeFacts {
         let purpose = NoticePurpose::TopUp { wallet: WalletId::from(Uuid::from_u128(1)), wallet_open: true };
-        NoticeFacts { state, amount: cents(2_000), purpose }
+        NoticeFacts { state, amount: cents(2_000), purpose, balance: Cents::ZERO }
     }
 
     #[test]
@@ -232,22 +274,55 @@ mod tests {
         let closed = NoticeFacts { purpose: closed, ..wallet_notice(NoticeState::Open) };
         assert_eq!(decide(&paid, Some(&closed)), suspense(SuspenseReason::WalletClosed));
         let bill = BillId::from(Uuid::from_u128(3));
-        let withdrawn = NoticePurpose::Bill { bill };
-        let bill_notice = |state| NoticeFacts { state, amount, purpose: withdrawn };
+        let withdrawn = NoticePurpose::Bill { bill, others_open: false };
+        let balance = Cents::new(-2_000);
+        let bill_notice = |state| NoticeFacts { state, amount, purpose: withdrawn, balance };
         let at = |state| decide(&paid, Some(&bill_notice(state)));
-        assert_eq!(at(NoticeState::Open), Booking::Bill { bill, amount });
-        assert_eq!(at(NoticeState::Expired), Booking::Bill { bill, amount });
+        let to_bill = Booking::Bill { bill, amount, others_open: false };
+        assert_eq!(at(NoticeState::Open), to_bill);
+        assert_eq!(at(NoticeState::Expired), to_bill);
         assert_eq!(at(NoticeState::Cancelled), suspense(SuspenseReason::BillCancelled));
     }
 
     #[test]
     fn a_bill_stays_payable_until_nothing_is_left_of_it() {
-        let bill = Booking::Bill { bill: BillId::from(Uuid::from_u128(3)), amount: cents(100) };
+        let id = BillId::from(Uuid::from_u128(3));
+        let bill = Booking::Bill { bill: id, amount: cents(100), others_open: false };
+        let instalment = Booking::Bill { bill: id, amount: cents(100), others_open: true };
         assert!(!bill.settles_notice(Cents::new(-1)));
+        assert!(instalment.settles_notice(Cents::new(-1)), "the last open one asks for what is left");
         assert!(bill.settles_notice(Cents::ZERO));
         assert!(bill.settles_notice(Cents::new(1)));
         let top_up = Booking::Wallet { wallet: WalletId::from(Uuid::from_u128(1)), amount: cents(100) };
         assert!(top_up.settles_notice(Cents::new(-500)), "a wallet may stay below zero");
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_nobodys_until_the_office_says_so() {
+        let notice = wallet_notice(NoticeState::Open);
+        let paid = receipt(&[(OURS, 2_000)]);
+        let reason = |receipt: &ReceiptFacts, notice: &NoticeFacts| match decide(receipt, Some(notice)) {
+            Booking::Suspense { reason, amount } => {
+                assert_eq!(amount, cents(2_000));
+                Some(reason)
+            }
+            _ => None,
+        };
+        assert_eq!(reason(&paid, &notice), None);
+        let other = ReceiptFacts { reference_fits: false, ..paid.clone() };
+        assert_eq!(reason(&other, &notice), Some(SuspenseReason::ReferenceDiffers));
+        for total in [0, 1_999, 2_001, i64::MAX] {
+            let odd = ReceiptFacts { total: Cents::new(total), ..paid.clone() };
+            assert_eq!(reason(&odd, &notice), Some(SuspenseReason::TransfersDiffer), "{total}");
+        }
+        let full = NoticeFacts { balance: Cents::new(i64::MAX - 1_999), ..notice };
+        assert_eq!(reason(&paid, &full), Some(SuspenseReason::AccountFull));
+        let settled = wallet_notice(NoticeState::Paid);
+        assert_eq!(reason(&other, &settled), Some(SuspenseReason::DoublePayment));
+        for reason in [SuspenseReason::ReferenceDiffers, SuspenseReason::TransfersDiffer, SuspenseReason::AccountFull] {
+            let booking = Booking::Suspense { reason, amount: cents(2_000) };
+            assert!(booking.settles_notice(Cents::ZERO), "nobody is asked to pay again: {reason:?}");
+        }
     }
 
     #[test]

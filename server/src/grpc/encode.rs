@@ -6,7 +6,8 @@ use borsellino_domain::top_up::PaymentState;
 use borsellino_proto::v1;
 
 use crate::usecases::views::{
-    BillView, ChildView, ChoicesView, CreditorView, HomeView, MovementView, NoticeView, PaymentView, WalletView,
+    BillView, ChildView, ChoicesView, CreditorView, HomeView, InstalmentView, MovementView, NoticeView, PaymentView,
+    WalletView,
 };
 
 fn in_progress_until(state: PaymentState) -> i64 {
@@ -74,6 +75,18 @@ pub(super) fn bill(view: BillView) -> v1::Bill {
         notice: view.notice.map(notice),
         payment_state: v1::PaymentState::from(view.payment).into(),
         in_progress_until_ms: in_progress_until(view.payment),
+        instalments: view.instalments.into_iter().map(instalment).collect(),
+    }
+}
+
+fn instalment(view: InstalmentView) -> v1::Instalment {
+    v1::Instalment {
+        number: u32::try_from(view.number).unwrap_or_default(),
+        due_date: view.due_date,
+        amount_cents: view.amount.cents(),
+        state: v1::PaymentState::from(view.payment).into(),
+        in_progress_until_ms: in_progress_until(view.payment),
+        notice: view.notice.map(notice),
     }
 }
 

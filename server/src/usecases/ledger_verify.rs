@@ -20,7 +20,7 @@ use borsellino_domain::ledger::{
 };
 use borsellino_domain::money::Cents;
 use borsellino_domain::time::Millis;
-use borsellino_store::rows::{ChainRow, EntrySideRow, StoredAccountRow, StrayReceiptRow, TotalsRow};
+use borsellino_store::rows::{ChainRow, EntrySideRow, StoredAccountRow, StrayReceiptRow};
 use borsellino_store::{Store, StoreError};
 use thiserror::Error;
 use uuid::Uuid;
@@ -377,10 +377,13 @@ impl<P: Fn(u64)> Reading<'_, P> {
         let rows = self.store.read(move |tx| Box::pin(async move { tx.totals(&creditor).await })).await?;
         let mut sum = Cents::ZERO;
         let mut totals = self.report.clone();
-        for TotalsRow { kind, moved_cents, balance_cents } in rows {
+        for row in rows {
             // Read after the entries, which name the row: an unknown kind can only have come since.
-            let kind = AccountKind::try_from(kind).map_err(|_| StoreError::Corrupt("a posting's kind of account"))?;
-            let (postings, balances) = (Cents::new(moved_cents), Cents::new(balance_cents));
+            let kind = AccountKind::try_from(row.kind.clone())
+                .map_err(|_| StoreError::Corrupt("a posting's kind of account"))?;
+            let (Some(postings), Some(balances)) = (row.moved(), row.balance()) else {
+                return Err(StoreError::Corrupt("the sum of all accounts of a kind").into());
+            };
             if kind.is_chained() && balances != postings {
                 return Err(Finding::Sums { kind, balances, postings }.into());
             }

@@ -1,6 +1,7 @@
 //! What the Node asks before a payment: what does this notice cost, and who gets the money. Both only read: pagoPA
 //! holds the token, our position stays payable until a receipt arrives (ARCHITECTURE.md, rules of money, 6).
 
+use borsellino_domain::bill::asked;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::iban::Iban;
 use borsellino_domain::money::Amount;
@@ -92,9 +93,10 @@ pub async fn look_up(app: &App, creditor: &CreditorRow, number: &str) -> Result<
     })
 }
 
-/// A top-up costs what it asks for; a bill what is left of it (`None`: nothing).
+/// A top-up costs what it asks for; a bill what is left of it, or its instalment (`None`: nothing).
 fn amount_due(row: &NoticeRow) -> Result<Option<Amount>, Fault> {
     let Some(balance) = row.bill_balance_cents else { return Ok(Some(row.amount_cents)) };
     let owed = balance.checked_neg().ok_or(Fault::BadData("a bill's balance"))?;
-    Ok(Amount::from_cents(owed).ok())
+    let instalment = row.instalment.map(|_| (row.amount_cents, row.others_open > Some(0)));
+    Ok(asked(Amount::from_cents(owed).ok(), instalment))
 }

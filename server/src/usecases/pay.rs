@@ -9,8 +9,7 @@ use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::service::TopUpRules;
 use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::{
-    NoticeState, PAYMENT_TOKEN_MILLIS, PayBy, PaymentState, TopUpDecision, TopUpOrder, TopUpRefusal, WalletFacts,
-    decide,
+    PAYMENT_TOKEN_MILLIS, PayBy, PaymentState, TopUpDecision, TopUpOrder, TopUpRefusal, WalletFacts, decide,
 };
 use borsellino_pagopa::checkout::{Cart, CartNotice, CartNotices, ReturnUrls, Url};
 use borsellino_pagopa::node::{Code, Digits11, NoticeNumber18, PositiveCents, Text};
@@ -345,8 +344,7 @@ pub async fn pay_bill(app: &App, who: Identity, id: BillId) -> Result<BillPage, 
     let rows = read.await?.map_err(Stop::Refused)?;
     let bill = BillView::gather(who.creditor, &rows, now)?.pop().ok_or(Stop::Refused(PayRefusal::UnknownBill))?;
     let notice = bill.notice.clone().ok_or(Stop::Refused(PayRefusal::BillSettled))?;
-    let closed = rows.first().is_some_and(|row| matches!(row.state, NoticeState::Cancelled | NoticeState::Paid));
-    if closed {
+    if matches!(bill.payment, PaymentState::Cancelled | PaymentState::Paid) {
         return Err(Stop::Refused(PayRefusal::BillSettled));
     }
     if bill.page_url.is_some() {

@@ -116,7 +116,8 @@ impl Plan {
     /// `None` where anything about it is special.
     pub(super) fn ordinary(&self, notice: &NoticeRow) -> Option<(Booking, Ordinary)> {
         let facts = &self.incoming.facts;
-        if facts.issuer != facts.addressed_to {
+        // Whether an instalment settles its notice depends on others, which must not be settled at the same time.
+        if facts.issuer != facts.addressed_to || notice.instalment.is_some() {
             return None;
         }
         let booking = decide(facts, Some(&notice_facts(notice, self.now).ok()?));
@@ -141,12 +142,29 @@ impl Plan {
             return self.known(tx).await;
         }
         let balance = self.book(tx, booking, notice.as_ref()).await?;
+        let booking = self.beside_others(tx, booking, notice.as_ref()).await?;
         if booking.settles_notice(balance) && !tx.settle_notice(&creditor, number, self.now).await? {
             // Another receipt for the same notice was faster: decide again, knowing that.
             return Err(StoreError::Conflict);
         }
         let guardians = self.announce(tx, booking, notice.as_ref()).await?;
         Ok((Received::Booked(booking), guardians))
+    }
+
+    /// The booking of an instalment, with what is known of the others now that its bill's account is held.
+    async fn beside_others(
+        &self,
+        tx: &mut Tx,
+        booking: Booking,
+        notice: Option<&NoticeRow>,
+    ) -> Result<Booking, StoreError> {
+        let Booking::Bill { bill, amount, .. } = booking else { return Ok(booking) };
+        if notice.is_none_or(|row| row.instalment.is_none()) {
+            return Ok(booking);
+        }
+        let row = tx.notice(&self.incoming.facts.addressed_to, &self.incoming.notice_number).await?;
+        let others_open = row.is_some_and(|row| row.others_open > Some(0));
+        Ok(Booking::Bill { bill, amount, others_open })
     }
 
     fn row(&self, booking: Booking) -> Result<NewReceipt, StoreError> {
@@ -256,9 +274,10 @@ fn notice_facts(row: &NoticeRow, now: Millis) -> Result<NoticeFacts, StoreError>
         (Some(wallet), None) => {
             NoticePurpose::TopUp { wallet: wallet.into(), wallet_open: row.wallet_closed_at_ms.is_none() }
         }
-        (None, Some(bill)) => NoticePurpose::Bill { bill: bill.into() },
+        (None, Some(bill)) => NoticePurpose::Bill { bill: bill.into(), others_open: row.others_open > Some(0) },
         _ => return Err(StoreError::Corrupt("a notice for nothing, or for two things")),
     };
     let state = row.state.at(row.expires_at_ms.map(Millis::new), now);
-    Ok(NoticeFacts { state, amount: row.amount_cents, purpose })
+    let balance = Cents::new(row.account_balance_cents.unwrap_or_default());
+    Ok(NoticeFacts { state, amount: row.amount_cents, purpose, balance })
 }

@@ -1,6 +1,6 @@
 //! What use cases answer: domain types, ready for any edge to encode.
 
-use borsellino_domain::bill::BillState;
+use borsellino_domain::bill::{BillState, asked};
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{BillId, ChildId, GuardianId, TopUpId, WalletId};
 use borsellino_domain::ledger::EntryKind;
@@ -8,7 +8,7 @@ use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::notice::{NoticeNumber, QrText};
 use borsellino_domain::service::ServiceKind;
 use borsellino_domain::time::Millis;
-use borsellino_domain::top_up::{PAYMENT_TOKEN_MILLIS, PayBy, PaymentState, payment_state};
+use borsellino_domain::top_up::{NoticeState, PAYMENT_TOKEN_MILLIS, PayBy, PaymentState, payment_state};
 use borsellino_store::rows::{CreditorRow, DueRow, MovementRow, TopUpRow};
 use uuid::Uuid;
 
@@ -141,6 +141,21 @@ pub struct BillLineView {
     pub cents: Cents,
 }
 
+/// One instalment of a bill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstalmentView {
+    /// Which, from 1.
+    pub number: i64,
+    /// ISO date.
+    pub due_date: String,
+    /// What it was made for.
+    pub amount: Amount,
+    /// How it stands.
+    pub payment: PaymentState,
+    /// Under which it is paid; `None` where nothing is left to pay under it.
+    pub notice: Option<NoticeView>,
+}
+
 /// A bill, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BillView {
@@ -150,7 +165,7 @@ pub struct BillView {
     pub number: String,
     /// For which period.
     pub period: String,
-    /// ISO date.
+    /// ISO date; of the next instalment, where it has several.
     pub due_date: String,
     /// What it was issued for.
     pub total: Amount,
@@ -158,66 +173,88 @@ pub struct BillView {
     pub state: BillState,
     /// Its lines.
     pub lines: Vec<BillLineView>,
-    /// Under which the rest is paid.
+    /// Under which the rest, or the next instalment, is paid.
     pub notice: Option<NoticeView>,
-    /// How its payment stands.
+    /// How that payment stands.
     pub payment: PaymentState,
     /// The pagoPA page, while one is live.
     pub page_url: Option<String>,
+    /// Its instalments, the first due first; empty for a bill that is paid at once.
+    pub instalments: Vec<InstalmentView>,
 }
 
 impl BillView {
-    /// Bills from rows of what is due (a row per line, a bill's rows together).
+    /// Bills from rows of what is due: a row per notice and line, a bill's notices by due date.
     ///
     /// # Errors
     /// [`Fault::BadData`] where an amount cannot be a bill's.
-    pub fn gather<'a>(
-        creditor: CreditorCode,
-        rows: impl IntoIterator<Item = &'a DueRow>,
-        now: Millis,
-    ) -> Result<Vec<Self>, Fault> {
-        let mut bills: Vec<Self> = Vec::new();
+    pub fn gather(creditor: CreditorCode, rows: &[DueRow], now: Millis) -> Result<Vec<Self>, Fault> {
+        let mut groups: Vec<(Uuid, Vec<&DueRow>)> = Vec::new();
         for row in rows {
             let Some(id) = row.bill else { continue };
-            let line = Self::line(row);
-            if let Some(last) = bills.last_mut()
-                && last.id == BillId::from(id)
-            {
-                last.lines.extend(line);
-                continue;
+            match groups.iter_mut().find(|(its, _)| *its == id) {
+                Some((_, group)) => group.push(row),
+                None => groups.push((id, vec![row])),
             }
-            let mut bill = Self::head(creditor, id, row, now)?;
-            bill.lines.extend(line);
-            bills.push(bill);
         }
-        Ok(bills)
+        groups.into_iter().map(|(id, rows)| Self::of(creditor, id, &rows, now)).collect()
     }
 
-    fn head(creditor: CreditorCode, id: Uuid, row: &DueRow, now: Millis) -> Result<Self, Fault> {
+    fn of(creditor: CreditorCode, id: Uuid, rows: &[&DueRow], now: Millis) -> Result<Self, Fault> {
+        let first = *rows.first().ok_or(Fault::BadData("a bill without a notice"))?;
         let bad = Fault::BadData("a bill's amounts");
-        let total = row.total_cents.and_then(|cents| Amount::from_cents(cents).ok()).ok_or(bad)?;
-        let balance = Cents::new(row.bill_balance_cents.unwrap_or_default());
+        let total = first.total_cents.and_then(|cents| Amount::from_cents(cents).ok()).ok_or(bad)?;
+        let balance = Cents::new(first.bill_balance_cents.unwrap_or_default());
         let state = BillState::of(total, balance).map_err(|_| Fault::BadData("a bill's balance"))?;
-        let opened = row.page_opened_at_ms.map(Millis::new);
-        let payment = match state.residual() {
-            Some(_) => payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now),
-            None => PaymentState::Paid,
+        // Of the rows of each notice one, of the rows of each line one.
+        let mut notices: Vec<&DueRow> = Vec::new();
+        let (mut lines, mut seen) = (Vec::new(), Vec::new());
+        for row in rows {
+            if notices.last().is_none_or(|last| last.number != row.number) {
+                notices.push(row);
+            }
+            if !seen.contains(&row.line) {
+                seen.push(row.line);
+                lines.extend(Self::line(row));
+            }
+        }
+        let asking = |row: &DueRow| {
+            let open = notices.iter().filter(|other| other.number != row.number && other.state == NoticeState::Open);
+            let instalment = row.instalment.map(|_| (row.amount_cents, open.count() > 0));
+            let residual = state.residual().filter(|_| row.instalment.is_none() || row.state == NoticeState::Open);
+            asked(residual, instalment)
+                .map(|amount| NoticeView::new(creditor, row.number, amount, row.reason.clone(), row.expires_at_ms))
         };
-        let notice = state
-            .residual()
-            .map(|residual| NoticeView::new(creditor, row.number, residual, row.reason.clone(), row.expires_at_ms));
-        let live = matches!(payment, PaymentState::InProgress { .. });
+        let payment = |row: &DueRow| {
+            let opened = row.page_opened_at_ms.map(Millis::new);
+            match state.residual() {
+                Some(_) => payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now),
+                None => PaymentState::Paid,
+            }
+        };
+        let next = notices.iter().find(|row| row.state == NoticeState::Open).copied().unwrap_or(first);
+        let live = matches!(payment(next), PaymentState::InProgress { .. });
+        let instalments = notices.iter().filter_map(|row| {
+            Some(InstalmentView {
+                number: row.instalment?,
+                due_date: row.due_date.clone(),
+                amount: row.amount_cents,
+                payment: payment(row),
+                notice: asking(row),
+            })
+        });
         Ok(Self {
             id: id.into(),
-            number: row.bill_number.clone().unwrap_or_default(),
-            period: row.period.clone().unwrap_or_default(),
-            due_date: row.due_date.clone(),
+            number: first.bill_number.clone().unwrap_or_default(),
+            period: first.period.clone().unwrap_or_default(),
+            due_date: next.due_date.clone(),
             total,
             state,
-            lines: Vec::new(),
-            notice,
-            payment,
-            page_url: if live { live_page(row.page_url.as_deref(), row.page_opened_at_ms, now) } else { None },
+            lines,
+            notice: asking(next),
+            payment: payment(next),
+            page_url: if live { live_page(next.page_url.as_deref(), next.page_opened_at_ms, now) } else { None },
+            instalments: instalments.collect(),
         })
     }
 

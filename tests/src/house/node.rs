@@ -55,6 +55,12 @@ pub fn activate(to: &Addressee, creditor: &str, notice: &str, transfer_type: Opt
     envelope("paGetPaymentV2Request", &(to.xml() + &qr_code(creditor, notice) + &wanted))
 }
 
+/// `paGetPayment`.
+pub fn activate_v1(to: &Addressee, creditor: &str, notice: &str, transfer_type: Option<&str>) -> String {
+    let wanted = transfer_type.map(|text| format!("<transferType>{text}</transferType>")).unwrap_or_default();
+    envelope("paGetPaymentReq", &(to.xml() + &qr_code(creditor, notice) + &wanted))
+}
+
 /// Cents as the wire writes them.
 pub fn euro(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
@@ -77,6 +83,12 @@ pub struct Receipt {
     pub transfers: Vec<(String, i64)>,
     /// As `paSendRT` instead of `paSendRTV2`.
     pub v1: bool,
+    /// `paymentAmount` in cents, where it is not the sum of the transfers.
+    pub total: Option<i64>,
+    /// `creditorReferenceId`, where it is not the one inside the notice's number.
+    pub reference: Option<String>,
+    /// What follows `channelDescription`.
+    pub tail: String,
 }
 
 impl Receipt {
@@ -90,6 +102,9 @@ impl Receipt {
             outcome: "OK",
             transfers: vec![(TOWN.to_owned(), cents)],
             v1: false,
+            total: None,
+            reference: None,
+            tail: String::new(),
         }
     }
 
@@ -105,8 +120,9 @@ impl Receipt {
 
     /// The message.
     pub fn xml(&self) -> String {
-        let Self { id, issuer, notice, outcome, transfers, .. } = self;
-        let total: i64 = transfers.iter().map(|(_, cents)| cents).sum();
+        let Self { id, issuer, notice, outcome, transfers, tail, .. } = self;
+        let total = self.total.unwrap_or_else(|| transfers.iter().map(|(_, cents)| cents).sum());
+        let reference = self.reference.as_deref().unwrap_or(&notice[1..]);
         let transfer = |(number, (payee, cents)): (usize, &(String, i64))| {
             format!(
                 "<transfer><idTransfer>{}</idTransfer><transferAmount>{}</transferAmount>\
@@ -121,14 +137,13 @@ impl Receipt {
         let receipt = format!(
             "<receipt><receiptId>{id}</receiptId><noticeNumber>{notice}</noticeNumber>\
             <fiscalCode>{issuer}</fiscalCode><outcome>{outcome}</outcome>\
-            <creditorReferenceId>{}</creditorReferenceId><paymentAmount>{}</paymentAmount>\
+            <creditorReferenceId>{reference}</creditorReferenceId><paymentAmount>{}</paymentAmount>\
             <description>Ricarica</description><companyName>Comune di Valdorso</companyName>\
             <debtor><uniqueIdentifier><entityUniqueIdentifierType>F</entityUniqueIdentifierType>\
             <entityUniqueIdentifierValue>VRDGLI85M52F205X</entityUniqueIdentifierValue></uniqueIdentifier>\
             <fullName>Giulia Verdi</fullName></debtor><transferList>{list}</transferList>\
             <idPSP>ABI99998</idPSP><PSPCompanyName>Banca di Prova</PSPCompanyName>\
-            <idChannel>99900038888_02</idChannel><channelDescription>app</channelDescription></receipt>",
-            &notice[1..],
+            <idChannel>99900038888_02</idChannel><channelDescription>app</channelDescription>{tail}</receipt>",
             euro(total)
         );
         let wrapper = if self.v1 { "paSendRTReq" } else { "paSendRTV2Request" };

@@ -1,6 +1,7 @@
 //! The pagoPA Node's door, from outside: raw SOAP over HTTP against the whole house, on both engines.
 
 mod examples;
+mod kinds;
 mod questions;
 mod queues;
 mod receipts;

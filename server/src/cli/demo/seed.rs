@@ -340,6 +340,8 @@ impl Sower {
             addressed_to: code,
             issuer: code,
             outcome_ok: true,
+            reference_fits: true,
+            total: Cents::new(cents),
             transfers: vec![(code, Cents::new(cents))],
         };
         let plan = Plan {

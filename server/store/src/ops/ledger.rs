@@ -62,9 +62,13 @@ crate::tx::statements! {
         FROM posting p LEFT JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry
         WHERE p.creditor = $1 AND p.account_kind = $2 AND p.account_id = $3 AND p.seq > $4
         ORDER BY p.seq LIMIT $5";
-    TOTALS = "SELECT p.account_kind AS kind, CAST(SUM(p.cents) AS BIGINT) AS moved_cents,
-            (SELECT CAST(COALESCE(SUM(a.balance_cents), 0) AS BIGINT) FROM account a
-                WHERE a.creditor = $1 AND a.kind = p.account_kind) AS balance_cents
+    // In two halves of 32 bits: on the way to a sum that fits, one that does not may stand.
+    TOTALS = "SELECT p.account_kind AS kind, CAST(SUM(p.cents / 4294967296) AS BIGINT) AS moved_high,
+            CAST(SUM(p.cents % 4294967296) AS BIGINT) AS moved_low,
+            (SELECT CAST(COALESCE(SUM(a.balance_cents / 4294967296), 0) AS BIGINT) FROM account a
+                WHERE a.creditor = $1 AND a.kind = p.account_kind) AS balance_high,
+            (SELECT CAST(COALESCE(SUM(a.balance_cents % 4294967296), 0) AS BIGINT) FROM account a
+                WHERE a.creditor = $1 AND a.kind = p.account_kind) AS balance_low
         FROM posting p WHERE p.creditor = $1 GROUP BY p.account_kind ORDER BY p.account_kind";
     STRAY_POSTING = "SELECT p.account_kind, p.account_id, p.seq, p.entry FROM posting p
         WHERE p.creditor = $1 AND p.account_kind IN ('wallet', 'bill', 'suspense')

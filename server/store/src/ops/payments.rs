@@ -19,7 +19,9 @@ crate::tx::statements! {
     NOTICE = "SELECT n.amount_cents, n.reason, n.taxonomy, n.debtor_code, n.debtor_name, n.due_date, n.state,
             n.expires_at_ms, n.wallet, w.closed_at_ms AS wallet_closed_at_ms, n.bill,
             CASE WHEN n.bill IS NOT NULL THEN a.balance_cents END AS bill_balance_cents,
-            a.seq AS account_seq, a.balance_cents AS account_balance_cents, a.head AS account_head
+            a.seq AS account_seq, a.balance_cents AS account_balance_cents, a.head AS account_head, n.instalment,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT COUNT(*) FROM notice o WHERE o.creditor = $1
+                AND o.bill = n.bill AND o.number <> n.number AND o.state = 'open') END AS others_open
         FROM notice n
         LEFT JOIN wallet w ON w.creditor = $1 AND w.id = n.wallet
         LEFT JOIN account a ON a.creditor = $1 AND a.id = COALESCE(n.bill, n.wallet)
@@ -55,7 +57,8 @@ crate::tx::statements! {
             n.settled_at_ms, k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, t.id AS top_up, t.wallet,
             t.pay_by, n.bill, CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
             CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
-            CAST(NULL AS TEXT) AS line_service, CAST(NULL AS BIGINT) AS line_cents, CAST(NULL AS BIGINT) AS line
+            CAST(NULL AS TEXT) AS line_service, CAST(NULL AS BIGINT) AS line_cents, CAST(NULL AS BIGINT) AS line,
+            n.instalment
         FROM top_up t
         JOIN notice n ON n.creditor = $1 AND n.number = t.notice
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
@@ -63,7 +66,7 @@ crate::tx::statements! {
         UNION ALL
         SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
             k.url, k.opened_at_ms, n.wallet, n.wallet, CAST(NULL AS TEXT), b.id, b.number, b.period, n.due_date,
-            b.total_cents, a.balance_cents, l.child, v.name, l.cents, l.line
+            b.total_cents, a.balance_cents, l.child, v.name, l.cents, l.line, n.instalment
         FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -77,7 +80,7 @@ crate::tx::statements! {
             k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
             CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,
             a.balance_cents AS bill_balance_cents, l.child AS line_child, v.name AS line_service,
-            l.cents AS line_cents
+            l.cents AS line_cents, l.line, n.instalment
         FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -86,7 +89,7 @@ crate::tx::statements! {
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = l.child AND gc.guardian = $2
         WHERE b.creditor = $1 AND b.id = $3
-        ORDER BY l.line";
+        ORDER BY n.due_date, n.number, l.line";
     RECEIPT = "SELECT content_digest, outcome, entry FROM receipt WHERE creditor = $1 AND issuer = $2 AND receipt_id = $3";
     INSERT_RECEIPT = "INSERT INTO receipt (creditor, issuer, receipt_id, notice_number, received_at_ms, total_cents,
             ours_cents, outcome, entry, content_digest, message_digest, key_id, sealed)

@@ -19,7 +19,9 @@ crate::tx::statements! {
     NOTICES_TOGETHER = "SELECT v.place, n.amount_cents, n.reason, n.taxonomy, n.debtor_code, n.debtor_name,
             n.due_date, n.state, n.expires_at_ms, n.wallet, w.closed_at_ms AS wallet_closed_at_ms, n.bill,
             CASE WHEN n.bill IS NOT NULL THEN a.balance_cents END AS bill_balance_cents,
-            a.seq AS account_seq, a.balance_cents AS account_balance_cents, a.head AS account_head
+            a.seq AS account_seq, a.balance_cents AS account_balance_cents, a.head AS account_head, n.instalment,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT COUNT(*) FROM notice o WHERE o.creditor = v.creditor
+                AND o.bill = n.bill AND o.number <> n.number AND o.state = 'open') END AS others_open
         FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS v(creditor, number, place)
         JOIN notice n ON n.creditor = v.creditor AND n.number = v.number
         LEFT JOIN wallet w ON w.creditor = v.creditor AND w.id = n.wallet

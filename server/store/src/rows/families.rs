@@ -255,6 +255,10 @@ pub struct DueRow {
     pub line_service: Option<String>,
     /// A line's amount.
     pub line_cents: Option<i64>,
+    /// A line's place.
+    pub line: Option<i64>,
+    /// Which instalment of its bill the notice asks for; `None` where it asks for all that is left.
+    pub instalment: Option<i64>,
 }
 
 /// One movement of a wallet.

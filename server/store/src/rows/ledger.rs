@@ -96,15 +96,31 @@ pub struct ChainRow {
     pub digest: Option<Vec<u8>>,
 }
 
-/// What the accounts of one kind hold, for `ledger verify`.
+/// What the accounts of one kind hold, for `ledger verify`; sums are in two halves of 32 bits.
 #[derive(Clone, Debug, FromRow)]
 pub struct TotalsRow {
     /// The kind.
     pub kind: String,
-    /// What their postings sum to.
-    pub moved_cents: i64,
-    /// What their rows say; zero for the kinds that have none.
-    pub balance_cents: i64,
+    moved_high: i64,
+    moved_low: i64,
+    balance_high: i64,
+    balance_low: i64,
+}
+
+impl TotalsRow {
+    /// What their postings sum to; `None` where that fits no number.
+    pub fn moved(&self) -> Option<Cents> {
+        whole(self.moved_high, self.moved_low)
+    }
+
+    /// What their rows say; zero for the kinds that have none, `None` where the sum fits no number.
+    pub fn balance(&self) -> Option<Cents> {
+        whole(self.balance_high, self.balance_low)
+    }
+}
+
+fn whole(high: i64, low: i64) -> Option<Cents> {
+    i64::try_from((i128::from(high) << 32) + i128::from(low)).ok().map(Cents::new)
 }
 
 /// A posting that belongs to nothing, for `ledger verify`.

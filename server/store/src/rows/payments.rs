@@ -44,6 +44,10 @@ pub struct NoticeRow {
     pub account_balance_cents: Option<i64>,
     /// The hash of its last posting.
     pub account_head: Option<Vec<u8>>,
+    /// Which instalment of its bill it asks for; `None` where it asks for all that is left.
+    pub instalment: Option<i64>,
+    /// For an instalment: how many others of its bill are open.
+    pub others_open: Option<i64>,
 }
 
 impl NoticeRow {

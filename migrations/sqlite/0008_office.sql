@@ -1,0 +1,47 @@
+-- Instalments, top-ups asked for at a PSP without a notice, and what the office does about notices and bills.
+
+-- Which instalment of its bill a notice asks for, from 1; null for a notice that asks for all that is left.
+ALTER TABLE notice ADD COLUMN instalment INTEGER;
+
+-- The catalogue of services that can be paid at a PSP without a notice (idServizio, idSoggettoServizio), and ours for it.
+CREATE TABLE spontaneous (
+    creditor TEXT NOT NULL,
+    catalogue_service TEXT NOT NULL,
+    catalogue_subject TEXT NOT NULL,
+    service BLOB NOT NULL,
+    PRIMARY KEY (creditor, catalogue_service, catalogue_subject),
+    FOREIGN KEY (creditor, service) REFERENCES service (creditor, id)
+) STRICT;
+
+-- The last notice made for a demand: the same demand again, shortly after, is the same payment asked for twice.
+CREATE TABLE demand (
+    creditor TEXT NOT NULL,
+    -- Of service, child and amount.
+    digest BLOB NOT NULL,
+    notice TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (creditor, digest),
+    FOREIGN KEY (creditor, notice) REFERENCES notice (creditor, number)
+) STRICT;
+
+-- What the office did by hand, with a reason and a name; never changed, never deleted.
+CREATE TABLE office_action (
+    creditor TEXT NOT NULL REFERENCES creditor (fiscal_code),
+    id BLOB NOT NULL,
+    -- notice_cancelled, notice_settled, bill_issued, bill_withdrawn
+    action TEXT NOT NULL,
+    -- The notice's number or the bill's id.
+    subject TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    -- What books it, where it moves money.
+    entry BLOB,
+    PRIMARY KEY (creditor, id)
+) STRICT;
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('spontaneous', 'sqlite_autoindex_spontaneous_1', '10 5 2 1'),
+    ('demand', 'sqlite_autoindex_demand_1', '10000 5000 1'),
+    ('office_action', 'sqlite_autoindex_office_action_1', '10000 5000 1');
+ANALYZE sqlite_schema;
