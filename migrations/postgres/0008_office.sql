@@ -24,6 +24,9 @@ CREATE TABLE demand (
     FOREIGN KEY (creditor, notice) REFERENCES notice (creditor, number)
 );
 
+-- By codice fiscale, as somebody at a PSP and the office's files name them.
+CREATE INDEX child_by_code ON child (creditor, fiscal_code);
+
 -- What the office did by hand, with a reason and a name; never changed, never deleted.
 CREATE TABLE office_action (
     creditor TEXT NOT NULL REFERENCES creditor (fiscal_code),

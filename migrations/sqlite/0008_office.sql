@@ -24,6 +24,9 @@ CREATE TABLE demand (
     FOREIGN KEY (creditor, notice) REFERENCES notice (creditor, number)
 ) STRICT;
 
+-- By codice fiscale, as somebody at a PSP and the office's files name them.
+CREATE INDEX child_by_code ON child (creditor, fiscal_code);
+
 -- What the office did by hand, with a reason and a name; never changed, never deleted.
 CREATE TABLE office_action (
     creditor TEXT NOT NULL REFERENCES creditor (fiscal_code),
@@ -41,6 +44,7 @@ CREATE TABLE office_action (
 ) STRICT;
 
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('child', 'child_by_code', '5000 2500 1'),
     ('spontaneous', 'sqlite_autoindex_spontaneous_1', '10 5 2 1'),
     ('demand', 'sqlite_autoindex_demand_1', '10000 5000 1'),
     ('office_action', 'sqlite_autoindex_office_action_1', '10000 5000 1');

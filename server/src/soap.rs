@@ -16,18 +16,20 @@ use axum::routing::post;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::iban::Iban;
 use borsellino_domain::ledger::Hash;
-use borsellino_domain::money::Cents;
+use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::receipt::ReceiptFacts;
 use borsellino_pagopa::node::{
-    ActivateRequest, ActivationOk, Addressee, Blame, Code, Digits11, Fault, FaultCode, MAX_BYTES, Malformed, Metadata,
-    Operation, Outcome, OutgoingTransfer, PositiveCents, QrCode, Receipt, ReceiptRequest, Refusal, Request, Response,
-    Subject, SubjectKind, Text, TransferType, Transfers, VerifyOk, VerifyRequest, decode, soap_fault,
+    ActivateRequest, ActivationOk, Addressee, Blame, Code, DemandOk, DemandRequest, Digits11, Fault, FaultCode,
+    MAX_BYTES, Malformed, Metadata, NoticeNumber18, Operation, Outcome, OutgoingTransfer, PositiveCents, QrCode,
+    Receipt, ReceiptRequest, Refusal, Request, Response, SpontaneousTopUp, Subject, SubjectKind, Text, TransferType,
+    Transfers, VerifyOk, VerifyRequest, decode, soap_fault,
 };
 use borsellino_store::StoreError;
 use borsellino_store::rows::CreditorRow;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
+use crate::usecases::demand::{self, Demand, DemandRefusal};
 use crate::usecases::node::{NotPayable, Payable, look_up};
 use crate::usecases::receipts::{Incoming, Received, quarantine, receive};
 use crate::usecases::{App, Listing, Stop};
@@ -215,8 +217,10 @@ async fn answer(app: &App, request: Request, body: &[u8]) -> Reply {
             Err(code) => no(code),
         },
         Request::Receipt(request) => receipt(app, creditor, &listing, request, body).await,
-        // No service of ours can be paid without a notice yet.
-        Request::Demand(_) => no(FaultCode::Semantica),
+        Request::Demand(request) => match on_demand(app, creditor, request).await {
+            Ok(reply) => Reply::Answer(reply),
+            Err(code) => no(code),
+        },
     }
 }
 
@@ -262,19 +266,43 @@ async fn payable(app: &App, creditor: &CreditorRow, qr: &QrCode) -> Result<Payab
 
 async fn verify(app: &App, creditor: &CreditorRow, request: &VerifyRequest) -> Result<Response, FaultCode> {
     let payable = payable(app, creditor, &request.qr_code).await?;
-    let offer = || {
-        Some(VerifyOk {
-            amount: PositiveCents::new(payable.amount.cents())?,
-            due_date: Some(payable.due_date.parse().ok()?),
-            detail: Text::fit(&payable.reason),
-            all_ccp: payable.postal_iban.is_some(),
-            description: Text::fit(&payable.reason)?,
-            fiscal_code_pa: Digits11::new(payable.creditor.as_str())?,
-            company_name: Text::fit(&payable.company_name)?,
-            office_name: Text::fit(&payable.office_name),
-        })
+    offer(&payable).map(Response::Verify).ok_or(FaultCode::SystemError)
+}
+
+fn offer(payable: &Payable) -> Option<VerifyOk> {
+    Some(VerifyOk {
+        amount: PositiveCents::new(payable.amount.cents())?,
+        due_date: Some(payable.due_date.parse().ok()?),
+        detail: Text::fit(&payable.reason),
+        all_ccp: payable.postal_iban.is_some(),
+        description: Text::fit(&payable.reason)?,
+        fiscal_code_pa: Digits11::new(payable.creditor.as_str())?,
+        company_name: Text::fit(&payable.company_name)?,
+        office_name: Text::fit(&payable.office_name),
+    })
+}
+
+async fn on_demand(app: &App, creditor: &CreditorRow, request: DemandRequest) -> Result<Response, FaultCode> {
+    let typed = SpontaneousTopUp::read(&request.service_data).ok_or(FaultCode::SintassiXsd)?;
+    let demand = Demand {
+        catalogue_service: request.service_id,
+        catalogue_subject: request.subject_id,
+        child_code: typed.child_code,
+        amount: Amount::from_cents(typed.amount_cents).map_err(|_| FaultCode::Semantica)?,
     };
-    offer().map(Response::Verify).ok_or(FaultCode::SystemError)
+    match demand::demand(app, creditor, demand).await {
+        Ok((number, payable)) => {
+            let notice_number = NoticeNumber18::new(number.as_str()).ok_or(FaultCode::SystemError)?;
+            let offer = offer(&payable).ok_or(FaultCode::SystemError)?;
+            Ok(Response::Demand(DemandOk { notice_number, offer }))
+        }
+        Err(Stop::Refused(DemandRefusal::UnknownWallet)) => Err(FaultCode::PagamentoSconosciuto),
+        Err(Stop::Refused(DemandRefusal::UnknownService | DemandRefusal::Limit(_))) => Err(FaultCode::Semantica),
+        Err(Stop::Fault(fault)) => {
+            tracing::error!(%fault, "no notice could be made on demand");
+            Err(FaultCode::SystemError)
+        }
+    }
 }
 
 async fn activate(app: &App, creditor: &CreditorRow, request: &ActivateRequest) -> Result<Response, FaultCode> {

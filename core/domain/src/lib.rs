@@ -17,6 +17,7 @@ pub mod language;
 pub mod ledger;
 pub mod money;
 pub mod notice;
+pub mod office;
 pub mod queue;
 pub mod receipt;
 pub mod service;

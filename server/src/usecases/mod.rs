@@ -2,6 +2,7 @@
 //!
 //! Each writes in one transaction, announces after the commit, and does nothing external inside it.
 
+pub mod demand;
 pub mod feed;
 pub mod home;
 pub mod ledger_verify;

@@ -21,10 +21,19 @@ use super::sessions::{SessionRefusal, goes_on};
 use super::views::{BillView, NoticeView, PaymentView};
 use super::{App, Fault, Stop};
 use crate::auth::token::Identity;
-use crate::clock::random;
+use crate::clock::{NoRandomness, random};
 
 /// How many numbers are drawn at once; a number already taken (one in 10^13 per issued notice) is drawn again.
-const DRAWS: usize = 4;
+pub(super) const DRAWS: usize = 4;
+
+/// Numbers for a notice of `creditor`.
+pub(super) fn draw(creditor: &CreditorRow) -> Result<[NoticeNumber; DRAWS], NoRandomness> {
+    let mut numbers = [NoticeNumber::issue(creditor.segregation_code, random()?); DRAWS];
+    for number in &mut numbers[1..] {
+        *number = NoticeNumber::issue(creditor.segregation_code, random()?);
+    }
+    Ok(numbers)
+}
 
 /// Why nothing was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +70,7 @@ pub async fn start_top_up(app: &App, who: Identity, order: TopUpOrder) -> Result
     let listing = app.directory.listing();
     let creditor =
         listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
-    let mut numbers = [NoticeNumber::issue(creditor.segregation_code, random()?); DRAWS];
-    for number in &mut numbers[1..] {
-        *number = NoticeNumber::issue(creditor.segregation_code, random()?);
-    }
-    let plan = Plan { who, order, numbers, now, days: creditor.top_up_days, outbox: app.new_id()? };
+    let plan = Plan { who, order, numbers: draw(creditor)?, now, days: creditor.top_up_days, outbox: app.new_id()? };
     let outcome = app.store.write("start a top-up", move |tx| Box::pin(plan.run(tx))).await?;
     let (row, replayed, guardians) = outcome.map_err(Stop::Refused)?;
     app.live.wake(who.creditor, &guardians);
@@ -144,6 +149,7 @@ impl Plan {
             number: self.numbers[0],
             wallet: Some(order.wallet),
             bill: None,
+            instalment: None,
             amount: order.amount,
             reason: format!("Ricarica {}", facts.service_name),
             taxonomy: facts.taxonomy.clone(),
@@ -187,7 +193,7 @@ impl Plan {
 }
 
 /// The rules' view of a stored wallet.
-fn wallet_facts(row: &WalletFactsRow) -> WalletFacts {
+pub(super) fn wallet_facts(row: &WalletFactsRow) -> WalletFacts {
     let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     WalletFacts {
         open: row.closed_at_ms.is_none(),

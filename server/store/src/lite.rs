@@ -17,6 +17,8 @@ pub(crate) mod families;
 pub(crate) mod feed;
 #[path = "ops/ledger.rs"]
 pub(crate) mod ledger;
+#[path = "ops/office.rs"]
+pub(crate) mod office;
 #[path = "ops/payments.rs"]
 pub(crate) mod payments;
 #[path = "ops/queue.rs"]
@@ -55,7 +57,7 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL];
+    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, office::ALL];
     files.into_iter().flatten().copied().chain(together::texts())
 }
 

@@ -17,6 +17,9 @@ pub(crate) mod feed;
 #[path = "ops/ledger.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod ledger;
+#[path = "ops/office.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod office;
 #[path = "ops/payments.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod payments;
@@ -37,7 +40,8 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, together::ALL];
+    let files =
+        [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, office::ALL, together::ALL];
     files.into_iter().flatten().copied()
 }
 

@@ -295,6 +295,38 @@ forward! {
 }
 
 forward! {
+    office:
+    /// Says which service of ours a service of the catalogue is.
+    fn insert_spontaneous(creditor: &CreditorCode, catalogue: (&str, &str), service: ServiceId) -> ();
+    /// Ours for a service of the catalogue (idServizio, idSoggettoServizio).
+    fn spontaneous_service(creditor: &CreditorCode, catalogue: (&str, &str)) -> Option<Uuid>;
+    /// The wallet of the child with this codice fiscale, for a service.
+    fn spontaneous_wallet(creditor: &CreditorCode, child_service: (&str, Uuid), now: Millis) -> Option<SpontaneousRow>;
+    /// The last notice made for a demand.
+    fn demand(creditor: &CreditorCode, digest: Hash) -> Option<DemandRow>;
+    /// Keeps the last notice made for a demand.
+    fn put_demand(creditor: &CreditorCode, row: &NewDemand) -> ();
+    /// The child with this codice fiscale.
+    fn child_by_code(creditor: &CreditorCode, fiscal_code: &str) -> Option<ChildRow>;
+    /// All services.
+    fn services(creditor: &CreditorCode) -> Vec<ServiceRow>;
+    /// The guardian with this user name, as the debtor of a bill.
+    fn debtor(creditor: &CreditorCode, username: &str) -> Option<DebtorRow>;
+    /// A bill and how far it is paid.
+    fn bill(creditor: &CreditorCode, bill: BillId) -> Option<BillRow>;
+    /// The bill with this number of the creditor's.
+    fn bill_by_number(creditor: &CreditorCode, number: &str) -> Option<BillRow>;
+    /// The notices of a bill.
+    fn notices_of_bill(creditor: &CreditorCode, bill: BillId) -> Vec<BillNoticeRow>;
+    /// Cancels every open notice of a bill; answers how many.
+    fn cancel_bill(creditor: &CreditorCode, bill: BillId) -> u64;
+    /// Keeps an act of the office; `false` where it stands already.
+    fn insert_action(creditor: &CreditorCode, row: &OfficeActionRow) -> bool;
+    /// What the office did, oldest first.
+    fn actions(creditor: &CreditorCode) -> Vec<OfficeActionRow>;
+}
+
+forward! {
     together:
     /// The notices with these keys, each in its key's place.
     fn notices(keys: &[(CreditorCode, String)]) -> Vec<Option<NoticeRow>>;

@@ -157,6 +157,7 @@ async fn add_notices(tx: &mut Tx, range: Range<u64>, now: Millis) -> anyhow::Res
             number: number(k).parse()?,
             wallet: Some(wallet(k)?.into()),
             bill: None,
+            instalment: None,
             amount: Amount::from_cents(CENTS)?,
             reason: "Ricarica mensa".to_owned(),
             taxonomy: ServiceKind::Canteen.municipal_taxonomy().to_owned(),

@@ -61,6 +61,16 @@ pub fn activate_v1(to: &Addressee, creditor: &str, notice: &str, transfer_type: 
     envelope("paGetPaymentReq", &(to.xml() + &qr_code(creditor, notice) + &wanted))
 }
 
+/// `paDemandPaymentNotice` with this XML for the service.
+pub fn demand(to: &Addressee, (service, subject): (&str, &str), data: &str) -> String {
+    let data = data_encoding::BASE64.encode(data.as_bytes());
+    let inside = format!(
+        "<idServizio>{service}</idServizio><idSoggettoServizio>{subject}</idSoggettoServizio>\
+        <datiSpecificiServizioRequest>{data}</datiSpecificiServizioRequest>"
+    );
+    envelope("paDemandPaymentNoticeRequest", &(to.xml() + &inside))
+}
+
 /// Cents as the wire writes them.
 pub fn euro(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)

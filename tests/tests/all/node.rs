@@ -1,5 +1,6 @@
 //! The pagoPA Node's door, from outside: raw SOAP over HTTP against the whole house, on both engines.
 
+mod demand;
 mod examples;
 mod kinds;
 mod questions;

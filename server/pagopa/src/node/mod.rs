@@ -12,6 +12,7 @@ mod read;
 mod receipt;
 mod request;
 mod response;
+mod spontaneous;
 mod wire;
 
 pub use fault::{Fault, FaultCode};
@@ -25,6 +26,7 @@ pub use request::{
 pub use response::{
     ActivationOk, Blame, Code, DemandOk, Metadata, OutgoingTransfer, Response, Text, Transfers, VerifyOk, soap_fault,
 };
+pub use spontaneous::SpontaneousTopUp;
 pub use wire::{Digits11, MAX_CENTS, NoticeNumber18, PositiveCents, WireDate, WireDateTime, amount_text, parse_amount};
 
 /// Namespace of the wrapper elements.

@@ -30,6 +30,9 @@ use crate::clock::random;
 use crate::usecases::App;
 use crate::usecases::receipts::{Incoming, Plan};
 
+/// The canteen in pagoPA's catalogue of services, as the service's number and the subject's.
+const CANTEEN_IN_CATALOGUE: (&str, &str) = ("00009", "00035");
+
 const DAY_MILLIS: i64 = 86_400_000;
 
 /// Writes everything in one transaction.
@@ -146,6 +149,9 @@ impl Sower {
                 low_mark: Cents::new(seed.low_mark),
             };
             tx.insert_service(&creditor.fiscal_code, &row).await?;
+            if seed.kind == ServiceKind::Canteen {
+                tx.insert_spontaneous(&creditor.fiscal_code, CANTEEN_IN_CATALOGUE, id).await?;
+            }
             services.push((seed.kind, id));
         }
         Ok(services)
@@ -293,6 +299,7 @@ impl Sower {
             number: self.number(family.creditor)?,
             wallet: Some(wallet),
             bill: None,
+            instalment: None,
             amount,
             reason: format!("Ricarica {name}"),
             taxonomy: kind.municipal_taxonomy().to_owned(),
@@ -402,6 +409,7 @@ impl Sower {
             number: self.number(family.creditor)?,
             wallet: None,
             bill: Some(id),
+            instalment: None,
             amount: total,
             reason: format!("{} {}", seed.reason, seed.period),
             taxonomy: first.municipal_taxonomy().to_owned(),

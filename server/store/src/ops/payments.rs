@@ -13,8 +13,8 @@ type Conn = <Db as sqlx::Database>::Connection;
 
 crate::tx::statements! {
     INSERT_NOTICE = "INSERT INTO notice (creditor, number, wallet, bill, amount_cents, reason, taxonomy, debtor_code,
-            debtor_name, due_date, state, created_at_ms, expires_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11, $12)
+            debtor_name, due_date, state, created_at_ms, expires_at_ms, instalment)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11, $12, $13)
         ON CONFLICT (creditor, number) DO NOTHING";
     NOTICE = "SELECT n.amount_cents, n.reason, n.taxonomy, n.debtor_code, n.debtor_name, n.due_date, n.state,
             n.expires_at_ms, n.wallet, w.closed_at_ms AS wallet_closed_at_ms, n.bill,
@@ -121,6 +121,7 @@ pub(crate) async fn insert_notice(c: &mut Conn, creditor: &CreditorCode, row: &N
         .bind(&row.due_date)
         .bind(row.created_at.get())
         .bind(row.expires_at.map(Millis::get))
+        .bind(row.instalment)
         .execute(c)
         .await?;
     Ok(done.rows_affected() == 1)

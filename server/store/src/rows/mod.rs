@@ -3,12 +3,14 @@
 
 mod families;
 mod ledger;
+mod office;
 mod payments;
 mod queue;
 mod sessions;
 
 pub use families::*;
 pub use ledger::*;
+pub use office::*;
 pub use payments::*;
 pub use queue::*;
 pub use sessions::*;

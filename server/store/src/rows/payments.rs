@@ -67,6 +67,8 @@ pub struct NewNotice {
     pub wallet: Option<WalletId>,
     /// the bill it pays.
     pub bill: Option<BillId>,
+    /// Which instalment of the bill, from 1; `None` for all that is left.
+    pub instalment: Option<i64>,
     /// How much.
     pub amount: Amount,
     /// Names no child.

@@ -34,8 +34,8 @@ const QUESTIONS: [(&str, &str, &str); 10] = [
     ("paGetPaymentV2-req", "paGetPaymentV2", UNKNOWN),
     ("paGetPaymentV2-req-postal", "paGetPaymentV2", UNKNOWN),
     ("paGetPaymentV2-req-checkout", "paGetPaymentV2", UNKNOWN),
-    // No service can be paid without a notice.
-    ("paDemandPaymentNotice-req", "paDemandPaymentNotice", "PAA_SEMANTICA"),
+    // The service is in the catalogue, the child is nobody of the demo's.
+    ("paDemandPaymentNotice-req", "paDemandPaymentNotice", UNKNOWN),
     ("bad-wrapper-name-from-docs", "paDemandPaymentNotice", ""),
 ];
 

@@ -7,9 +7,10 @@ use sqlx::{AssertSqlSafe, Row};
 
 /// Statements that are to read everything, or a table (an index) of a few rows: `ledger verify`, the directory, the demo's
 /// list of what can be paid, a test's count, the office's queues.
-const WALKERS: [&str; 16] = [
+const WALKERS: [&str; 18] = [
     "CREDITORS", "STATIONS", "ENTRIES", "LAST_ENTRY", "ACCOUNTS", "CHAIN", "TOTALS", "STRAY_POSTING", "ORPHAN_POSTING",
     "STRAY_RECEIPT", "STRAY_ENTRY", "OUTBOX_WAITING", "PAYABLE", "QUEUED_RECEIPTS", "QUEUED_MESSAGES", "RESOLUTIONS",
+    "SERVICES", "ACTIONS",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,7 @@ fn notice(number: NoticeNumber, name: &str, amount: i64) -> NewNotice {
         number,
         wallet: None,
         bill: None,
+        instalment: None,
         amount: cents(amount),
         reason: name.to_owned(),
         taxonomy: "9/0107101TS/".to_owned(),
