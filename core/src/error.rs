@@ -171,6 +171,12 @@ reasons! {
     BillSettled,
     /// No such top-up of this guardian.
     UnknownTopUp,
+    /// No such notice of this family.
+    UnknownNotice,
+    /// The notice is paid, expired or withdrawn.
+    NoticeNotPayable,
+    /// A page is open for the notice.
+    PaymentInProgress,
     /// The server is busy.
     Unavailable,
     /// A fault of the server.

@@ -3,6 +3,9 @@
 -- Which instalment of its bill a notice asks for, from 1; null for a notice that asks for all that is left.
 ALTER TABLE notice ADD COLUMN instalment BIGINT;
 
+-- How many notices the page is for.
+ALTER TABLE cart ADD COLUMN notices BIGINT NOT NULL DEFAULT 1;
+
 -- The catalogue of services that can be paid at a PSP without a notice (idServizio, idSoggettoServizio), and ours for it.
 CREATE TABLE spontaneous (
     creditor TEXT NOT NULL,

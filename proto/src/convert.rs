@@ -65,11 +65,13 @@ impl From<EntryKind> for v1::MovementKind {
     fn from(kind: EntryKind) -> Self {
         match kind {
             EntryKind::Opening => Self::Opening,
-            EntryKind::TopUp => Self::TopUp,
+            EntryKind::TopUp | EntryKind::CounterPayment => Self::TopUp,
             EntryKind::Charge => Self::Charge,
             EntryKind::Correction => Self::Correction,
             // These never touch a wallet.
-            EntryKind::BillIssued | EntryKind::BillPayment | EntryKind::Suspense => Self::Unspecified,
+            EntryKind::BillIssued | EntryKind::BillPayment | EntryKind::BillWithdrawn | EntryKind::Suspense => {
+                Self::Unspecified
+            }
         }
     }
 }

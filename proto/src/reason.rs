@@ -81,12 +81,16 @@ fn name(reason: Reason) -> &'static str {
 pub const fn code(reason: Reason) -> Code {
     match reason {
         Reason::Malformed | Reason::AmountInvalid => Code::InvalidArgument,
-        Reason::UnknownActivationCode | Reason::UnknownWallet | Reason::UnknownBill | Reason::UnknownTopUp => {
-            Code::NotFound
-        }
+        Reason::UnknownActivationCode
+        | Reason::UnknownWallet
+        | Reason::UnknownBill
+        | Reason::UnknownTopUp
+        | Reason::UnknownNotice => Code::NotFound,
         Reason::WrongCredentials | Reason::TokenInvalid | Reason::SessionEnded => Code::Unauthenticated,
         Reason::TryLater | Reason::TooManyOpen => Code::ResourceExhausted,
-        Reason::WalletClosed | Reason::BillSettled => Code::FailedPrecondition,
+        Reason::WalletClosed | Reason::BillSettled | Reason::NoticeNotPayable | Reason::PaymentInProgress => {
+            Code::FailedPrecondition
+        }
         Reason::IdReused => Code::AlreadyExists,
         Reason::BelowMinimum | Reason::AboveMaximum | Reason::AboveWalletMaximum => Code::OutOfRange,
         Reason::Unavailable => Code::Unavailable,

@@ -88,6 +88,8 @@ coded! {
         Clearing = "clearing",
         /// What services earned; one account per creditor, no running balance.
         Revenue = "revenue",
+        /// Minus what the office took at its own counter, outside pagoPA; one account per creditor, no running balance.
+        Counter = "counter",
     }
 }
 
@@ -113,6 +115,8 @@ impl Account {
     pub const CLEARING: Self = Self { kind: AccountKind::Clearing, id: Uuid::nil() };
     /// The creditor's revenue account.
     pub const REVENUE: Self = Self { kind: AccountKind::Revenue, id: Uuid::nil() };
+    /// The creditor's counter account.
+    pub const COUNTER: Self = Self { kind: AccountKind::Counter, id: Uuid::nil() };
     /// The creditor's suspense account.
     pub const SUSPENSE: Self = Self { kind: AccountKind::Suspense, id: Uuid::nil() };
 
@@ -150,6 +154,10 @@ coded! {
         Suspense = "suspense",
         /// A correction of an earlier entry.
         Correction = "correction",
+        /// The office took money at its own counter, for a wallet or a bill.
+        CounterPayment = "counter_payment",
+        /// What was left of a bill is no longer owed.
+        BillWithdrawn = "bill_withdrawn",
     }
 }
 

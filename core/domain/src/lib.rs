@@ -10,6 +10,7 @@
 pub mod activation;
 pub mod bill;
 pub mod creditor;
+pub mod draft;
 pub mod fiscal_code;
 pub mod iban;
 pub mod id;

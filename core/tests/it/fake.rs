@@ -469,6 +469,14 @@ impl Payments for Fake {
         let checkout_url = "https://checkout.example/bill".to_owned();
         self.end(odd, v1::PayBillResponse { bill, checkout_url, checkout_unavailable: false }).await
     }
+
+    async fn open_cart(&self, request: Request<v1::OpenCartRequest>) -> Result<Response<v1::OpenCartResponse>, Status> {
+        let odd = self.begin("open_cart");
+        self.authorize(&request)?;
+        let checkout_url = "https://checkout.example/cart".to_owned();
+        let answer = v1::OpenCartResponse { checkout_url, in_progress_until_ms: PAGE_UNTIL, ..Default::default() };
+        self.end(odd, answer).await
+    }
 }
 
 #[tonic::async_trait]

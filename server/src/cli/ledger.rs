@@ -53,6 +53,7 @@ pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json
             "suspense_cents": report.suspense_total.get(),
             "clearing_cents": report.clearing_total.get(),
             "revenue_cents": report.revenue_total.get(),
+            "counter_cents": report.counter_total.get(),
             "broken": report.broken.as_ref().map(ToString::to_string),
         }));
     }
@@ -69,9 +70,10 @@ fn print_report(name: &str, report: &Report) {
     println!("  {} entries, {} postings, {} accounts", report.entries, report.postings, report.accounts);
     println!("  wallets {}, bills {}", euro(report.wallets_total), euro(report.bills_total));
     println!(
-        "  suspense {}, clearing {}, revenue {}",
+        "  suspense {}, clearing {}, counter {}, revenue {}",
         euro(report.suspense_total),
         euro(report.clearing_total),
+        euro(report.counter_total),
         euro(report.revenue_total)
     );
     match &report.broken {

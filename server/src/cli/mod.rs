@@ -1,7 +1,8 @@
-//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger verify`, `queue`.
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `queue`, `bill`, `notice`, `office`.
 
 pub mod demo;
 mod ledger;
+mod office;
 mod queue;
 mod serve;
 
@@ -48,6 +49,100 @@ enum Command {
         #[command(subcommand)]
         command: QueueCommand,
     },
+    /// Bills.
+    Bill {
+        #[command(subcommand)]
+        command: BillCommand,
+    },
+    /// Payment notices.
+    Notice {
+        #[command(subcommand)]
+        command: NoticeCommand,
+    },
+    /// What the office did by hand.
+    Office {
+        #[command(subcommand)]
+        command: OfficeCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BillCommand {
+    /// Issue the bills of a file, each with a notice, or with one per instalment.
+    Issue {
+        /// A JSON list of bills (docs/operators.md shows one).
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// Withdraw what is left of a bill: nobody owes it any more, nobody can pay it any more.
+    Withdraw {
+        /// The bill's id, as `bill issue` named it.
+        bill: uuid::Uuid,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum NoticeCommand {
+    /// Cancel the notice of a top-up.
+    Cancel {
+        /// 18 digits.
+        number: String,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// Say that a notice was paid at the office's own counter: its wallet is filled, or its bill paid.
+    Settle {
+        /// 18 digits.
+        number: String,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum OfficeCommand {
+    /// List what was done by hand, why and by whom.
+    Log {
+        #[command(flatten)]
+        place: Place,
+        /// Whose office (11 digits).
+        #[arg(long)]
+        creditor: String,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Whose, why and who.
+#[derive(Debug, Args)]
+struct SignedArgs {
+    /// Whose (11 digits).
+    #[arg(long)]
+    creditor: String,
+    /// Why. Kept for good: name no person.
+    #[arg(long)]
+    reason: String,
+    /// Who does it.
+    #[arg(long)]
+    operator: String,
+}
+
+impl From<SignedArgs> for office::Signed {
+    fn from(args: SignedArgs) -> Self {
+        Self { creditor: args.creditor, reason: args.reason, operator: args.operator }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -211,6 +306,32 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                     queue::resolve(&place, &creditor, item, decision.decision(), (reason, operator)).await
                 }
             }
+        }
+        Command::Bill { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            match command {
+                BillCommand::Issue { file, place, signed } => {
+                    office::issue(&place.database()?, signed.into(), &file).await
+                }
+                BillCommand::Withdraw { bill, place, signed } => {
+                    office::withdraw(&place.database()?, signed.into(), bill).await
+                }
+            }
+        }
+        Command::Notice { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            match command {
+                NoticeCommand::Cancel { number, place, signed } => {
+                    office::cancel(&place.database()?, signed.into(), number).await
+                }
+                NoticeCommand::Settle { number, place, signed } => {
+                    office::settle(&place.database()?, signed.into(), number).await
+                }
+            }
+        }
+        Command::Office { command: OfficeCommand::Log { place, creditor, json } } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            office::log(&place.database()?, &creditor, json).await
         }
     }
 }

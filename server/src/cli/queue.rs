@@ -17,7 +17,7 @@ use crate::usecases::Stop;
 use crate::usecases::queues::{Decision, Order, Waiting, list as list_one, resolve as resolve_one};
 
 /// For writing.
-async fn open(place: &DatabaseKind) -> anyhow::Result<Store> {
+pub(super) async fn open(place: &DatabaseKind) -> anyhow::Result<Store> {
     if let DatabaseKind::Sqlite(path) = place {
         // Writing to a file that is not there would make one.
         anyhow::ensure!(path.exists(), "no ledger at {}: is the folder right?", path.display());

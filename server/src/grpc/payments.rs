@@ -2,16 +2,19 @@
 
 use borsellino_domain::language::Language;
 use borsellino_domain::money::Amount;
+use borsellino_domain::notice::NoticeNumber;
+use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::TopUpOrder;
 use borsellino_proto::convert::pay_by;
-use borsellino_proto::reason::Reason;
+use borsellino_proto::reason::{Reason, Refused};
 use borsellino_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::accounts::session_ended;
 use super::{Service, caller, encode, fault, language, malformed, parse, plain, refuse, sentences};
-use crate::usecases::Stop;
+use crate::usecases::carts::{self, CartRefusal};
 use crate::usecases::pay::{self, PayRefusal};
+use crate::usecases::{App, Stop};
 
 fn stopped(stop: Stop<PayRefusal>, language: Language) -> Status {
     match stop {
@@ -20,6 +23,22 @@ fn stopped(stop: Stop<PayRefusal>, language: Language) -> Status {
         Stop::Refused(PayRefusal::UnknownTopUp) => plain(Reason::UnknownTopUp, language),
         Stop::Refused(PayRefusal::UnknownBill) => plain(Reason::UnknownBill, language),
         Stop::Refused(PayRefusal::BillSettled) => plain(Reason::BillSettled, language),
+        Stop::Fault(error) => fault(&error, language),
+    }
+}
+
+fn no_cart(stop: Stop<CartRefusal>, app: &App, language: Language) -> Status {
+    match stop {
+        Stop::Refused(CartRefusal::Session(refusal)) => session_ended(refusal, language),
+        Stop::Refused(CartRefusal::Size) => malformed("notice_numbers", language),
+        Stop::Refused(CartRefusal::UnknownNotice) => plain(Reason::UnknownNotice, language),
+        Stop::Refused(CartRefusal::NotPayable) => plain(Reason::NoticeNotPayable, language),
+        Stop::Refused(CartRefusal::InProgress { until }) => {
+            let left = until.get().saturating_sub(app.now().get());
+            let sentence = sentences::of(Reason::PaymentInProgress, language);
+            let retry_after_ms = u64::try_from(left).ok();
+            refuse(&Refused { retry_after_ms, ..Refused::new(Reason::PaymentInProgress, sentence) }, language)
+        }
         Stop::Fault(error) => fault(&error, language),
     }
 }
@@ -56,6 +75,20 @@ impl v1::payments_server::Payments for Service {
         let id = parse(&request.get_ref().id, "id", &request)?;
         let payment = pay::top_up(&self.0, who, id).await.map_err(|stop| stopped(stop, language))?;
         Ok(Response::new(v1::GetTopUpResponse { payment: Some(encode::payment(payment)) }))
+    }
+
+    async fn open_cart(&self, request: Request<v1::OpenCartRequest>) -> Result<Response<v1::OpenCartResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let numbers = request.get_ref().notice_numbers.iter();
+        let numbers = numbers.map(|number| NoticeNumber::try_from(number.clone())).collect::<Result<Vec<_>, _>>();
+        let numbers = numbers.map_err(|_| malformed("notice_numbers", language))?;
+        let page = carts::open_cart(&self.0, who, numbers).await.map_err(|stop| no_cart(stop, &self.0, language))?;
+        Ok(Response::new(v1::OpenCartResponse {
+            checkout_unavailable: page.url.is_none(),
+            checkout_url: page.url.unwrap_or_default(),
+            in_progress_until_ms: page.until.map_or(0, Millis::get),
+        }))
     }
 
     async fn pay_bill(&self, request: Request<v1::PayBillRequest>) -> Result<Response<v1::PayBillResponse>, Status> {

@@ -74,6 +74,22 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "This top-up does not exist or is not yours: refresh the page.",
             "Diese Aufladung gibt es nicht oder sie gehört nicht Ihnen: Bitte aktualisieren Sie die Seite.",
         ],
+        Reason::UnknownNotice => [
+            "Questo avviso non esiste o non è tuo: aggiorna la pagina.",
+            "This notice does not exist or is not yours: refresh the page.",
+            "Diese Zahlungsmitteilung gibt es nicht oder sie gehört nicht Ihnen: Bitte aktualisieren Sie die Seite.",
+        ],
+        Reason::NoticeNotPayable => [
+            "Uno degli avvisi non si può più pagare: aggiorna la pagina e scegli di nuovo.",
+            "One of the notices can no longer be paid: refresh the page and choose again.",
+            "Eine der Zahlungsmitteilungen kann nicht mehr bezahlt werden: Bitte aktualisieren und neu wählen.",
+        ],
+        Reason::PaymentInProgress => [
+            "Per uno degli avvisi c'è già un pagamento in corso: concludilo, oppure riprova tra mezz'ora.",
+            "A payment is already in progress for one of the notices: finish it, or try again in half an hour.",
+            "Für eine der Zahlungsmitteilungen läuft schon eine Zahlung: Bitte abschließen oder in einer halben Stunde \
+            erneut versuchen.",
+        ],
         Reason::Unavailable => [
             "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
             "The service does not answer: try again shortly. Nothing was lost.",

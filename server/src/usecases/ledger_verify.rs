@@ -47,6 +47,8 @@ pub struct Report {
     pub clearing_total: Cents,
     /// What services earned.
     pub revenue_total: Cents,
+    /// Minus what the office took at its own counter.
+    pub counter_total: Cents,
     /// The first row that does not fit, in the order: accounts with their chains, entries, what belongs to nothing,
     /// sums.
     pub broken: Option<Finding>,
@@ -394,6 +396,7 @@ impl<P: Fn(u64)> Reading<'_, P> {
                 AccountKind::Suspense => &mut totals.suspense_total,
                 AccountKind::Clearing => &mut totals.clearing_total,
                 AccountKind::Revenue => &mut totals.revenue_total,
+                AccountKind::Counter => &mut totals.counter_total,
             };
             *total = postings;
         }

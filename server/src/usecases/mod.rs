@@ -2,11 +2,13 @@
 //!
 //! Each writes in one transaction, announces after the commit, and does nothing external inside it.
 
+pub mod carts;
 pub mod demand;
 pub mod feed;
 pub mod home;
 pub mod ledger_verify;
 pub mod node;
+pub mod office;
 pub mod onboarding;
 pub mod pay;
 pub mod queues;

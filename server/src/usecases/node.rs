@@ -94,7 +94,7 @@ pub async fn look_up(app: &App, creditor: &CreditorRow, number: &str) -> Result<
 }
 
 /// A top-up costs what it asks for; a bill what is left of it, or its instalment (`None`: nothing).
-fn amount_due(row: &NoticeRow) -> Result<Option<Amount>, Fault> {
+pub(super) fn amount_due(row: &NoticeRow) -> Result<Option<Amount>, Fault> {
     let Some(balance) = row.bill_balance_cents else { return Ok(Some(row.amount_cents)) };
     let owed = balance.checked_neg().ok_or(Fault::BadData("a bill's balance"))?;
     let instalment = row.instalment.map(|_| (row.amount_cents, row.others_open > Some(0)));

@@ -80,7 +80,7 @@ pub async fn start_top_up(app: &App, who: Identity, order: TopUpOrder) -> Result
         return Ok(Started { payment, replayed, checkout_unavailable: false });
     }
     let wanted = Wanted { bill: None, wallet: Some(payment.wallet.uuid()), notice: payment.notice.clone() };
-    let Some((url, opened_at)) = open_page(app, creditor, wanted).await else {
+    let Some((url, opened_at)) = open_page(app, creditor, vec![wanted]).await else {
         return Ok(Started { payment, replayed, checkout_unavailable: true });
     };
     let until = opened_at.plus(PAYMENT_TOKEN_MILLIS);
@@ -210,18 +210,18 @@ pub(super) fn wallet_facts(row: &WalletFactsRow) -> WalletFacts {
 }
 
 /// What a page is wanted for.
-struct Wanted {
-    wallet: Option<Uuid>,
-    bill: Option<Uuid>,
-    notice: NoticeView,
+pub(super) struct Wanted {
+    pub(super) wallet: Option<Uuid>,
+    pub(super) bill: Option<Uuid>,
+    pub(super) notice: NoticeView,
 }
 
 /// Asks Checkout for a page and keeps it; answers it and when it was opened, `None` where none could be had or kept. Goes on when the caller hangs up: a
 /// page that was opened is known, and the next call goes back to it.
-async fn open_page(app: &App, creditor: &CreditorRow, wanted: Wanted) -> Option<(String, Millis)> {
+pub(super) async fn open_page(app: &App, creditor: &CreditorRow, wanted: Vec<Wanted>) -> Option<(String, Millis)> {
     let (app, creditor) = (app.clone(), creditor.clone());
     let page = tokio::spawn(async move {
-        let (cart, id) = cart(&app, &creditor, &wanted.notice).or_else(|| {
+        let (cart, id) = cart(&app, &creditor, &wanted).or_else(|| {
             tracing::error!(creditor = %creditor.fiscal_code, "no page can be asked for: is public.url an address?");
             None
         })?;
@@ -231,20 +231,22 @@ async fn open_page(app: &App, creditor: &CreditorRow, wanted: Wanted) -> Option<
 }
 
 /// What Checkout is asked.
-fn cart(app: &App, creditor: &CreditorRow, wanted: &NoticeView) -> Option<(Cart, CartId)> {
+fn cart(app: &App, creditor: &CreditorRow, wanted: &[Wanted]) -> Option<(Cart, CartId)> {
     let id: CartId = app.new_id().ok()?;
     let page = |outcome: &str| Url::parse(&format!("{}/pagamento/{outcome}", app.public_url)).ok();
-    let notice = CartNotice {
-        notice_number: NoticeNumber18::new(wanted.number.as_str())?,
-        fiscal_code: Digits11::new(creditor.fiscal_code.as_str())?,
-        amount: PositiveCents::new(wanted.amount.cents())?,
-        company_name: Text::fit(&creditor.name)?,
-        description: Text::fit(&wanted.reason)?,
+    let notice = |wanted: &Wanted| {
+        Some(CartNotice {
+            notice_number: NoticeNumber18::new(wanted.notice.number.as_str())?,
+            fiscal_code: Digits11::new(creditor.fiscal_code.as_str())?,
+            amount: PositiveCents::new(wanted.notice.amount.cents())?,
+            company_name: Text::fit(&creditor.name)?,
+            description: Text::fit(&wanted.notice.reason)?,
+        })
     };
     let cart = Cart {
         id_cart: Code::new(&id.to_string())?,
         email_notice: None,
-        notices: CartNotices::new(vec![notice])?,
+        notices: CartNotices::new(wanted.iter().map(notice).collect::<Option<_>>()?)?,
         return_urls: ReturnUrls {
             ok: page("ok")?,
             cancel: page("annullato")?,
@@ -259,7 +261,7 @@ fn cart(app: &App, creditor: &CreditorRow, wanted: &NoticeView) -> Option<(Cart,
 async fn ask_and_keep(
     app: &App,
     creditor: &CreditorRow,
-    wanted: Wanted,
+    wanted: Vec<Wanted>,
     cart: Cart,
     id: CartId,
 ) -> Option<(String, Millis)> {
@@ -272,21 +274,24 @@ async fn ask_and_keep(
             return None;
         }
     };
-    let (code, row) = (creditor.fiscal_code, NewCart { id, url: url.clone(), opened_at });
-    let number = wanted.notice.number;
+    let (code, row) =
+        (creditor.fiscal_code, NewCart { id, url: url.clone(), opened_at, notices: i64::try_from(wanted.len()).ok()? });
+    let wanted: Vec<_> = wanted.iter().map(|one| (one.wallet, one.bill, one.notice.number)).collect();
     let kept = app.store.write::<Vec<Uuid>, (), _>("keep a page", move |tx| {
-        let row = row.clone();
+        let (row, wanted) = (row.clone(), wanted.clone());
         Box::pin(async move {
             tx.insert_cart(&code, &row).await?;
-            tx.set_cart(&code, number.as_str(), row.id.uuid()).await?;
             // Every phone of the family learns that a payment is under way.
             let mut guardians = Vec::new();
-            if let Some(wallet) = wanted.wallet {
-                guardians = tx.number_wallet_change(&code, wallet).await?;
-                tx.feed_wallet_change(&code, wallet, row.opened_at, number.as_str()).await?;
-            } else if let Some(bill) = wanted.bill {
-                guardians = tx.number_bill_change(&code, bill).await?;
-                tx.feed_bill_change(&code, bill, row.opened_at, number.as_str()).await?;
+            for (wallet, bill, number) in wanted {
+                tx.set_cart(&code, number.as_str(), row.id.uuid()).await?;
+                if let Some(wallet) = wallet {
+                    guardians.extend(tx.number_wallet_change(&code, wallet).await?);
+                    tx.feed_wallet_change(&code, wallet, row.opened_at, number.as_str()).await?;
+                } else if let Some(bill) = bill {
+                    guardians.extend(tx.number_bill_change(&code, bill).await?);
+                    tx.feed_bill_change(&code, bill, row.opened_at, number.as_str()).await?;
+                }
             }
             Ok(Ok(guardians))
         })
@@ -359,7 +364,8 @@ pub async fn pay_bill(app: &App, who: Identity, id: BillId) -> Result<BillPage, 
     let listing = app.directory.listing();
     let creditor =
         listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
-    let page = open_page(app, creditor, Wanted { bill: Some(id.uuid()), wallet: None, notice }).await;
+    let wanted = vec![Wanted { bill: Some(id.uuid()), wallet: None, notice }];
+    let page = open_page(app, creditor, wanted).await;
     let until = |(_, opened_at): &(String, Millis)| opened_at.plus(PAYMENT_TOKEN_MILLIS);
     let payment = page.as_ref().map_or(bill.payment, |page| PaymentState::InProgress { until: until(page) });
     let page_url = page.map(|(url, _)| url);

@@ -11,6 +11,7 @@ use borsellino_store::rows::{QueuedMessageRow, QueuedReceiptRow, ResolutionRow};
 use borsellino_store::{Store, StoreError, Tx};
 use thiserror::Error;
 
+use super::office::signed;
 use super::{Fault, Stop};
 
 /// An item of a queue.
@@ -159,15 +160,11 @@ pub enum QueueRefusal {
     Unsigned,
 }
 
-/// The longest reason or name, in characters.
-const LONGEST: usize = 200;
-
 /// Takes a decision: keeps it and moves the money in one transaction. The same order again finds itself done.
 ///
 /// # Errors
 /// [`QueueRefusal`], or a [`Fault`].
 pub async fn resolve(store: &Store, order: Order) -> Result<ResolutionRow, Stop<QueueRefusal>> {
-    let signed = |text: &str| !text.trim().is_empty() && text.chars().count() <= LONGEST;
     if !signed(&order.reason) || !signed(&order.operator) {
         return Err(Stop::Refused(QueueRefusal::Unsigned));
     }

@@ -239,6 +239,11 @@ impl Plan {
         let seen = notice.filter(|_| own).and_then(NoticeRow::head);
         let heads = tx.book_after(&entry, seen).await?;
         let head = heads.first().copied().flatten();
+        let moved = seen.zip(head).is_some_and(|(seen, head)| head.seq != seen.seq.saturating_add(1));
+        if moved && matches!(booking, Booking::Bill { .. }) {
+            // Paid or withdrawn since the notice was read: decide again, knowing that.
+            return Err(StoreError::Conflict);
+        }
         head.map(|head| head.balance).ok_or(StoreError::Corrupt("an account without a running balance"))
     }
 

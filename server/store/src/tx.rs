@@ -215,10 +215,12 @@ forward! {
     fn hold_wallet(creditor: &CreditorCode, wallet: Uuid) -> ();
     /// Insert cart.
     fn insert_cart(creditor: &CreditorCode, row: &NewCart) -> ();
+    /// The last page opened for a notice.
+    fn cart_of_notice(creditor: &CreditorCode, number: &str) -> Option<CartRow>;
     /// Set cart.
     fn set_cart(creditor: &CreditorCode, number: &str, cart: Uuid) -> ();
-    /// Insert bill.
-    fn insert_bill(creditor: &CreditorCode, row: &NewBill) -> ();
+    /// Whether the creditor's number for the bill was free.
+    fn insert_bill(creditor: &CreditorCode, row: &NewBill) -> bool;
     /// Insert bill line.
     fn insert_bill_line(creditor: &CreditorCode, bill_line: (BillId, i64), child_service: (Uuid, Uuid, i64)) -> ();
     /// What a guardian has to pay: own top-ups whose notice expires after `expiring_after`, and a row per line of each

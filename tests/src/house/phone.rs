@@ -101,6 +101,17 @@ impl Phone {
         accounts.sign_out(self.request(v1::SignOutRequest {})).await.map(drop)
     }
 
+    /// `Payments.OpenCart`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn open_cart(&self, notices: &[&str]) -> Result<v1::OpenCartResponse, Status> {
+        let mut payments = v1::payments_client::PaymentsClient::new(self.channel.clone());
+        let notice_numbers = notices.iter().map(|number| (*number).to_owned()).collect();
+        let answer = payments.open_cart(self.request(v1::OpenCartRequest { notice_numbers })).await?;
+        Ok(answer.into_inner())
+    }
+
     /// `Family.Home`.
     ///
     /// # Errors

@@ -125,6 +125,7 @@ async fn a_sound_ledger_is_found_sound(fresh: Fresh) {
         suspense_total: Cents::new(100),
         clearing_total: Cents::new(-4_700),
         revenue_total: Cents::new(4_350),
+        counter_total: Cents::ZERO,
         broken: None,
     };
     for page in [1, 2, 3, 500, 0] {

@@ -3,6 +3,7 @@
 mod demand;
 mod examples;
 mod kinds;
+mod office;
 mod questions;
 mod queues;
 mod receipts;

@@ -47,10 +47,12 @@ crate::tx::statements! {
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         WHERE t.creditor = $1 AND t.notice = $2";
     HOLD_WALLET = "UPDATE account SET seq = seq WHERE creditor = $1 AND kind = 'wallet' AND id = $2";
-    INSERT_CART = "INSERT INTO cart (creditor, id, url, opened_at_ms) VALUES ($1, $2, $3, $4)";
+    INSERT_CART = "INSERT INTO cart (creditor, id, url, opened_at_ms, notices) VALUES ($1, $2, $3, $4, $5)";
+    CART_OF_NOTICE = "SELECT k.url, k.opened_at_ms, k.notices FROM notice n
+        JOIN cart k ON k.creditor = $1 AND k.id = n.cart WHERE n.creditor = $1 AND n.number = $2";
     SET_CART = "UPDATE notice SET cart = $3 WHERE creditor = $1 AND number = $2";
     INSERT_BILL = "INSERT INTO bill (creditor, id, guardian, number, period, due_date, issued_at_ms, total_cents)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (creditor, number) DO NOTHING";
     INSERT_BILL_LINE = "INSERT INTO bill_line (creditor, bill, line, child, service, cents)
         VALUES ($1, $2, $3, $4, $5, $6)";
     OPEN_TOP_UPS = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms,
@@ -185,17 +187,27 @@ pub(crate) async fn insert_cart(c: &mut Conn, creditor: &CreditorCode, row: &New
         .bind(row.id.uuid())
         .bind(&row.url)
         .bind(row.opened_at.get())
+        .bind(row.notices)
         .execute(c)
         .await
         .map(drop)
+}
+
+pub(crate) async fn cart_of_notice(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    number: &str,
+) -> sqlx::Result<Option<CartRow>> {
+    query_as(CART_OF_NOTICE).bind(creditor.as_str()).bind(number).fetch_optional(c).await
 }
 
 pub(crate) async fn set_cart(c: &mut Conn, creditor: &CreditorCode, number: &str, cart: Uuid) -> sqlx::Result<()> {
     query(SET_CART).bind(creditor.as_str()).bind(number).bind(cart).execute(c).await.map(drop)
 }
 
-pub(crate) async fn insert_bill(c: &mut Conn, creditor: &CreditorCode, row: &NewBill) -> sqlx::Result<()> {
-    query(INSERT_BILL)
+/// Whether the creditor's number was free.
+pub(crate) async fn insert_bill(c: &mut Conn, creditor: &CreditorCode, row: &NewBill) -> sqlx::Result<bool> {
+    let done = query(INSERT_BILL)
         .bind(creditor.as_str())
         .bind(row.id.uuid())
         .bind(row.guardian.uuid())
@@ -205,8 +217,8 @@ pub(crate) async fn insert_bill(c: &mut Conn, creditor: &CreditorCode, row: &New
         .bind(row.issued_at.get())
         .bind(row.total.cents())
         .execute(c)
-        .await
-        .map(drop)
+        .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 pub(crate) async fn insert_bill_line(

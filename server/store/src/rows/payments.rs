@@ -159,6 +159,20 @@ pub struct NewCart {
     pub url: String,
     /// When.
     pub opened_at: Millis,
+    /// How many notices it is for.
+    pub notices: i64,
+}
+
+/// The last page opened for a notice.
+#[derive(Clone, Debug, FromRow)]
+pub struct CartRow {
+    /// Where the browser goes.
+    pub url: String,
+    /// When it was opened.
+    #[sqlx(try_from = "i64")]
+    pub opened_at_ms: Millis,
+    /// How many notices it is for.
+    pub notices: i64,
 }
 
 /// A bill to be issued.

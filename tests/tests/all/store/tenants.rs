@@ -74,7 +74,8 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         created_at: NOW,
     };
     tx.insert_top_up(c, &order).await?;
-    let cart = NewCart { id: CartId::from(uuid(80)), url: format!("https://{name}.example"), opened_at: NOW };
+    let cart =
+        NewCart { id: CartId::from(uuid(80)), url: format!("https://{name}.example"), opened_at: NOW, notices: 1 };
     tx.insert_cart(c, &cart).await?;
     tx.set_cart(c, number(1).as_str(), cart.id.uuid()).await?;
 
