@@ -120,6 +120,7 @@ pub async fn run(
         only_from(Arc::clone(&allowed), peer, request, next)
     }));
     let directory = tokio::spawn(keep_directory(app.clone()));
+    let looking = tokio::spawn(app.live.clone().look_around(app.store.clone()));
     let public = tokio::spawn(serve(listeners.public, public, app.stopping.clone()));
     let node = tokio::spawn(serve(listeners.node, node, app.stopping.clone()));
 
@@ -132,6 +133,7 @@ pub async fn run(
         tracing::warn!("some calls did not finish in time");
     }
     directory.abort();
+    looking.abort();
     if tokio::time::timeout(GRACE, app.store.close()).await.is_err() {
         tracing::warn!("the database did not let go in time");
     }

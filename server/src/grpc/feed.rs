@@ -1,5 +1,5 @@
-//! Feed: the live stream. It reads the feed from the number asked for, then whenever this node hears of a change, and
-//! every two seconds on its own, because a change made by another node is not heard of.
+//! Feed: the live stream. It reads the feed from the number asked for, then whenever this node hears of a change
+//! (`live.rs`), its own or another node's.
 
 use std::time::Duration;
 
@@ -16,9 +16,6 @@ use super::{Service, caller, encode, fault, language, plain};
 use crate::auth::token::Identity;
 use crate::usecases::feed::{After, Change, after};
 use crate::usecases::{App, Stop};
-
-/// How often a quiet stream looks by itself.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -59,12 +56,11 @@ impl Stream {
 
     async fn follow(&self, mut seq: i64) -> Result<(), Gone> {
         // Listening starts before the backlog is read, so that nothing falls between.
-        let mut changed = self.app.live.listen(self.who.creditor, self.who.guardian.uuid());
+        let live = self.app.live.listen(self.who.creditor, self.who.guardian.uuid(), self.who.session);
         let mut stopping = self.app.stopping.clone();
         self.send(self.heartbeat(seq)).await?;
         let mut next_heartbeat = Instant::now() + HEARTBEAT;
         loop {
-            changed.mark_unchanged();
             match after(&self.app, self.who, seq).await {
                 Ok(After::Changes(changes, last)) => {
                     let quiet = last == seq;
@@ -85,9 +81,10 @@ impl Stream {
                 Err(Stop::Refused(refusal)) => return self.end(session_ended(refusal, self.language)).await,
                 Err(Stop::Fault(error)) => return self.end(fault(&error, self.language)).await,
             }
+            live.read(seq);
             tokio::select! {
-                _ = changed.changed() => {}
-                () = sleep_until((Instant::now() + LOOK).min(next_heartbeat)) => {}
+                () = live.news() => {}
+                () = sleep_until(next_heartbeat) => {}
                 () = stopped(&mut stopping) => {
                     // The phone comes back, to this node or another, and resumes.
                     return self.end(plain(Reason::Unavailable, self.language)).await;

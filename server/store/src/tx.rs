@@ -272,6 +272,8 @@ forward! {
     fn feed_bill_change(creditor: &CreditorCode, bill: Uuid, at: Millis, notice: &str) -> ();
     /// Feed after.
     fn feed_after(creditor: &CreditorCode, guardian: GuardianId, after: i64, count: i64) -> Vec<FeedRow>;
+    /// Where the guardians of these sessions stand, at most [`TOGETHER`] of them.
+    fn standings(creditor: &CreditorCode, sessions: &[SessionId]) -> Vec<StandingRow>;
     /// Insert outbox.
     fn insert_outbox(creditor: &CreditorCode, id: OutboxId, kind_notice: (&str, &str), at: Millis) -> ();
     /// Outbox waiting.

@@ -1,7 +1,7 @@
 //! The feed of what changed for each guardian, and the outbox. Compiled once per engine; one statement per function.
 
 use borsellino_domain::creditor::CreditorCode;
-use borsellino_domain::id::{GuardianId, OutboxId};
+use borsellino_domain::id::{GuardianId, OutboxId, SessionId};
 use borsellino_domain::time::Millis;
 use sqlx::{query, query_as};
 use uuid::Uuid;
@@ -38,6 +38,13 @@ crate::tx::statements! {
         ORDER BY seq LIMIT $4";
     INSERT_OUTBOX = "INSERT INTO outbox (creditor, id, kind, notice, due_at_ms, attempts, created_at_ms)
         VALUES ($1, $2, $3, $4, $5, 0, $5) ON CONFLICT (creditor, id) DO NOTHING";
+    STANDINGS = "SELECT s.id AS session, g.feed_seq,
+            CAST(CASE WHEN s.ended_at_ms IS NULL AND g.disabled_at_ms IS NULL THEN 0 ELSE 1 END AS BIGINT) AS over
+        FROM session s JOIN guardian g ON g.creditor = $1 AND g.id = s.guardian
+        WHERE s.creditor = $1 AND s.id IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+            $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42,
+            $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61, $62,
+            $63, $64, $65)";
     OUTBOX_WAITING = "SELECT COUNT(*) FROM outbox WHERE creditor = $1";
 }
 
@@ -112,4 +119,19 @@ pub(crate) async fn insert_outbox(
 pub(crate) async fn outbox_waiting(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<i64> {
     let row: (i64,) = query_as(OUTBOX_WAITING).bind(creditor.as_str()).fetch_one(c).await?;
     Ok(row.0)
+}
+
+/// Where the guardians of these sessions stand, at most [`TOGETHER`] of them.
+pub(crate) async fn standings(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    sessions: &[SessionId],
+) -> sqlx::Result<Vec<StandingRow>> {
+    let mut select = query_as(STANDINGS).bind(creditor.as_str());
+    for place in 0..TOGETHER {
+        // The last one fills the places that are left.
+        let session = sessions.get(place).or(sessions.last());
+        select = select.bind(session.map(|id| id.uuid()));
+    }
+    select.fetch_all(c).await
 }

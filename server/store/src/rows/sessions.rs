@@ -68,3 +68,18 @@ pub struct FeedRow {
     /// The notice that did it.
     pub notice: Option<String>,
 }
+
+/// How many sessions are looked at together.
+pub const TOGETHER: usize = 64;
+
+/// Where a session and its guardian stand.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct StandingRow {
+    /// Which.
+    #[sqlx(try_from = "Uuid")]
+    pub session: SessionId,
+    /// The last number of the guardian's feed.
+    pub feed_seq: i64,
+    /// 1 where the session ended, or the guardian's access did.
+    pub over: i64,
+}
