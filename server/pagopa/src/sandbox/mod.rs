@@ -65,6 +65,9 @@
 //! | `time_out` | sent, and the Node stops waiting when its time is over, whatever was answered |
 //! | `cut` | the connection ends in the middle of the request's body |
 //!
+//! Each attempt of a delivery says its `result` and, in Italian, the `fault` that struck it; a delivery that was kept back
+//! says why in `held`. `calls_left` of an armed fault is `null` until it is removed, `struck` counts what it has hit.
+//!
 //! For `cart` they are meant from the creditor's side: a lost request is not handled, a lost answer is, a cut one ends
 //! in the middle of its first line, and after a time-out nothing is answered until the creditor hangs up.
 //!
