@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::time::Millis;
+use borsellino_pagopa::sandbox;
 use borsellino_proto::reason::{Reason, Refused, code};
 use borsellino_proto::v1;
 use borsellino_server::cli::demo::{self, Addresses, Ports};
@@ -159,6 +160,14 @@ impl House {
     /// # Panics
     /// Where it can't be opened.
     pub async fn open(fresh: Fresh) -> Self {
+        Self::open_with(fresh, |_| {}).await
+    }
+
+    /// Opens a house on `fresh`, with a sandbox of one's own wishes: a shorter hour, a Node that waits less.
+    ///
+    /// # Panics
+    /// Where it can't be opened.
+    pub async fn open_with(fresh: Fresh, adjust: impl FnOnce(&mut sandbox::Config)) -> Self {
         let moved = Arc::new(AtomicI64::new(0));
         let ticks = Arc::clone(&moved);
         let clock = Clock::of(move || Millis::new(OPENING).plus(ticks.load(Ordering::SeqCst)));
@@ -166,6 +175,7 @@ impl House {
         let ports = Ports { public: port().await, node: port().await, sandbox: port().await };
         let secret = Zeroizing::new([7; 32]);
         let mut house = demo::open_house(fresh.store.clone(), clock, secret, ports).await.expect("an open house");
+        adjust(&mut house.sandbox);
         let checkout = Gate::before(&house.addresses.sandbox).await;
         let client = checkout_client(&format!("{}/checkout/ec/v2", checkout.url()), "sandbox");
         house.app.checkout = Some(Arc::new(client.expect("a client of Checkout")));
@@ -433,10 +443,12 @@ pub async fn next_change(stream: &mut Streaming<v1::WatchResponse>) -> v1::Chang
     tokio::time::timeout(SOON, changed).await.expect("a change in time")
 }
 
-/// Each named `async fn(&House)` of the module becomes a test per engine: `name::sqlite` and `name::postgres`.
+/// Each named `async fn(&House)` of the module becomes a test per engine: `name::sqlite` and `name::postgres`. Where it
+/// begins with `with adjust;`, that `fn(&mut sandbox::Config)` of the module adjusts the sandbox.
 #[macro_export]
 macro_rules! in_both_houses {
-    ($($(#[$meta:meta])* $name:ident;)*) => {$(
+    (with $adjust:ident; $($rest:tt)*) => { $crate::in_both_houses!(@ (super::$adjust) $($rest)*); };
+    (@ $adjust:tt $($(#[$meta:meta])* $name:ident;)*) => {$(
         mod $name {
             use $crate::house::House;
             use $crate::stores::Fresh;
@@ -444,7 +456,8 @@ macro_rules! in_both_houses {
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                let house = House::open(Fresh::sqlite().await.expect("a store on SQLite")).await;
+                let fresh = Fresh::sqlite().await.expect("a store on SQLite");
+                let house = House::open_with(fresh, $adjust).await;
                 super::$name(&house).await;
                 house.close().await;
             }
@@ -452,10 +465,12 @@ macro_rules! in_both_houses {
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                let house = House::open(Fresh::postgres(stringify!($name)).await.expect("a store on PostgreSQL")).await;
+                let fresh = Fresh::postgres(stringify!($name)).await.expect("a store on PostgreSQL");
+                let house = House::open_with(fresh, $adjust).await;
                 super::$name(&house).await;
                 house.close().await;
             }
         }
     )*};
+    ($($tests:tt)*) => { $crate::in_both_houses!(@ (|_| {}) $($tests)*); };
 }

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod all {
     mod demo;
+    mod faults;
     mod ledger_verify;
     mod node;
     mod phone;

@@ -14,8 +14,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::carts::problem;
-use super::node::{self, Due, Fault, Order, Outcome};
+use super::faults::Struck;
+use super::node::{Due, Fault, NotPayable, Order, Outcome};
 use super::psps::{self, Method, PSPS, Psp};
+use super::receipts::{self, First, wait};
 use super::state::{Cart, CartStatus, DeliveryStatus, Payment};
 use super::{Platform, Shared};
 
@@ -35,25 +37,25 @@ pub(super) fn router() -> Router<Shared> {
         .route("/api/violations", get(violations))
 }
 
-type Answer = Result<Value, Response>;
+pub(super) type Answer = Result<Value, Response>;
 
-fn reply(answer: Answer) -> Response {
+pub(super) fn reply(answer: Answer) -> Response {
     match answer {
         Ok(value) => axum::Json(value).into_response(),
         Err(response) => response,
     }
 }
 
-fn bad(words: impl Into<String>) -> Response {
+pub(super) fn bad(words: impl Into<String>) -> Response {
     problem(StatusCode::BAD_REQUEST, words)
 }
 
-fn gone() -> Response {
+pub(super) fn gone() -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, "shutting down")
 }
 
 /// An empty body is an empty object, so that calls without arguments need none.
-fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Response> {
+pub(super) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Response> {
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
     serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))
 }
@@ -157,19 +159,25 @@ async fn try_pay_cart(platform: Shared, id: &str, bytes: &Bytes) -> Answer {
     }
 }
 
-type Paid = Result<(Vec<String>, Vec<tokio::sync::oneshot::Receiver<()>>), node::NotPayable>;
+type Paid = Result<(Vec<String>, First), NotPayable>;
 
 /// Pays a cart and moves it to its new status. `None` when shutting down.
 pub(super) async fn pay_checkout(platform: &Shared, cart: &Cart, psp: &'static Psp, outcome: Outcome) -> Option<Paid> {
     let dues = cart
         .notices
         .iter()
-        .map(|n| Due { creditor: n.creditor.clone(), notice: n.notice.clone(), shown: Some(n.amount) })
+        .map(|n| Due {
+            creditor: n.creditor.clone(),
+            notice: n.notice.clone(),
+            shown: Some(n.amount),
+            all_ccp: n.all_ccp,
+        })
         .collect();
-    let order = Order { dues, psp, outcome, note: cart.note.clone(), transfer_type: Some("PAGOPA") };
+    let transfer_type = Some("PAGOPA");
+    let order = Order { dues, psp, outcome, note: cart.note.clone(), transfer_type, also_v1: false };
     let (shared, id) = (Shared::clone(platform), cart.id.clone());
     let work = async move {
-        let paid = node::pay(Shared::clone(&shared), order).await;
+        let paid = receipts::pay(Shared::clone(&shared), order).await;
         let mut state = shared.state();
         if let Some(cart) = state.carts.get_mut(&id) {
             match &paid {
@@ -194,14 +202,6 @@ pub(super) async fn pay_checkout(platform: &Shared, cart: &Cart, psp: &'static P
     platform.run(work).await
 }
 
-/// Waits until each receipt was tried once.
-pub(super) async fn wait(first: Vec<tokio::sync::oneshot::Receiver<()>>) {
-    for told in first {
-        // An error means the sandbox is going down: there is nothing left to wait for.
-        let _ = told.await;
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoticeCall {
@@ -211,6 +211,10 @@ struct NoticeCall {
     psp: Option<String>,
     outcome: Option<String>,
     transfer_type: Option<String>,
+    #[serde(default)]
+    again: bool,
+    #[serde(default)]
+    also_v1: bool,
 }
 
 impl NoticeCall {
@@ -269,12 +273,40 @@ async fn try_pay_notice(platform: Shared, bytes: &Bytes) -> Answer {
         Some("PAGOPA") => Some("PAGOPA"),
         Some(_) => return Err(bad("transfer_type: POSTAL or PAGOPA")),
     };
-    let psp = match call.psp.as_deref() {
+    let psp = any_psp(call.psp.as_deref())?;
+    if call.also_v1 && platform.creditor(&creditor).is_some_and(|its| its.v1) {
+        return Err(bad("also_v1: this creditor's receipts are version 1 already"));
+    }
+    let wish = Wish { psp, outcome, transfer_type, also_v1: call.also_v1 };
+    let paid = if call.again {
+        if outcome != Outcome::Ok {
+            return Err(bad("again: only with the outcome ok"));
+        }
+        let change = |payment: &mut Payment| {
+            (payment.psp, payment.fee, payment.also_v1) = (wish.psp, wish.psp.fee_cents, wish.also_v1);
+        };
+        let (token, first) = receipts::pay_again(&platform, &creditor, &notice, change)
+            .map_err(|words| problem(StatusCode::CONFLICT, words))?;
+        wait(first).await;
+        Ok(token)
+    } else {
+        pay_at_counter(&platform, creditor, notice, wish).await.ok_or_else(gone)?
+    };
+    Ok(paid_json(&platform, paid, outcome))
+}
+
+/// The PSP with this id, whatever it offers; a counter for none.
+pub(super) fn any_psp(id: Option<&str>) -> Result<&'static Psp, Response> {
+    let psp = match id {
         None => psps::choose(Method::Counter, None),
         Some(id) => PSPS.iter().find(|p| p.id == id),
     };
-    let psp = psp.ok_or_else(|| bad("psp: unknown"))?;
-    match pay_at_counter(&platform, creditor, notice, psp, outcome, transfer_type).await.ok_or_else(gone)? {
+    psp.ok_or_else(|| bad("psp: unknown"))
+}
+
+/// The answer to a payment of one notice.
+pub(super) fn paid_json(platform: &Platform, paid: Result<String, Fault>, outcome: Outcome) -> Value {
+    match paid {
         Ok(token) => {
             let state = platform.state();
             let mut answer = state.payments.get(&token).map(payment_json).unwrap_or_default();
@@ -282,12 +314,21 @@ async fn try_pay_notice(platform: Shared, bytes: &Bytes) -> Answer {
                 fields.insert("outcome".to_owned(), outcome.word().into());
                 fields.insert("fault".to_owned(), Value::Null);
             }
-            Ok(answer)
+            answer
         }
-        Err(fault) => Ok(
-            json!({ "outcome": "not_payable", "receipt_id": null, "amount_cents": null, "delivery": null, "fault": fault }),
-        ),
+        Err(fault) => json!({
+            "outcome": "not_payable", "receipt_id": null, "amount_cents": null, "delivery": null, "fault": fault,
+        }),
     }
+}
+
+/// How a notice shall be paid at a counter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub(super) psp: &'static Psp,
+    pub(super) outcome: Outcome,
+    pub(super) transfer_type: Option<&'static str>,
+    pub(super) also_v1: bool,
 }
 
 /// Verify, activate, pay, and wait for the first delivery: what a PSP's counter does. `None` when shutting down.
@@ -295,16 +336,15 @@ pub(super) async fn pay_at_counter(
     platform: &Shared,
     creditor: String,
     notice: String,
-    psp: &'static Psp,
-    outcome: Outcome,
-    transfer_type: Option<&'static str>,
+    wish: Wish,
 ) -> Option<Result<String, Fault>> {
     let shared = Shared::clone(platform);
     let work = async move {
         let found = shared.verify(&creditor, &notice).await?;
-        let due = Due { creditor, notice, shown: Some(found.amount) };
-        let order = Order { dues: vec![due], psp, outcome, note: None, transfer_type };
-        node::pay(shared, order).await.map_err(|not| not.fault)
+        let due = Due { creditor, notice, shown: Some(found.amount), all_ccp: found.all_ccp };
+        let Wish { psp, outcome, transfer_type, also_v1 } = wish;
+        let order = Order { dues: vec![due], psp, outcome, note: None, transfer_type, also_v1 };
+        receipts::pay(shared, order).await.map_err(|not| not.fault)
     };
     let (tokens, first) = match platform.run(work).await? {
         Ok(paid) => paid,
@@ -319,22 +359,29 @@ fn delivery(payment: &Payment) -> Option<DeliveryStatus> {
     payment.deliveries.first().map(|d| d.status)
 }
 
-fn payment_json(p: &Payment) -> Value {
+pub(super) fn payment_json(p: &Payment) -> Value {
     let deliveries: Vec<Value> = p
         .deliveries
         .iter()
-        .map(|d| json!({ "creditor": d.creditor, "status": d.status, "attempts": attempts(&d.attempts) }))
+        .map(|d| {
+            json!({
+                "creditor": d.creditor, "operation": if d.v1 { "paSendRT" } else { "paSendRTV2" },
+                "status": d.status, "held": d.held_by.map(Struck::words), "attempts": attempts(&d.attempts),
+            })
+        })
         .collect();
     json!({
         "receipt_id": p.token, "creditor": p.creditor, "notice_number": p.notice, "amount_cents": p.amount,
         "fee_cents": p.fee, "psp": p.psp.id, "id_cart": p.note, "state": p.state, "delivery": delivery(p),
         "deliveries": deliveries, "activated_at": p.at.to_string(), "expires_at": p.expires.to_string(),
-        "paid_at": p.paid_at.map(|at| at.to_string()),
+        "paid_at": p.paid_at.map(|at| at.to_string()), "stand_in": p.stand_in,
     })
 }
 
 fn attempts(all: &[super::state::Attempt]) -> Vec<Value> {
-    all.iter().map(|a| json!({ "at": a.at.to_string(), "result": a.result })).collect()
+    all.iter()
+        .map(|a| json!({ "at": a.at.to_string(), "result": a.result, "fault": a.struck.map(Struck::words) }))
+        .collect()
 }
 
 async fn payments(State(platform): State<Shared>) -> Response {
@@ -368,7 +415,7 @@ async fn try_outcome(platform: Shared, receipt_id: &str, bytes: &Bytes) -> Answe
     let wish: Conclude = body(bytes)?;
     find_payment(&platform, receipt_id)?;
     let outcome = Outcome::parse(wish.outcome.as_deref())?;
-    let first = node::conclude(&platform, receipt_id, outcome, wish.late)
+    let first = receipts::conclude(&platform, receipt_id, outcome, wish.late)
         .map_err(|code| problem(StatusCode::CONFLICT, code))?;
     wait(first).await;
     find_payment(&platform, receipt_id)
@@ -379,16 +426,22 @@ async fn redeliver(State(platform): State<Shared>, Path(receipt_id): Path<String
 }
 
 async fn try_redeliver(platform: Shared, receipt_id: String) -> Answer {
-    let recipients: Vec<String> = {
-        let state = platform.state();
-        let payment =
-            state.payments.get(&receipt_id).ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such payment"))?;
-        payment.deliveries.iter().map(|d| d.creditor.clone()).collect()
-    };
-    if recipients.is_empty() {
+    find_payment(&platform, &receipt_id)?;
+    let results = send_again(&platform, receipt_id).await.ok_or_else(gone)?;
+    if results.is_empty() {
         return Err(problem(StatusCode::CONFLICT, "not paid: there is no receipt"));
     }
-    let shared = Shared::clone(&platform);
+    Ok(json!({ "results": results }))
+}
+
+/// Sends every receipt of a payment once more, whatever was answered before. `None` when shutting down.
+pub(super) async fn send_again(platform: &Shared, receipt_id: String) -> Option<Vec<Value>> {
+    let recipients: Vec<String> = {
+        let state = platform.state();
+        let deliveries = state.payments.get(&receipt_id).map(|payment| &payment.deliveries);
+        deliveries.into_iter().flatten().map(|d| d.creditor.clone()).collect()
+    };
+    let shared = Shared::clone(platform);
     let work = async move {
         let mut results = Vec::new();
         for (index, creditor) in recipients.into_iter().enumerate() {
@@ -398,8 +451,7 @@ async fn try_redeliver(platform: Shared, receipt_id: String) -> Answer {
         }
         results
     };
-    let results = platform.run(work).await.ok_or_else(gone)?;
-    Ok(json!({ "results": results }))
+    platform.run(work).await
 }
 
 async fn all_psps() -> Response {

@@ -2,15 +2,20 @@
 //!
 //! Sources: pagopa-api `openapi/checkout_v2.json`; pagopa-ecommerce-payment-requests-service for the 422 cases.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use tokio::time::sleep;
 
+use super::faults::{Kind, Target};
+use super::line::Switch;
 use super::schema::{breach, is_email};
 use super::state::{Cart, CartNotice, CartStatus, ReturnUrls};
 use super::{Shared, token};
@@ -71,20 +76,48 @@ pub(super) fn problem(status: StatusCode, detail: impl Into<String>) -> Response
     (status, kind, body.to_string()).into_response()
 }
 
+/// The call, with whatever fault is due for the creditor of its first notice.
 async fn create(
     State(platform): State<Shared>,
+    ConnectInfo(line): ConnectInfo<Switch>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if !authorised(&platform.config.subscription_key, &headers, query.as_deref()) {
+    let cart: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let creditor = cart.pointer("/paymentNotices/0/fiscalCode").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let struck = platform.state().faults.strike(Target::Cart, creditor, None, platform.now());
+    let kind = struck.map(|struck| struck.kind);
+    match kind {
+        Some(Kind::LostRequest) => {
+            line.cut_after(0);
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        Some(Kind::Slow(millis)) => sleep(Duration::from_millis(millis)).await,
+        _ => {}
+    }
+    let answer = open(&platform, query, &headers, &body).await;
+    match kind {
+        Some(Kind::LostAnswer) => line.cut_after(0),
+        // Somewhere in the first line.
+        Some(Kind::Cut) => line.cut_after(10),
+        Some(Kind::SlowAnswer(millis)) => sleep(Duration::from_millis(millis)).await,
+        // Until the creditor hangs up.
+        Some(Kind::TimeOut) => std::future::pending().await,
+        _ => {}
+    }
+    answer
+}
+
+async fn open(platform: &Shared, query: Option<String>, headers: &HeaderMap, body: &Bytes) -> Response {
+    if !authorised(&platform.config.subscription_key, headers, query.as_deref()) {
         return problem(StatusCode::UNAUTHORIZED, "missing or wrong subscription key");
     }
     let json = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !json.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         return problem(StatusCode::BAD_REQUEST, "the content type is not application/json");
     }
-    let request: Request = match serde_json::from_slice(&body) {
+    let request: Request = match serde_json::from_slice(body) {
         Ok(request) => request,
         // The position and the member's name, never the value: an e-mail address may be among them.
         Err(e) => return problem(StatusCode::BAD_REQUEST, shape(&e)),
@@ -104,7 +137,7 @@ async fn create(
     }
     let mut shown = Vec::with_capacity(notices.len());
     for notice in notices {
-        match position(&platform, notice).await {
+        match position(platform, notice).await {
             Ok(found) => shown.push(found),
             Err(detail) => return problem(StatusCode::UNPROCESSABLE_ENTITY, detail),
         }
@@ -224,5 +257,6 @@ async fn position(platform: &Shared, n: &Notice) -> Result<CartNotice, String> {
         amount: found.amount,
         company: found.company,
         description: found.description,
+        all_ccp: found.all_ccp,
     })
 }

@@ -8,10 +8,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use super::node::{self, Outcome, Verified};
+use super::faults_desk::{self, ArmedLine, StruckLine};
+use super::node::{Outcome, Verified};
 use super::pages::{PayForm, PspRow, Typed, going_down, grouped, hour, message, money, page, unreadable};
 use super::psps::{self, Method, Psp};
-use super::state::{CartStatus, PaymentState};
+use super::receipts::{self, wait};
+use super::state::{CartStatus, Delivery, Payment, PaymentState};
 use super::{Shared, api};
 
 /// Rows of each kind on the dashboard; the API has them all.
@@ -37,7 +39,7 @@ struct CounterForm {
 
 #[derive(Template, Default)]
 #[template(path = "sandbox/counter.html")]
-struct CounterPage {
+pub(super) struct CounterPage {
     psps: Vec<PspRow>,
     creditor: String,
     notice: String,
@@ -79,6 +81,12 @@ impl CounterPage {
             wrong,
             ..Self::default()
         }
+    }
+
+    /// The counter with a notice that the creditor has just made.
+    pub(super) fn made(creditor: &str, notice: &str, what: &Verified, psp: &Psp) -> Self {
+        let form = CounterForm { creditor: creditor.to_owned(), notice: notice.to_owned(), ..CounterForm::default() };
+        Self { found: Some(found(what, psp)), ..Self::new(&form) }
     }
 }
 
@@ -129,7 +137,8 @@ async fn counter_pay(State(platform): State<Shared>, form: Typed<CounterForm>) -
     };
     let mut shown = CounterPage::new(&form);
     let (creditor, notice) = (shown.creditor.clone(), shown.notice.clone());
-    match api::pay_at_counter(&platform, creditor, notice, psp, Outcome::Ok, None).await {
+    let wish = api::Wish { psp, outcome: Outcome::Ok, transfer_type: None, also_v1: false };
+    match api::pay_at_counter(&platform, creditor, notice, wish).await {
         None => return going_down(),
         Some(Err(fault)) => shown.wrong = fault.words().to_owned(),
         Some(Ok(token)) => {
@@ -140,6 +149,7 @@ async fn counter_pay(State(platform): State<Shared>, form: Typed<CounterForm>) -
                     description: p.description.clone(),
                     company: p.company.clone(),
                     due: None,
+                    all_ccp: false,
                 };
                 shown.paid = Some(found(&verified, psp));
                 shown.delivery = p.deliveries.first().map_or("", |d| d.status.words());
@@ -158,6 +168,9 @@ struct Dashboard {
     carts: Vec<CartLine>,
     payments: Vec<PaymentLine>,
     violations: Vec<(String, String, &'static str, &'static str, String, String)>,
+    armed: Vec<ArmedLine>,
+    struck: Vec<StruckLine>,
+    stand_in: Vec<String>,
 }
 
 struct CartLine {
@@ -181,7 +194,38 @@ struct PaymentLine {
     notice: String,
     psp: &'static str,
     waiting: bool,
-    deliveries: Vec<(String, &'static str, usize, String)>,
+    paid: bool,
+    stand_in: bool,
+    deliveries: Vec<DeliveryLine>,
+}
+
+struct DeliveryLine {
+    creditor: String,
+    operation: &'static str,
+    status: &'static str,
+    held: String,
+    /// When, what came of it, and the fault that struck it.
+    attempts: Vec<(String, String, String)>,
+    /// Older ones, not shown.
+    more: usize,
+}
+
+/// Tries of a receipt on the dashboard; the API has them all.
+const TRIES: usize = 6;
+
+impl DeliveryLine {
+    fn of(d: &Delivery) -> Self {
+        let more = d.attempts.len().saturating_sub(TRIES);
+        let fault = |struck: Option<super::faults::Struck>| struck.map(|its| its.words()).unwrap_or_default();
+        Self {
+            creditor: d.creditor.clone(),
+            operation: if d.v1 { "paSendRT" } else { "paSendRTV2" },
+            status: d.status.words(),
+            held: fault(d.held_by),
+            attempts: d.attempts.iter().skip(more).map(|a| (hour(a.at), a.result.clone(), fault(a.struck))).collect(),
+            more,
+        }
+    }
 }
 
 async fn dashboard(State(platform): State<Shared>) -> Response {
@@ -222,14 +266,9 @@ async fn dashboard(State(platform): State<Shared>) -> Response {
             notice: grouped(&p.notice),
             psp: p.psp.name,
             waiting: p.state == PaymentState::Activated && now < p.expires,
-            deliveries: p
-                .deliveries
-                .iter()
-                .map(|d| {
-                    let last = d.attempts.last().map(|a| format!("{} il {}", a.result, hour(a.at)));
-                    (d.creditor.clone(), d.status.words(), d.attempts.len(), last.unwrap_or_default())
-                })
-                .collect(),
+            paid: p.state == PaymentState::Paid,
+            stand_in: p.stand_in,
+            deliveries: p.deliveries.iter().map(DeliveryLine::of).collect(),
         }
     });
     let violations = state
@@ -238,6 +277,7 @@ async fn dashboard(State(platform): State<Shared>) -> Response {
         .rev()
         .take(SHOWN)
         .map(|v| (hour(v.at), v.creditor.clone(), v.operation, v.rule, v.path.clone(), v.words.clone()));
+    let (armed, struck) = faults_desk::lines(&state.faults);
     let shown = Dashboard {
         creditors: platform
             .config
@@ -248,23 +288,38 @@ async fn dashboard(State(platform): State<Shared>) -> Response {
         carts: carts.collect(),
         payments: payments.collect(),
         violations: violations.collect(),
+        armed,
+        struck,
+        stand_in: state.standing_in(),
     };
     drop(state);
     page(&shown)
 }
 
+/// What the buttons of a payment do: settle it, send its receipts again, or pay its notice a second time.
 async fn conclude(State(platform): State<Shared>, Path(receipt_id): Path<String>, form: Typed<PayForm>) -> Response {
     let Ok(Form(form)) = form else {
         return unreadable();
     };
-    let outcome = match form.outcome.as_str() {
-        "ok" => Outcome::Ok,
-        "refused" => Outcome::Refused,
+    let done = match form.outcome.as_str() {
+        "ok" => receipts::conclude(&platform, &receipt_id, Outcome::Ok, false),
+        "refused" => receipts::conclude(&platform, &receipt_id, Outcome::Refused, false),
+        "redeliver" => {
+            return match api::send_again(&platform, receipt_id).await {
+                Some(_) => Redirect::to("/").into_response(),
+                None => going_down(),
+            };
+        }
+        "again" => {
+            let of = |p: &Payment| (p.creditor.clone(), p.notice.clone());
+            let notice = platform.state().payments.get(&receipt_id).map(of).unwrap_or_default();
+            receipts::pay_again(&platform, &notice.0, &notice.1, |_| {}).map(|(_, first)| first)
+        }
         _ => return unreadable(),
     };
-    match node::conclude(&platform, &receipt_id, outcome, false) {
+    match done {
         Ok(first) => {
-            api::wait(first).await;
+            wait(first).await;
             Redirect::to("/").into_response()
         }
         Err(code) => {

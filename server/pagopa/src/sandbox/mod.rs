@@ -6,7 +6,8 @@
 //! authenticated but the cart call, and it belongs on a loopback address only.
 //!
 //! # Pages
-//! `/` what happened, with every violation in words; `/psp` the counter; `/c/{id}` a cart.
+//! `/` what happened, with every violation in words; `/psp` the counter, `/spontaneous` a payment without a notice,
+//! `/faults` what shall go wrong, `/stand-in` payments without the creditor; `/c/{id}` a cart.
 //!
 //! # Checkout
 //! `POST /checkout/ec/v2/carts` as in pagopa-api `openapi/checkout_v2.json`. Strict: 401 without the subscription key,
@@ -22,17 +23,59 @@
 //! | `POST /api/carts/{id}/pay` | `method` (`card`, `account`, `other`), `psp`, `outcome` | `outcome`, `payments`, `fault`, `return_url` |
 //! | `POST /api/carts/{id}/cancel` | | `return_url` |
 //! | `POST /api/notices/verify` | `creditor`, `notice_number`, or `qr` | `outcome` (`payable`, `not_payable`), `amount_cents`, `description`, `company_name`, `due_date`, `fault` |
-//! | `POST /api/notices/pay` | the same, and `psp`, `outcome`, `transfer_type` (`POSTAL`, `PAGOPA`) | `outcome`, `receipt_id`, `amount_cents`, `delivery`, `fault` |
+//! | `POST /api/notices/pay` | the same, and `psp`, `outcome`, `transfer_type` (`POSTAL`, `PAGOPA`), `again`, `also_v1` | `outcome`, `receipt_id`, `amount_cents`, `delivery`, `fault` |
+//! | `POST /api/spontaneous` | `creditor`, `service`, `subject` (5 characters each), `data` (the service's XML) | as verify, and `creditor`, `notice_number`, `qr` |
 //! | `GET /api/payments`, `GET /api/payments/{receipt_id}` | | `state` (`activated`, `paid`, `refused`), `delivery`, `deliveries` with their attempts |
 //! | `POST /api/payments/{receipt_id}/outcome` | `outcome` (`ok`, `refused`), `late` | settles an activation left `unknown`; 409 once its token has expired, unless `late` |
 //! | `POST /api/payments/{receipt_id}/redeliver` | | the same receipt again now, whatever was answered before: `results` |
+//! | `GET /api/faults` | | `armed`: what shall go wrong; `struck`: what went wrong |
+//! | `POST /api/faults` | below | the armed fault, with its `id` |
+//! | `DELETE /api/faults`, `DELETE /api/faults/{id}` | | what is armed no more; receipts it held go out |
+//! | `GET /api/stand_in` | | per creditor: `on`, and the `probes` |
+//! | `POST /api/stand_in` | `creditor`, `on` | the same, after a first probe |
+//! | `POST /api/stand_in/pay` | `creditor`, `notice_number`, `amount_cents`, `description`, `category`, `psp` | as `notices/pay`; 409 unless stand-in is on |
 //! | `GET /api/psps`, `GET /api/violations` | | the PSPs and their fees; the rules that creditors' answers broke |
 //!
 //! In requests `outcome` is `ok` (the default), `refused` (the bank says no: no receipt, the notice is free again) or
 //! `unknown` (activated, then silence: the token blocks the notice until it expires). In answers it is `paid`,
 //! `refused`, `unknown` or `not_payable`, the last with a `fault`: `code` is the Node's (`PPT_...`), `original_code`
-//! the creditor's (`PAA_...`). `delivery` is `acknowledged`, `pending` (will be sent again), `refused` (a well-formed
-//! KO) or `exhausted`; the answer to `pay` waits for the first delivery, at most 15 s.
+//! the creditor's (`PAA_...`). `delivery` is `acknowledged`, `pending` (will be sent again), `held` (a fault keeps it
+//! back), `refused` (a well-formed KO) or `exhausted`; the answer to `pay` waits for the first delivery, for as long as
+//! the Node waits for a receipt.
+//!
+//! `again: true` pays a paid notice a second time, with a token of its own and without asking the creditor: both are
+//! real payments. `also_v1: true` sends the owner of the notice a paSendRT after its paSendRTV2.
+//!
+//! # Faults
+//! `operation` says what is hit: `verify`, `activate`, `receipt`, `demand`, or `cart` (the creditor's own call of
+//! Checkout); `creditor` and `notice_number` narrow it; `calls` says how often, until removed where left out. Each try
+//! of a receipt counts. `fault` says what happens:
+//!
+//! | `fault` | what happens |
+//! | --- | --- |
+//! | `slow`, `millis` | the request leaves later; the Node's time runs already |
+//! | `slow_answer`, `millis` | the answer is read later; the Node's time runs |
+//! | `lost_request` | nothing is sent; the Node sees no connection |
+//! | `lost_answer` | sent and handled: the connection ends when the answer begins to arrive |
+//! | `twice` | sent twice at once |
+//! | `again` | sent again after an OK |
+//! | `out_of_order`, `receipts` | held until so many more receipts are due, then all of them in reverse, one by one; counts once per group |
+//! | `late`, `hours` | a receipt is held for so many of the platform's hours |
+//! | `never` | a receipt is never sent, but `redeliver` still sends it |
+//! | `time_out` | sent, and the Node stops waiting when its time is over, whatever was answered |
+//! | `cut` | the connection ends in the middle of the request's body |
+//!
+//! Each attempt of a delivery says its `result` and, in Italian, the `fault` that struck it; a delivery that was kept back
+//! says why in `held`. `calls_left` of an armed fault is `null` until it is removed, `struck` counts what it has hit.
+//!
+//! For `cart` they are meant from the creditor's side: a lost request is not handled, a lost answer is, a cut one ends
+//! in the middle of its first line, and after a time-out nothing is answered until the creditor hangs up.
+//!
+//! # Stand-in
+//! While it is on for a creditor, the Node probes its station with the notice 000000000000000000 and expects
+//! PAA_PAGAMENTO_SCONOSCIUTO; and a notice can be paid for the amount that the caller knows from the archive of debt
+//! positions, without asking the creditor. Its receipt says so. pagoPA ends stand-in by itself once half of the probes
+//! are answered well; here it ends when it is told to.
 //!
 //! # Time
 //! Dates, token and cart lifetimes follow the caller's clock; network time-outs and the pause between redeliveries
@@ -42,11 +85,17 @@ mod api;
 mod cards;
 mod carts;
 mod desk;
+mod faults;
+mod faults_desk;
+mod line;
 mod node;
 mod pages;
 mod psps;
+mod receipts;
 mod rules;
 mod schema;
+mod spontaneous;
+mod stand_in;
 mod state;
 mod wire;
 mod xml;
@@ -106,6 +155,10 @@ pub struct Config {
     pub token_lifetime: Duration,
     /// How long a cart can be paid.
     pub cart_lifetime: Duration,
+    /// How long the Node waits for a creditor.
+    pub timeouts: Timeouts,
+    /// Pause between two probes of a station in stand-in; pagoPA's own is not published.
+    pub probe: Duration,
 }
 
 impl Config {
@@ -155,18 +208,23 @@ impl Default for Config {
             hour: 60 * MINUTE,
             token_lifetime: 30 * MINUTE,
             cart_lifetime: 30 * MINUTE,
+            timeouts: NODE_TIMEOUTS,
+            probe: MINUTE,
         }
     }
 }
 
-/// How long the Node waits for a creditor (SANP 3.12.0, creditor entity service levels).
-#[derive(Clone, Copy, Debug)]
-struct Timeouts {
-    verify: Duration,
-    receipt: Duration,
+/// How long the Node waits for a creditor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Verify, activate, demand.
+    pub verify: Duration,
+    /// Receipts.
+    pub receipt: Duration,
 }
 
-const NODE_TIMEOUTS: Timeouts = Timeouts { verify: Duration::from_secs(7), receipt: Duration::from_secs(15) };
+/// The Node's own (SANP 3.12.0, creditor entity service levels): 7 s for questions, 15 s for receipts.
+pub const NODE_TIMEOUTS: Timeouts = Timeouts { verify: Duration::from_secs(7), receipt: Duration::from_secs(15) };
 
 /// What may still run after the shutdown was asked for, before it is cut off.
 const GRACE: Duration = Duration::from_secs(2);
@@ -180,7 +238,6 @@ type Job = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 struct Platform {
     config: Config,
     public_url: String,
-    timeouts: Timeouts,
     clock: Clock,
     http: reqwest::Client,
     jobs: mpsc::UnboundedSender<Job>,
@@ -201,6 +258,11 @@ impl Platform {
 
     fn creditor(&self, fiscal_code: &str) -> Option<&Creditor> {
         self.config.creditors.iter().find(|c| c.fiscal_code == fiscal_code)
+    }
+
+    /// Code and name of every creditor, for the choices of a page.
+    fn creditors(&self) -> Vec<(String, String)> {
+        self.config.creditors.iter().map(|c| (c.fiscal_code.clone(), c.name.clone())).collect()
     }
 
     /// Runs work in a task owned by [`serve`], so that a browser hanging up does not stop a payment half-way.
@@ -230,16 +292,6 @@ pub async fn serve(
     clock: Clock,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    serve_with(listener, config, clock, shutdown, NODE_TIMEOUTS).await
-}
-
-async fn serve_with(
-    listener: TcpListener,
-    config: Config,
-    clock: Clock,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-    timeouts: Timeouts,
-) -> io::Result<()> {
     config.check().map_err(|words| io::Error::new(io::ErrorKind::InvalidInput, words))?;
     let public_url = match &config.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
@@ -256,7 +308,7 @@ async fn serve_with(
         .build()
         .map_err(io::Error::other)?;
     let (jobs, inbox) = mpsc::unbounded_channel();
-    let platform = Arc::new(Platform { config, public_url, timeouts, clock, http, jobs, state: Mutex::default() });
+    let platform = Arc::new(Platform { config, public_url, clock, http, jobs, state: Mutex::default() });
 
     let (stop, mut stopped) = watch::channel(false);
     let graceful = async move {
@@ -268,8 +320,9 @@ async fn serve_with(
         let _ = stopped.wait_for(|stop| *stop).await;
         tokio::time::sleep(GRACE).await;
     };
+    let service = router(platform).into_make_service_with_connect_info::<line::Switch>();
     tokio::select! {
-        served = axum::serve(listener, router(platform)).with_graceful_shutdown(graceful) => served,
+        served = axum::serve(line::Lines(listener), service).with_graceful_shutdown(graceful) => served,
         () = work(inbox) => Ok(()),
         () = overdue => Ok(()),
     }
@@ -294,6 +347,9 @@ fn router(platform: Shared) -> Router {
         .merge(carts::router())
         .merge(pages::router())
         .merge(desk::router())
+        .merge(faults_desk::router())
+        .merge(spontaneous::router())
+        .merge(stand_in::router())
         .merge(api::router())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(map_response(guard))

@@ -1,23 +1,21 @@
-//! The Node: verify, activate, outcome of the PSP, and receipts until somebody answers them.
+//! The Node's questions: what a notice is worth, and its activation by a PSP; and how a creditor is called at all.
 //!
 //! Sources: SANP 3.12.0 "Integration via synchronous APIs" and "Best practice"; "Gestione degli errori".
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::oneshot;
 
+use super::faults::{Kind, Struck, Target};
 use super::psps::Psp;
+use super::rules::{self, Asked};
 use super::schema::{Body, Breach, Operation, breach, read_answer};
-use super::state::{Attempt, Delivery, DeliveryStatus, Payment, PaymentState};
+use super::state::{Payment, PaymentState};
 use super::wire::{self, Activation};
 use super::xml::Element;
-use super::{Creditor, Platform, Shared, rules, token};
+use super::{Creditor, Platform, line, token};
 
-/// Redeliveries after the first attempt (SANP 3.12.0: 48 times, once an hour).
-const REDELIVERIES: usize = 48;
 /// Answers beyond this are unreadable; the largest legal one is a few kilobytes.
 const MAX_ANSWER: usize = 1024 * 1024;
 
@@ -65,7 +63,13 @@ pub(super) const IN_PROGRESS: &str = "PPT_PAGAMENTO_IN_CORSO";
 /// The Node is going down.
 const SYSTEM_ERROR: &str = "PPT_SYSTEM_ERROR";
 /// The creditor's answer cannot be used.
-const BAD_ANSWER: &str = "PPT_STAZIONE_INT_PA_ERRORE_RESPONSE";
+pub(super) const BAD_ANSWER: &str = "PPT_STAZIONE_INT_PA_ERRORE_RESPONSE";
+/// The creditor cannot be reached, or the connection is gone.
+const UNREACHABLE: &str = "PPT_STAZIONE_INT_PA_IRRAGGIUNGIBILE";
+/// The creditor did not answer in time.
+const TIME_OUT: &str = "PPT_STAZIONE_INT_PA_TIMEOUT";
+/// Rules that an answer may break and still be used: they are noted.
+const NOTED: [&str; 2] = ["content-type", rules::POSTAL];
 
 /// What a creditor says of a payable notice.
 #[derive(Clone, Debug)]
@@ -75,6 +79,8 @@ pub(super) struct Verified {
     pub(super) description: String,
     pub(super) company: String,
     pub(super) due: Option<String>,
+    /// `allCCP`: every transfer can go to a postal account.
+    pub(super) all_ccp: bool,
 }
 
 /// What happens at the PSP.
@@ -91,6 +97,8 @@ pub(super) struct Due {
     pub(super) creditor: String,
     pub(super) notice: String,
     pub(super) shown: Option<i64>,
+    /// What the verification said of postal accounts.
+    pub(super) all_ccp: bool,
 }
 
 /// A payment by one PSP, for one or several notices.
@@ -101,6 +109,8 @@ pub(super) struct Order {
     pub(super) outcome: Outcome,
     pub(super) note: Option<String>,
     pub(super) transfer_type: Option<&'static str>,
+    /// The owner of a notice gets a version 1 copy of the receipt besides.
+    pub(super) also_v1: bool,
 }
 
 /// An order that was not carried out: the notice at fault, its new amount where only that changed.
@@ -113,53 +123,114 @@ pub(super) struct NotPayable {
 }
 
 /// An answer that may be believed.
-enum Answer {
+pub(super) enum Answer {
     Ok(Element),
     Ko(String),
 }
 
-impl Platform {
-    /// Calls a creditor once.
-    async fn call(
-        &self,
-        creditor: &Creditor,
-        operation: Operation,
-        notice: &str,
-        request: &Element,
-        timeout: Duration,
-    ) -> Result<Answer, &'static str> {
-        let sent = self
-            .http
-            .post(&creditor.endpoint)
-            .header("content-type", "text/xml; charset=UTF-8")
-            .header("soapaction", format!("\"{}\"", operation.name()))
-            .body(request.envelope());
-        let exchange = async {
-            let mut response = sent.send().await.map_err(|_| "PPT_STAZIONE_INT_PA_IRRAGGIUNGIBILE")?;
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|_| BAD_ANSWER)? {
-                body.extend_from_slice(&chunk);
-                if body.len() > MAX_ANSWER {
-                    break;
-                }
-            }
-            Ok::<_, &'static str>((response, body))
-        };
-        let (response, body) =
-            tokio::time::timeout(timeout, exchange).await.map_err(|_| "PPT_STAZIONE_INT_PA_TIMEOUT")??;
+/// One call to a creditor.
+pub(super) struct Call<'a> {
+    pub(super) creditor: &'a Creditor,
+    pub(super) operation: Operation,
+    pub(super) asked: Asked<'a>,
+    pub(super) request: Element,
+    /// How long the Node waits for the answer.
+    pub(super) limit: Duration,
+}
 
+/// What became of a call: an answer or a code of the Node's, and the fault that struck it.
+pub(super) struct Try {
+    pub(super) answer: Result<Answer, &'static str>,
+    pub(super) struck: Option<Struck>,
+}
+
+impl Platform {
+    /// Calls a creditor, with whatever fault is due. The second try is that of a call made twice.
+    pub(super) async fn call(&self, call: &Call<'_>) -> (Try, Option<Try>) {
+        let notice = (call.operation != Operation::Demand).then_some(call.asked.notice);
+        let target = target(call.operation);
+        let struck = self.state().faults.strike(target, &call.creditor.fiscal_code, notice, self.now());
+        let made = |answer| Try { answer, struck };
+        match struck.map(|struck| struck.kind) {
+            Some(Kind::Twice) => {
+                let (one, other) = tokio::join!(self.exchange(call, None), self.exchange(call, None));
+                (made(one), Some(made(other)))
+            }
+            Some(Kind::Again) => match self.exchange(call, None).await {
+                Ok(Answer::Ok(answer)) => {
+                    let again = self.exchange(call, None).await;
+                    (Try { answer: Ok(Answer::Ok(answer)), struck: None }, Some(made(again)))
+                }
+                other => (made(other), None),
+            },
+            kind => (made(self.exchange(call, kind).await), None),
+        }
+    }
+
+    /// Asks a creditor something that only needs one answer.
+    pub(super) async fn ask(&self, call: &Call<'_>) -> Result<Answer, &'static str> {
+        self.call(call).await.0.answer
+    }
+
+    /// One request and what the Node gets to read of its answer.
+    async fn exchange(&self, call: &Call<'_>, kind: Option<Kind>) -> Result<Answer, &'static str> {
+        let sent = self.send(call, kind);
+        let (response, body) = tokio::time::timeout(call.limit, sent).await.map_err(|_| TIME_OUT)??;
+        self.judge(call, &response, &body)
+    }
+
+    async fn send(&self, call: &Call<'_>, kind: Option<Kind>) -> Result<(reqwest::Response, Vec<u8>), &'static str> {
+        let (endpoint, action) = (&call.creditor.endpoint, call.operation.name());
+        let envelope = call.request.envelope();
+        match kind {
+            Some(Kind::LostRequest) => return Err(UNREACHABLE),
+            Some(Kind::Cut) => {
+                // Reachable or not, nobody got a whole request.
+                let _ = line::half_a_call(endpoint, action, &envelope).await;
+                return Err(UNREACHABLE);
+            }
+            Some(Kind::Slow(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            _ => {}
+        }
+        let request = self
+            .http
+            .post(endpoint)
+            .header("content-type", "text/xml; charset=UTF-8")
+            .header("soapaction", format!("\"{action}\""))
+            .body(envelope);
+        let mut response = request.send().await.map_err(|_| UNREACHABLE)?;
+        match kind {
+            // Not before the head of its answer is here: then the creditor has done what it was asked.
+            Some(Kind::LostAnswer) => return Err(UNREACHABLE),
+            Some(Kind::TimeOut) => std::future::pending().await,
+            Some(Kind::SlowAnswer(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            _ => {}
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|_| BAD_ANSWER)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER {
+                break;
+            }
+        }
+        Ok((response, body))
+    }
+
+    /// Whether the answer may be believed; what it breaks is kept.
+    fn judge(&self, call: &Call<'_>, response: &reqwest::Response, body: &[u8]) -> Result<Answer, &'static str> {
+        let operation = call.operation;
         let is_receipt = matches!(operation, Operation::SendRt | Operation::SendRtV2);
         let mut breaches = Vec::new();
         let mut answer = None;
-        match read_answer(operation, &body) {
+        match read_answer(operation, body) {
             Body::Answer(found) => {
                 if response.status() != 200 {
                     let words = format!("Risposta con stato HTTP {}: deve essere 200.", response.status().as_u16());
                     breach(&mut breaches, "http-status", "", words);
                 }
-                breaches.extend(rules::judge(operation, &found, creditor, &self.config.creditors, notice));
-                answer = breaches.is_empty().then_some(found);
-                self.check_type(&response, &mut breaches);
+                breaches.extend(rules::judge(operation, &found, call.creditor, &self.config.creditors, &call.asked));
+                self.check_type(response, &mut breaches);
+                answer = breaches.iter().all(|b| NOTED.contains(&b.rule)).then_some(found);
             }
             // For a receipt this is how a creditor asks for it again; elsewhere a KO would have been the answer.
             Body::SoapFault if is_receipt => {}
@@ -169,7 +240,7 @@ impl Platform {
             Body::Invalid(found) => breaches = found,
         }
         if !breaches.is_empty() {
-            self.state().violated(self.now(), &creditor.fiscal_code, operation.name(), breaches);
+            self.state().violated(self.now(), &call.creditor.fiscal_code, operation.name(), breaches);
         }
         let answer = answer.ok_or(BAD_ANSWER)?;
         Ok(match answer.text_at(&["outcome"]) {
@@ -187,7 +258,7 @@ impl Platform {
     }
 
     /// The creditor behind a well-shaped notice.
-    fn known(&self, creditor: &str, notice: &str) -> Result<Creditor, Fault> {
+    pub(super) fn known(&self, creditor: &str, notice: &str) -> Result<Creditor, Fault> {
         let digits = |s: &str, n| s.len() == n && s.bytes().all(|b| b.is_ascii_digit());
         if !digits(creditor, 11) || !digits(notice, 18) {
             return Err("PPT_SINTASSI_EXTRAXSD".into());
@@ -196,7 +267,7 @@ impl Platform {
     }
 
     /// Whether the Node itself has something against paying this notice now.
-    fn blocked(&self, creditor: &str, notice: &str, now: Timestamp) -> Option<Fault> {
+    pub(super) fn blocked(&self, creditor: &str, notice: &str, now: Timestamp) -> Option<Fault> {
         let state = self.state();
         let position = state.positions.get(&(creditor.to_owned(), notice.to_owned()))?;
         if position.paid {
@@ -214,23 +285,21 @@ impl Platform {
         if let Some(fault) = self.blocked(&creditor.fiscal_code, notice, self.now()) {
             return Err(fault);
         }
-        let request = wire::verify(&creditor, notice);
-        let answer = match self.call(&creditor, Operation::Verify, notice, &request, self.timeouts.verify).await? {
-            Answer::Ok(answer) => answer,
-            Answer::Ko(code) => return Err(refused(code)),
+        let call = Call {
+            creditor: &creditor,
+            operation: Operation::Verify,
+            asked: Asked::about(notice),
+            request: wire::verify(&creditor, notice),
+            limit: self.config.timeouts.verify,
         };
-        let text = |path: &[&str]| answer.text_at(path).map(str::to_owned);
-        let amount = answer.text_at(&["paymentList", "paymentOptionDescription", "amount"]).and_then(rules::amount);
-        Ok(Verified {
-            amount: amount.ok_or(BAD_ANSWER)?,
-            description: text(&["paymentDescription"]).unwrap_or_default(),
-            company: text(&["companyName"]).unwrap_or(creditor.name),
-            due: text(&["paymentList", "paymentOptionDescription", "dueDate"]),
-        })
+        match self.ask(&call).await? {
+            Answer::Ok(answer) => Ok(Verified::of(&answer, &creditor).ok_or(BAD_ANSWER)?),
+            Answer::Ko(code) => Err(refused(code)),
+        }
     }
 
     /// Activates one notice: from here on its token blocks it.
-    async fn activate(&self, due: &Due, order: &Order, fee: i64) -> Result<String, NotPayable> {
+    pub(super) async fn activate(&self, due: &Due, order: &Order, fee: i64) -> Result<String, NotPayable> {
         let not =
             |amount, fault| NotPayable { creditor: due.creditor.clone(), notice: due.notice.clone(), amount, fault };
         let creditor = self.known(&due.creditor, &due.notice).map_err(|f| not(None, f))?;
@@ -279,6 +348,8 @@ impl Platform {
             fee,
             paid_at: None,
             deliveries: Vec::new(),
+            stand_in: false,
+            also_v1: order.also_v1,
         };
         self.state().add_payment(payment);
         Ok(token)
@@ -287,8 +358,14 @@ impl Platform {
     async fn ask_payment(&self, creditor: &Creditor, due: &Due, order: &Order) -> Result<(Element, i64), Fault> {
         let operation = if creditor.v1 { Operation::GetPayment } else { Operation::GetPaymentV2 };
         let activation = Activation { amount: due.shown, note: order.note.clone(), transfer_type: order.transfer_type };
-        let request = wire::activate(operation, creditor, &due.notice, &activation);
-        match self.call(creditor, operation, &due.notice, &request, self.timeouts.verify).await? {
+        let call = Call {
+            creditor,
+            operation,
+            asked: Asked { notice: &due.notice, transfer_type: order.transfer_type, all_ccp: due.all_ccp },
+            request: wire::activate(operation, creditor, &due.notice, &activation),
+            limit: self.config.timeouts.verify,
+        };
+        match self.ask(&call).await? {
             Answer::Ok(answer) => {
                 let data = answer.child("data").cloned().ok_or(BAD_ANSWER)?;
                 let amount = data.text_at(&["paymentAmount"]).and_then(rules::amount).ok_or(BAD_ANSWER)?;
@@ -297,177 +374,35 @@ impl Platform {
             Answer::Ko(code) => Err(refused(code)),
         }
     }
+}
 
-    /// Money was taken for this token: the position is closed and its receipts are due. `None` if it is not waiting
-    /// for an outcome (any more).
-    fn settle(&self, token: &str) -> Option<usize> {
-        let now = self.now();
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let payment = state.payments.get_mut(token).filter(|p| p.state == PaymentState::Activated)?;
-        payment.state = PaymentState::Paid;
-        payment.paid_at = Some(now);
-        let mut recipients = vec![payment.creditor.clone()];
-        // Broadcast: another creditor of the payment gets its own copy.
-        for transfer in payment.data.child("transferList").into_iter().flat_map(|l| l.all("transfer")) {
-            let owner = transfer.text_at(&["fiscalCodePA"]).unwrap_or_default();
-            if self.creditor(owner).is_some() && !recipients.iter().any(|r| r == owner) {
-                recipients.push(owner.to_owned());
-            }
-        }
-        payment.deliveries = recipients
-            .into_iter()
-            .map(|creditor| Delivery { creditor, status: DeliveryStatus::Pending, attempts: Vec::new() })
-            .collect();
-        let count = payment.deliveries.len();
-        let position = state.positions.entry((payment.creditor.clone(), payment.notice.clone())).or_default();
-        position.paid = true;
-        position.token = None;
-        Some(count)
-    }
-
-    /// The PSP says no: no receipt exists for that, and the notice is free again.
-    fn refuse(&self, token: &str) {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        if let Some(payment) = state.payments.get_mut(token).filter(|p| p.state == PaymentState::Activated) {
-            payment.state = PaymentState::Refused;
-            let (creditor, notice) = (payment.creditor.clone(), payment.notice.clone());
-            state.release(&creditor, &notice, token);
-        }
-    }
-
-    /// Sends one receipt once and records what became of it.
-    pub(super) async fn deliver(&self, token: &str, index: usize) -> Option<(DeliveryStatus, Option<String>)> {
-        let (creditor, operation, request, notice) = {
-            let state = self.state();
-            let payment = state.payments.get(token)?;
-            let creditor = self.creditor(&payment.deliveries.get(index)?.creditor)?.clone();
-            let (operation, request) = wire::receipt(&creditor, payment, &payment.company);
-            (creditor, operation, request, payment.notice.clone())
-        };
-        let answer = self.call(&creditor, operation, &notice, &request, self.timeouts.receipt).await;
-        let (status, code, result) = match answer {
-            Ok(Answer::Ok(_)) => (DeliveryStatus::Acknowledged, None, "OK".to_owned()),
-            Ok(Answer::Ko(code)) => (DeliveryStatus::Refused, Some(code.clone()), format!("KO {code}")),
-            Err(code) => (DeliveryStatus::Pending, Some(code.to_owned()), code.to_owned()),
-        };
-        let at = self.now();
-        let mut state = self.state();
-        let delivery = state.payments.get_mut(token)?.deliveries.get_mut(index)?;
-        delivery.attempts.push(Attempt { at, result });
-        // Once a creditor has acknowledged, nothing it says to a repeated receipt takes that back.
-        if delivery.status != DeliveryStatus::Acknowledged && status != DeliveryStatus::Pending {
-            delivery.status = status;
-        }
-        Some((status, code))
+impl Verified {
+    /// Reads a valid answer to a verification, or to a demand. `None` without an amount, which no valid one is.
+    pub(super) fn of(answer: &Element, creditor: &Creditor) -> Option<Self> {
+        let option = ["paymentList", "paymentOptionDescription"];
+        let in_option = |name| answer.text_at(&[option[0], option[1], name]);
+        let text = |name| answer.text_at(&[name]).map(str::to_owned);
+        Some(Self {
+            amount: in_option("amount").and_then(rules::amount)?,
+            description: text("paymentDescription").unwrap_or_default(),
+            company: text("companyName").unwrap_or_else(|| creditor.name.clone()),
+            due: in_option("dueDate").map(str::to_owned),
+            all_ccp: in_option("allCCP").is_some_and(|its| matches!(its.trim(), "true" | "1")),
+        })
     }
 }
 
-fn refused(code: String) -> Fault {
+/// What a fault has to name to hit this operation.
+const fn target(operation: Operation) -> Target {
+    match operation {
+        Operation::Verify => Target::Verify,
+        Operation::GetPayment | Operation::GetPaymentV2 => Target::Activate,
+        Operation::SendRt | Operation::SendRtV2 => Target::Receipt,
+        Operation::Demand => Target::Demand,
+    }
+}
+
+/// The creditor's own KO, as the Node passes it on.
+pub(super) fn refused(code: String) -> Fault {
     Fault { code: "PPT_ERRORE_EMESSO_DA_PAA", original_code: Some(code) }
-}
-
-/// Carries out an order: activates every notice, applies the PSP's outcome, and starts the receipts.
-/// Answers the tokens, in the order of the notices, and signals that fire after each receipt's first delivery.
-///
-/// # Errors
-/// The first notice that could not be activated; the others are free again.
-pub(super) async fn pay(
-    platform: Shared,
-    order: Order,
-) -> Result<(Vec<String>, Vec<oneshot::Receiver<()>>), NotPayable> {
-    let mut tokens = Vec::with_capacity(order.dues.len());
-    for (i, due) in order.dues.iter().enumerate() {
-        let fee = if i == 0 { order.psp.fee_cents } else { 0 };
-        match platform.activate(due, &order, fee).await {
-            Ok(token) => tokens.push(token),
-            Err(not) => {
-                for token in &tokens {
-                    platform.refuse(token);
-                }
-                return Err(not);
-            }
-        }
-    }
-    let mut first = Vec::new();
-    for token in &tokens {
-        match order.outcome {
-            Outcome::Ok => first.extend(send_receipts(&platform, token).into_iter().flatten()),
-            Outcome::Refused => platform.refuse(token),
-            Outcome::Unknown => {}
-        }
-    }
-    Ok((tokens, first))
-}
-
-/// Settles an activation whose outcome was unknown so far.
-///
-/// # Errors
-/// `PPT_TOKEN_SCONOSCIUTO` without such a waiting activation, `PPT_TOKEN_SCADUTO` after its lifetime unless `late`:
-/// PSPs do sometimes send outcomes late, and the receipt is sent all the same.
-pub(super) fn conclude(
-    platform: &Shared,
-    token: &str,
-    outcome: Outcome,
-    late: bool,
-) -> Result<Vec<oneshot::Receiver<()>>, &'static str> {
-    let expires = {
-        let state = platform.state();
-        let payment = state.payments.get(token).filter(|p| p.state == PaymentState::Activated);
-        payment.ok_or("PPT_TOKEN_SCONOSCIUTO")?.expires
-    };
-    if platform.now() >= expires && !late {
-        return Err("PPT_TOKEN_SCADUTO");
-    }
-    let first = match outcome {
-        Outcome::Ok => send_receipts(platform, token).ok_or("PPT_TOKEN_SCONOSCIUTO")?,
-        Outcome::Refused => {
-            platform.refuse(token);
-            Vec::new()
-        }
-        Outcome::Unknown => Vec::new(),
-    };
-    platform.state().concluded(token);
-    Ok(first)
-}
-
-/// Starts the delivery of a payment's receipts, each in its own task.
-fn send_receipts(platform: &Shared, token: &str) -> Option<Vec<oneshot::Receiver<()>>> {
-    let count = platform.settle(token)?;
-    let start = |index| {
-        let (tell, told) = oneshot::channel();
-        platform.spawn(keep_delivering(Arc::clone(platform), token.to_owned(), index, tell));
-        told
-    };
-    Some((0..count).map(start).collect())
-}
-
-/// Delivers until a well-formed answer arrives, whatever it says, or the tries are used up.
-async fn keep_delivering(platform: Shared, token: String, index: usize, first: oneshot::Sender<()>) {
-    platform.deliver(&token, index).await;
-    // Whoever asked may have gone.
-    let _ = first.send(());
-    for _ in 0..REDELIVERIES {
-        // A delivery asked for by hand may have settled it meanwhile.
-        if platform.delivery_status(&token, index) != Some(DeliveryStatus::Pending) {
-            return;
-        }
-        tokio::time::sleep(platform.config.hour).await;
-        if platform.delivery_status(&token, index) != Some(DeliveryStatus::Pending) {
-            return;
-        }
-        platform.deliver(&token, index).await;
-    }
-    let mut state = platform.state();
-    let delivery = state.payments.get_mut(&token).and_then(|p| p.deliveries.get_mut(index));
-    if let Some(delivery) = delivery.filter(|d| d.status == DeliveryStatus::Pending) {
-        delivery.status = DeliveryStatus::Exhausted;
-    }
-}
-
-impl Platform {
-    fn delivery_status(&self, token: &str, index: usize) -> Option<DeliveryStatus> {
-        self.state().payments.get(token)?.deliveries.get(index).map(|d| d.status)
-    }
 }

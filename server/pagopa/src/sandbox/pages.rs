@@ -66,7 +66,7 @@ pub(super) fn page(template: &impl Template) -> Response {
     page_with(StatusCode::OK, template)
 }
 
-fn page_with(status: StatusCode, template: &impl Template) -> Response {
+pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "La pagina non si è potuta comporre.").into_response(),

@@ -27,13 +27,37 @@ const POSITION: &[&str] = &[
 /// Those of the receipt besides. "Unknown" is not in the catalogue, but pagoPA's own creditor software answers it.
 const RECEIPT: &[&str] = &["PAA_RECEIPT_DUPLICATA", "PAA_PAGAMENTO_SCONOSCIUTO"];
 
-/// Judges an answer that is valid against the schema. Any breach makes the Node treat it as unreadable.
+/// Those of a demand besides, on top of [`POSITION`].
+const DEMAND: &[&str] = &["PAA_SINTASSI_XSD"];
+
+/// The rule about postal accounts: noted, because the Node itself does not check it.
+pub(super) const POSTAL: &str = "postal";
+
+/// What a call was about, as far as its answer is judged by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) notice: &'a str,
+    /// `POSTAL` or `PAGOPA` of an activation.
+    pub(super) transfer_type: Option<&'static str>,
+    /// What the verification said of postal accounts.
+    pub(super) all_ccp: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// A call about a notice, without wishes.
+    pub(super) const fn about(notice: &'a str) -> Self {
+        Self { notice, transfer_type: None, all_ccp: false }
+    }
+}
+
+/// Judges an answer that is valid against the schema. Any breach but that of [`POSTAL`] makes the Node treat it as
+/// unreadable.
 pub(super) fn judge(
     operation: Operation,
     answer: &Element,
     creditor: &Creditor,
     creditors: &[Creditor],
-    notice: &str,
+    asked: &Asked<'_>,
 ) -> Vec<Breach> {
     let mut out = Vec::new();
     let fault = answer.child("fault");
@@ -49,8 +73,16 @@ pub(super) fn judge(
     }
     match operation {
         Operation::Verify => verify(answer, creditor, &mut out),
+        Operation::Demand => {
+            verify(answer, creditor, &mut out);
+            demand(answer, creditor, &mut out);
+        }
         Operation::GetPayment | Operation::GetPaymentV2 => match answer.child("data") {
-            Some(data) => payment(data, &format!("{}/data", answer.name), creditors, notice, &mut out),
+            Some(data) => {
+                let path = format!("{}/data", answer.name);
+                payment(data, &path, creditors, asked.notice, &mut out);
+                postal(data, &path, asked, &mut out);
+            }
             None => breach(&mut out, "required-on-ok", &format!("{}/data", answer.name), "Obbligatorio con esito OK."),
         },
         Operation::SendRt | Operation::SendRtV2 => {}
@@ -64,7 +96,8 @@ fn fault_code(operation: Operation, fault: &Element, out: &mut Vec<Breach>) {
         Operation::SendRt | Operation::SendRtV2 => RECEIPT,
         _ => POSITION,
     };
-    if !COMMON.contains(&code) && !own.contains(&code) {
+    let of_demand = operation == Operation::Demand && DEMAND.contains(&code);
+    if !COMMON.contains(&code) && !own.contains(&code) && !of_demand {
         breach(out, "fault-code", "fault/faultCode", "Codice non previsto per questa operazione.");
     }
 }
@@ -81,6 +114,58 @@ fn verify(answer: &Element, creditor: &Creditor, out: &mut Vec<Breach>) {
     if answer.text_at(&["fiscalCodePA"]).is_some_and(|code| code != creditor.fiscal_code) {
         breach(out, "creditor", &format!("{}/fiscalCodePA", answer.name), "Non è l'ente interrogato.");
     }
+}
+
+/// The notice that a creditor made on demand.
+fn demand(answer: &Element, creditor: &Creditor, out: &mut Vec<Breach>) {
+    let path = format!("{}/qrCode", answer.name);
+    let Some(qr) = answer.child("qrCode") else {
+        return breach(out, "required-on-ok", &path, "Obbligatorio con esito OK.");
+    };
+    if qr.text_at(&["fiscalCode"]).is_some_and(|code| code != creditor.fiscal_code) {
+        breach(out, "creditor", &format!("{path}/fiscalCode"), "Non è l'ente interrogato.");
+    }
+    if !qr.text_at(&["noticeNumber"]).is_some_and(is_issued_today) {
+        let words = "Un avviso nuovo comincia con 3 e ha le cifre di controllo giuste.";
+        breach(out, "notice-number", &format!("{path}/noticeNumber"), words);
+    }
+}
+
+/// Aux digit 3, and check digits that are the remainder of the rest by 93 (SACI 3.1.0, notice number structure).
+fn is_issued_today(number: &str) -> bool {
+    let parts = number.split_at_checked(16).filter(|_| number.len() == 18 && number.starts_with('3'));
+    let parsed = parts.and_then(|(base, check)| Some((base.parse::<u64>().ok()?, check.parse::<u64>().ok()?)));
+    parsed.is_some_and(|(base, check)| base % 93 == check)
+}
+
+/// What an activation has to do for a payment at the post office, or by a PSP that may pass it on (SANP 3.12.0, best
+/// practice): with `POSTAL` the first transfer names a postal account, with `PAGOPA` each one, itself or in support.
+fn postal(data: &Element, path: &str, asked: &Asked<'_>, out: &mut Vec<Breach>) {
+    if !asked.all_ccp {
+        return;
+    }
+    let transfers = data.child("transferList").into_iter().flat_map(|list| list.all("transfer"));
+    for (i, transfer) in transfers.enumerate() {
+        let own = transfer.text_at(&["IBAN"]).is_some_and(is_postal);
+        let entries = transfer.child("metadata").into_iter().flat_map(|data| data.all("mapEntry"));
+        let supports = |entry: &Element| {
+            entry.text_at(&["key"]) == Some("IBANAPPOGGIO") && entry.text_at(&["value"]).is_some_and(is_postal)
+        };
+        let kept = match asked.transfer_type {
+            Some("POSTAL") => own || i > 0,
+            Some("PAGOPA") => own || entries.into_iter().any(supports),
+            _ => true,
+        };
+        if !kept {
+            let words = "La verifica ha detto allCCP, ma qui manca il conto postale (IBAN, o IBANAPPOGGIO con PAGOPA).";
+            breach(out, POSTAL, &format!("{path}/transferList/transfer[{}]", i + 1), words);
+        }
+    }
+}
+
+/// A valid Italian IBAN of the post office: ABI 07601.
+fn is_postal(iban: &str) -> bool {
+    is_iban(iban) && iban.starts_with("IT") && iban.get(5..10) == Some("07601")
 }
 
 fn payment(data: &Element, path: &str, creditors: &[Creditor], notice: &str, out: &mut Vec<Breach>) {

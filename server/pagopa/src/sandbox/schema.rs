@@ -19,6 +19,7 @@ pub(super) enum Operation {
     GetPaymentV2,
     SendRt,
     SendRtV2,
+    Demand,
 }
 
 impl Operation {
@@ -30,6 +31,7 @@ impl Operation {
             Self::GetPaymentV2 => "paGetPaymentV2",
             Self::SendRt => "paSendRT",
             Self::SendRtV2 => "paSendRTV2",
+            Self::Demand => "paDemandPaymentNotice",
         }
     }
 
@@ -41,6 +43,7 @@ impl Operation {
             Self::GetPaymentV2 => "paGetPaymentV2Request",
             Self::SendRt => "paSendRTReq",
             Self::SendRtV2 => "paSendRTV2Request",
+            Self::Demand => "paDemandPaymentNoticeRequest",
         }
     }
 
@@ -52,6 +55,7 @@ impl Operation {
             Self::GetPaymentV2 => "paGetPaymentV2Response",
             Self::SendRt => "paSendRTRes",
             Self::SendRtV2 => "paSendRTV2Response",
+            Self::Demand => "paDemandPaymentNoticeResponse",
         }
     }
 
@@ -61,6 +65,7 @@ impl Operation {
             Self::GetPayment => GET_V1,
             Self::GetPaymentV2 => GET_V2,
             Self::SendRt | Self::SendRtV2 => RESPONSE,
+            Self::Demand => DEMAND,
         }
     }
 }
@@ -142,6 +147,16 @@ const OPTION: &[Field] = &[
 const VERIFY: &[Field] = &[
     one("outcome", OUTCOME),
     opt("fault", Fields(FAULT)),
+    opt("paymentList", Fields(&[one("paymentOptionDescription", Fields(OPTION))])),
+    opt("paymentDescription", Text(1, 140)),
+    opt("fiscalCodePA", Digits(11)),
+    opt("companyName", Text(1, 140)),
+    opt("officeName", Text(1, 140)),
+];
+const DEMAND: &[Field] = &[
+    one("outcome", OUTCOME),
+    opt("fault", Fields(FAULT)),
+    opt("qrCode", Fields(&[one("fiscalCode", Digits(11)), one("noticeNumber", Digits(18))])),
     opt("paymentList", Fields(&[one("paymentOptionDescription", Fields(OPTION))])),
     opt("paymentDescription", Text(1, 140)),
     opt("fiscalCodePA", Digits(11)),

@@ -5,8 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::faults::{Faults, Struck};
 use super::psps::{Method, Psp};
 use super::schema::Breach;
+use super::stand_in::StandIn;
 use super::xml::Element;
 
 /// Older violations make room for newer ones.
@@ -27,6 +29,9 @@ pub(super) struct State {
     /// By creditor and notice number.
     pub(super) positions: HashMap<(String, String), Position>,
     pub(super) violations: VecDeque<Violation>,
+    pub(super) faults: Faults,
+    /// By creditor; those whose station the Node stands in for.
+    pub(super) stand_in: HashMap<String, StandIn>,
 }
 
 /// What the Node knows about a notice.
@@ -66,6 +71,8 @@ pub(super) struct CartNotice {
     pub(super) amount: i64,
     pub(super) company: String,
     pub(super) description: String,
+    /// What the verification said of postal accounts.
+    pub(super) all_ccp: bool,
 }
 
 #[derive(Clone)]
@@ -98,6 +105,7 @@ impl Cart {
 }
 
 /// One activation and what became of it; the token is the key, and the receipt's id once paid.
+#[derive(Clone)]
 pub(super) struct Payment {
     pub(super) token: String,
     pub(super) creditor: String,
@@ -116,8 +124,12 @@ pub(super) struct Payment {
     pub(super) psp: &'static Psp,
     pub(super) fee: i64,
     pub(super) paid_at: Option<Timestamp>,
-    /// Primary creditor first, then the broadcast copies.
+    /// Primary creditor first, then its copy in version 1, then the broadcast copies.
     pub(super) deliveries: Vec<Delivery>,
+    /// Paid without asking the creditor.
+    pub(super) stand_in: bool,
+    /// The owner of the notice gets a version 1 copy of the receipt besides.
+    pub(super) also_v1: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -132,7 +144,11 @@ pub(super) enum PaymentState {
 #[derive(Clone)]
 pub(super) struct Delivery {
     pub(super) creditor: String,
+    /// As paSendRT instead of paSendRTV2.
+    pub(super) v1: bool,
     pub(super) status: DeliveryStatus,
+    /// The fault that keeps it from being sent, for now or for good.
+    pub(super) held_by: Option<Struck>,
     pub(super) attempts: Vec<Attempt>,
 }
 
@@ -141,12 +157,15 @@ pub(super) struct Delivery {
 pub(super) struct Attempt {
     pub(super) at: Timestamp,
     pub(super) result: String,
+    pub(super) struck: Option<Struck>,
 }
 
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DeliveryStatus {
+    /// A fault keeps it from being sent.
+    Held,
     Pending,
     Acknowledged,
     Refused,
@@ -157,6 +176,7 @@ impl DeliveryStatus {
     /// In Italian.
     pub(super) const fn words(self) -> &'static str {
         match self {
+            Self::Held => "trattenuta",
             Self::Pending => "in attesa: sarà rispedita",
             Self::Acknowledged => "accettata",
             Self::Refused => "rifiutata dall'ente",
@@ -192,6 +212,20 @@ impl State {
     pub(super) fn add_payment(&mut self, payment: Payment) {
         self.payment_order.push(payment.token.clone());
         self.payments.insert(payment.token.clone(), payment);
+    }
+
+    /// The newest payment of a notice for which money was taken.
+    pub(super) fn paid(&self, creditor: &str, notice: &str) -> Option<&Payment> {
+        let mut newest = self.payment_order.iter().rev().filter_map(|token| self.payments.get(token));
+        newest.find(|p| p.state == PaymentState::Paid && p.creditor == creditor && p.notice == notice)
+    }
+
+    /// The creditors in stand-in.
+    pub(super) fn standing_in(&self) -> Vec<String> {
+        let on = self.stand_in.iter().filter(|(_, its)| its.is_on());
+        let mut creditors: Vec<String> = on.map(|(creditor, _)| creditor.clone()).collect();
+        creditors.sort_unstable();
+        creditors
     }
 
     /// Keeps the breaches of one answer.

@@ -2,22 +2,27 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 
+use super::line::{Lines, Switch};
 use super::xml::Element;
-use super::{Clock, Config, Creditor, Timeouts, serve_with};
+use super::{Clock, Config, Creditor, Timeouts, serve};
 
 mod answers;
 mod checkout;
+mod faults;
 mod receipts;
+mod spontaneous;
+mod stand_in;
 
 const EC: &str = "99900010010";
 const OTHER: &str = "99900040017";
@@ -37,6 +42,8 @@ enum Reply {
     Xml(String),
     Fault,
     Hang,
+    /// Takes the call and closes the connection without a word.
+    HangUp,
 }
 
 fn xml(name: &str) -> Reply {
@@ -49,6 +56,8 @@ struct Fake {
     replies: Mutex<Vec<(&'static str, VecDeque<Reply>)>>,
     /// SOAPAction and body of every call.
     seen: Mutex<Vec<(String, String)>>,
+    /// When each of them came.
+    times: Mutex<Vec<Instant>>,
     news: Notify,
 }
 
@@ -82,7 +91,7 @@ impl Fake {
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the call did not come");
     }
 
-    async fn answer(&self, headers: HeaderMap, body: Bytes) -> (u16, &'static str, String) {
+    async fn answer(&self, line: Switch, headers: HeaderMap, body: Bytes) -> (u16, &'static str, String) {
         let action = headers["soapaction"].to_str().unwrap().to_owned();
         assert_eq!(headers["content-type"], "text/xml; charset=UTF-8");
         let reply = {
@@ -92,11 +101,16 @@ impl Fake {
             queue.and_then(|q| if q.len() > 1 { q.pop_front() } else { q.front().cloned() })
         };
         self.seen.lock().unwrap().push((action, String::from_utf8(body.to_vec()).unwrap()));
+        self.times.lock().unwrap().push(Instant::now());
         self.news.notify_waiters();
         let fault = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><s:Fault><faultcode>s:Server</faultcode><faultstring>x</faultstring></s:Fault></s:Body></s:Envelope>";
         match reply {
             Some(Reply::Xml(text)) => (200, "text/xml; charset=UTF-8", text),
             Some(Reply::Hang) => std::future::pending().await,
+            Some(Reply::HangUp) => {
+                line.cut_after(0);
+                (200, "text/xml", String::new())
+            }
             Some(Reply::Fault) | None => (500, "text/xml; charset=UTF-8", fault.to_owned()),
         }
     }
@@ -127,14 +141,16 @@ impl World {
         let creditor_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}/node", creditor_listener.local_addr().unwrap());
         let answering = Arc::clone(&fake);
-        let service = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
-            let fake = Arc::clone(&answering);
-            async move {
-                let (status, kind, text) = fake.answer(headers, body).await;
-                (axum::http::StatusCode::from_u16(status).unwrap(), [("content-type", kind)], text)
-            }
-        });
-        tokio::spawn(async move { axum::serve(creditor_listener, service).await });
+        let service =
+            Router::new().fallback(move |ConnectInfo(line): ConnectInfo<Switch>, headers: HeaderMap, body: Bytes| {
+                let fake = Arc::clone(&answering);
+                async move {
+                    let (status, kind, text) = fake.answer(line, headers, body).await;
+                    (axum::http::StatusCode::from_u16(status).unwrap(), [("content-type", kind)], text)
+                }
+            });
+        let service = service.into_make_service_with_connect_info::<Switch>();
+        tokio::spawn(async move { axum::serve(Lines(creditor_listener), service).await });
 
         let creditor = |code: &str, iban: &str| Creditor {
             fiscal_code: code.to_owned(),
@@ -147,6 +163,7 @@ impl World {
         };
         let mut config = Config::new(KEY, vec![creditor(EC, IBAN), creditor(OTHER, POSTAL)]);
         config.hour = Duration::from_millis(20);
+        config.timeouts = Timeouts { verify: Duration::from_millis(400), receipt: Duration::from_millis(400) };
         adjust(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -154,8 +171,7 @@ impl World {
         let told = Arc::clone(&now);
         let clock: Clock = Arc::new(move || *told.lock().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let timeouts = Timeouts { verify: Duration::from_millis(400), receipt: Duration::from_millis(400) };
-        let served = tokio::spawn(serve_with(listener, config, clock, async move { drop(stopped.await) }, timeouts));
+        let served = tokio::spawn(serve(listener, config, clock, async move { drop(stopped.await) }));
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -178,6 +194,12 @@ impl World {
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let response = self.http.post(format!("{}{path}", self.base)).json(&body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
+    async fn delete(&self, path: &str) -> (u16, Value) {
+        let response = self.http.delete(format!("{}{path}", self.base)).send().await.unwrap();
         let status = response.status().as_u16();
         (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
     }

@@ -1,5 +1,6 @@
-//! The requests of the Node as documents: verify, activate, receipt. Order and names are those of paForNode.xsd.
+//! The requests of the Node as documents: verify, activate, receipt, demand. Order and names are those of paForNode.xsd.
 
+use data_encoding::BASE64;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, civil};
 
@@ -28,6 +29,16 @@ pub(super) fn verify(creditor: &Creditor, notice: &str) -> Element {
     request(Operation::Verify, creditor, vec![qr_code(creditor, notice)])
 }
 
+/// paDemandPaymentNotice: which service, of which provider, and its own data in base64.
+pub(super) fn demand(creditor: &Creditor, service: &str, subject: &str, data: &str) -> Element {
+    let rest = vec![
+        Element::leaf("idServizio", service),
+        Element::leaf("idSoggettoServizio", subject),
+        Element::leaf("datiSpecificiServizioRequest", BASE64.encode(data.as_bytes())),
+    ];
+    request(Operation::Demand, creditor, rest)
+}
+
 /// What an activation tells the creditor besides the notice.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Activation {
@@ -50,8 +61,8 @@ pub(super) fn activate(operation: Operation, creditor: &Creditor, notice: &str, 
 
 /// paSendRT or paSendRTV2 to one of the creditors of a payment. Debtor, transfers and metadata are the activation's
 /// own, repeated. The first notice of a cart carries the fee, the others none.
-pub(super) fn receipt(to: &Creditor, payment: &Payment, fallback_name: &str) -> (Operation, Element) {
-    let operation = if to.v1 { Operation::SendRt } else { Operation::SendRtV2 };
+pub(super) fn receipt(to: &Creditor, v1: bool, payment: &Payment) -> (Operation, Element) {
+    let operation = if v1 { Operation::SendRt } else { Operation::SendRtV2 };
     let data = &payment.data;
     let own = |name: &str| data.child(name).cloned();
     let text = |name: &str| data.text_at(&[name]).unwrap_or_default().to_owned();
@@ -66,18 +77,18 @@ pub(super) fn receipt(to: &Creditor, payment: &Payment, fallback_name: &str) -> 
         Element::leaf("creditorReferenceId", text("creditorReferenceId")),
         Element::leaf("paymentAmount", euro(payment.amount)),
         Element::leaf("description", text("description")),
-        own("companyName").unwrap_or_else(|| Element::leaf("companyName", fallback_name)),
+        own("companyName").unwrap_or_else(|| Element::leaf("companyName", &payment.company)),
     ];
     r.extend(own("officeName"));
     r.extend(own("debtor"));
-    r.extend(own("transferList").map(|list| if to.v1 { without_company(list) } else { list }));
+    r.extend(own("transferList").map(|list| if v1 { without_company(list) } else { list }));
     r.push(Element::leaf("idPSP", psp.id));
     r.push(Element::leaf("pspFiscalCode", psp.fiscal_code));
     r.push(Element::leaf("PSPCompanyName", psp.name));
     r.push(Element::leaf("idChannel", psp.channel));
     r.push(Element::leaf("channelDescription", psp.method.channel()));
     r.push(Element::leaf("paymentMethod", psp.method.code()));
-    if !to.v1 {
+    if !v1 {
         r.extend(payment.note.as_ref().map(|n| Element::leaf("paymentNote", n)));
     }
     r.push(Element::leaf("fee", euro(payment.fee)));
@@ -86,7 +97,7 @@ pub(super) fn receipt(to: &Creditor, payment: &Payment, fallback_name: &str) -> 
     let transfer = paid.date().checked_add(1.day()).unwrap_or(paid.date());
     r.push(Element::leaf("transferDate", transfer.to_string()));
     r.extend(own("metadata"));
-    r.push(Element::leaf("standIn", "false"));
+    r.push(Element::leaf("standIn", if payment.stand_in { "true" } else { "false" }));
     (operation, request(operation, to, vec![Element::node("receipt", r)]))
 }
 

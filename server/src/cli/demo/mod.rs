@@ -92,6 +92,8 @@ pub struct House {
     pub app: App,
     /// Where everything is.
     pub addresses: Addresses,
+    /// How the sandbox will behave; tests scale its times.
+    pub sandbox: sandbox::Config,
     stop: watch::Sender<bool>,
     ports: Ports,
 }
@@ -118,7 +120,8 @@ pub async fn open_house(
         seed::fill(&app).await.context("the invented families could not be written")?;
         app.directory.reload(&app.store).await?;
     }
-    Ok(House { app, addresses, stop, ports })
+    let sandbox = sandbox_config(&app, &addresses);
+    Ok(House { app, addresses, sandbox, stop, ports })
 }
 
 impl House {
@@ -129,9 +132,8 @@ impl House {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let (stop_sandbox, sandbox_stopped) = tokio::sync::oneshot::channel::<()>();
         let until = async move { drop(sandbox_stopped.await) };
-        let config = sandbox_config(&self.app, &self.addresses);
         let clock = sandbox_clock(self.app.clock.clone());
-        let platform = tokio::spawn(sandbox::serve(self.ports.sandbox, config, clock, until));
+        let platform = tokio::spawn(sandbox::serve(self.ports.sandbox, self.sandbox, clock, until));
         let listeners = Listeners { public: self.ports.public, node: self.ports.node, node_proxies: Vec::new() };
         let served = run(self.app, self.stop, listeners, shutdown).await;
         drop(stop_sandbox);

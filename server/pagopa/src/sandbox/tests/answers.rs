@@ -23,7 +23,9 @@ fn creditors() -> Vec<Creditor> {
 fn judged(operation: Operation, text: &str) -> Vec<(&'static str, String)> {
     let creditors = creditors();
     let breaches = match read_answer(operation, text.as_bytes()) {
-        Body::Answer(answer) => rules::judge(operation, &answer, &creditors[0], &creditors, NOTICE),
+        Body::Answer(answer) => {
+            rules::judge(operation, &answer, &creditors[0], &creditors, &rules::Asked::about(NOTICE))
+        }
         Body::SoapFault => return vec![("soap-fault", String::new())],
         Body::Invalid(breaches) => breaches,
     };
@@ -46,6 +48,7 @@ fn every_good_answer_of_the_fixtures_is_good() {
         (Operation::SendRtV2, "paSendRTV2-res-ko-system-error"),
         (Operation::SendRt, "paSendRT-res-ok"),
         (Operation::SendRt, "paSendRT-res-ko-duplicata"),
+        (Operation::Demand, "paDemandPaymentNotice-res-ok"),
     ];
     for (operation, name) in good {
         assert_eq!(judged(operation, &fixture(name)), [], "{name}");

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn notice() -> Value {
+pub(super) fn notice() -> Value {
     json!({ "noticeNumber": NOTICE, "fiscalCode": EC, "amount": 18_000, "companyName": "Comune", "description": "Trasporto" })
 }
 
-fn cart() -> Value {
+pub(super) fn cart() -> Value {
     json!({
         "emailNotice": "a@example.org",
         "paymentNotices": [notice()],
@@ -20,26 +20,26 @@ fn cart() -> Value {
 }
 
 impl World {
-    async fn post_cart(&self, body: &Value) -> reqwest::Response {
+    pub(super) async fn post_cart(&self, body: &Value) -> reqwest::Response {
         let request = self.http.post(format!("{}/checkout/ec/v2/carts", self.base));
         request.header("Ocp-Apim-Subscription-Key", KEY).json(body).send().await.unwrap()
     }
 
     /// Opens a cart and answers its path.
-    async fn open_cart(&self) -> String {
+    pub(super) async fn open_cart(&self) -> String {
         let response = self.post_cart(&cart()).await;
         assert_eq!(response.status(), 302, "{}", response.text().await.unwrap());
         let location = response.headers()["location"].to_str().unwrap();
         location.strip_prefix(&self.base).expect("on the sandbox's own address").to_owned()
     }
 
-    async fn page(&self, path: &str) -> (u16, String) {
+    pub(super) async fn page(&self, path: &str) -> (u16, String) {
         let response = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// Posts a form; answers the status, where it leads, and the page.
-    async fn submit(&self, path: &str, form: &str) -> (u16, String, String) {
+    pub(super) async fn submit(&self, path: &str, form: &str) -> (u16, String, String) {
         let request = self.http.post(format!("{}{path}", self.base));
         let kind = "application/x-www-form-urlencoded";
         let response = request.header("content-type", kind).body(form.to_owned()).send().await.unwrap();
