@@ -6,6 +6,7 @@ use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_tests::house::node::{self, Addressee, Receipt, euro};
 use borsellino_tests::house::{House, MARIA, Soap, TOWN, wallet};
 use futures_util::future::join_all;
+use serde_json::json;
 
 use super::balance;
 
@@ -15,6 +16,7 @@ borsellino_tests::in_both_houses! {
     many_at_once_are_one;
     what_is_refused;
     limits_hold_here_too;
+    through_the_platform_from_end_to_end;
 }
 
 const CANTEEN: (&str, &str) = ("00009", "00035");
@@ -122,4 +124,19 @@ async fn limits_hold_here_too(house: &House) {
         answer.is_ok()
     }));
     assert_eq!(answers.await.into_iter().filter(|ok| *ok).count(), 2);
+}
+
+/// The sandbox asks as the Node would, holds our answers against the contract, pays at the counter, delivers the receipt.
+async fn through_the_platform_from_end_to_end(house: &House) {
+    let home = house.phone(MARIA).await.home().await.expect("home");
+    let canteen = wallet(&home, "Giulia", "Mensa scolastica").clone();
+    let wish = json!({ "creditor": TOWN, "service": "00009", "subject": "00035", "data": data(&giulia(), 1_500) });
+    let made = house.order("spontaneous", wish).await;
+    assert_eq!(made["amount_cents"], 1_500, "{made}");
+    let paid = house.counter(TOWN, made["notice_number"].as_str().expect("a notice")).await;
+    assert_eq!((&paid["outcome"], &paid["delivery"]), (&json!("paid"), &json!("acknowledged")), "{paid}");
+    assert_eq!(balance(house, &canteen.id).await, canteen.balance_cents + 1_500);
+    let wish = json!({ "creditor": TOWN, "service": "00009", "subject": "00035", "data": data("nobody", 1_500) });
+    let refused = house.order("spontaneous", wish).await;
+    assert_eq!(refused["fault"]["original_code"], "PAA_PAGAMENTO_SCONOSCIUTO", "{refused}");
 }
