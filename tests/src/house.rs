@@ -24,6 +24,7 @@ use borsellino_server::clock::Clock;
 use borsellino_server::config::checkout_client;
 use borsellino_server::usecases::App;
 use borsellino_server::usecases::ledger_verify::verify;
+use borsellino_server::usecases::seal_verify::verify_seals;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -159,6 +160,14 @@ impl House {
     /// # Panics
     /// Where it can't be opened.
     pub async fn open(fresh: Fresh) -> Self {
+        Self::open_sealing(fresh, borsellino_server::jobs::seal::EVERY).await
+    }
+
+    /// The same with seals `every` so often.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn open_sealing(fresh: Fresh, every: Duration) -> Self {
         let moved = Arc::new(AtomicI64::new(0));
         let ticks = Arc::clone(&moved);
         let clock = Clock::of(move || Millis::new(OPENING).plus(ticks.load(Ordering::SeqCst)));
@@ -169,6 +178,7 @@ impl House {
         let checkout = Gate::before(&house.addresses.sandbox).await;
         let client = checkout_client(&format!("{}/checkout/ec/v2", checkout.url()), "sandbox");
         house.app.checkout = Some(Arc::new(client.expect("a client of Checkout")));
+        house.app.seal_every = every;
         let (app, at) = (house.app.clone(), house.addresses.clone());
         let (stop, asked) = oneshot::channel::<()>();
         let served = tokio::spawn(house.serve(async move { drop(asked.await) }));
@@ -217,6 +227,8 @@ impl House {
             let report = verify(&self.fresh.store, &creditor, |_| {}).await.expect("a readable ledger");
             assert!(report.broken.is_none(), "{creditor}: {}", report.broken.expect("what is broken"));
             assert!(report.entries > 0, "{creditor} has a ledger");
+            let seals = verify_seals(&self.fresh.store, creditor).await.expect("readable seals");
+            assert!(seals.broken.is_none(), "{creditor}: {}", seals.broken.expect("what is broken"));
         }
         self.fresh.store.close().await;
     }

@@ -10,6 +10,7 @@ mod all {
     mod phone;
     mod postgres;
     mod refusals;
+    mod seals;
     mod sessions;
     mod store;
     mod tap;

@@ -19,6 +19,7 @@ pub mod money;
 pub mod notice;
 pub mod queue;
 pub mod receipt;
+pub mod seal;
 pub mod service;
 pub mod taxonomy;
 pub mod time;

@@ -10,11 +10,14 @@ pub mod onboarding;
 pub mod pay;
 pub mod queues;
 pub mod receipts;
+pub mod seal_verify;
+pub mod seals;
 pub mod sessions;
 pub mod till;
 pub mod views;
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use borsellino_domain::creditor::{CreditorCode, StationId};
 use borsellino_domain::time::Millis;
@@ -50,6 +53,8 @@ pub struct App {
     pub public_url: Arc<str>,
     /// A proxy of ours stands in front of the public port: where a call comes from is what the proxy says.
     pub behind_proxy: bool,
+    /// How often the ledger is sealed.
+    pub seal_every: Duration,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }

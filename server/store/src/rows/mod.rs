@@ -5,10 +5,12 @@ mod families;
 mod ledger;
 mod payments;
 mod queue;
+mod seal;
 mod sessions;
 
 pub use families::*;
 pub use ledger::*;
 pub use payments::*;
 pub use queue::*;
+pub use seal::*;
 pub use sessions::*;
