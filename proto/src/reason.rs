@@ -86,7 +86,7 @@ pub const fn code(reason: Reason) -> Code {
         }
         Reason::WrongCredentials | Reason::TokenInvalid | Reason::SessionEnded => Code::Unauthenticated,
         Reason::TryLater | Reason::TooManyOpen => Code::ResourceExhausted,
-        Reason::WalletClosed | Reason::BillSettled => Code::FailedPrecondition,
+        Reason::WalletClosed | Reason::BillSettled | Reason::NotPaid | Reason::NotSealedYet => Code::FailedPrecondition,
         Reason::IdReused => Code::AlreadyExists,
         Reason::BelowMinimum | Reason::AboveMaximum | Reason::AboveWalletMaximum => Code::OutOfRange,
         Reason::Unavailable => Code::Unavailable,

@@ -5,10 +5,12 @@
 #[cfg(test)]
 mod all {
     mod demo;
+    mod history;
     mod ledger_verify;
     mod node;
     mod phone;
     mod postgres;
+    mod proof;
     mod refusals;
     mod seals;
     mod sessions;

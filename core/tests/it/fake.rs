@@ -469,6 +469,10 @@ impl Payments for Fake {
         let checkout_url = "https://checkout.example/bill".to_owned();
         self.end(odd, v1::PayBillResponse { bill, checkout_url, checkout_unavailable: false }).await
     }
+
+    async fn get_proof(&self, _: Request<v1::GetProofRequest>) -> Result<Response<v1::GetProofResponse>, Status> {
+        Err(Status::unimplemented("the core does not ask for proofs"))
+    }
 }
 
 #[tonic::async_trait]

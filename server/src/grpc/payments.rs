@@ -1,10 +1,12 @@
-//! Payments: starting a top-up, asking how it stands, paying a bill.
+//! Payments: starting a top-up, asking how it stands, paying a bill, proving a payment.
+
+use std::time::Duration;
 
 use borsellino_domain::language::Language;
 use borsellino_domain::money::Amount;
 use borsellino_domain::top_up::TopUpOrder;
 use borsellino_proto::convert::pay_by;
-use borsellino_proto::reason::Reason;
+use borsellino_proto::reason::{Reason, Refused};
 use borsellino_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -12,6 +14,7 @@ use super::accounts::session_ended;
 use super::{Service, caller, encode, fault, language, malformed, parse, plain, refuse, sentences};
 use crate::usecases::Stop;
 use crate::usecases::pay::{self, PayRefusal};
+use crate::usecases::proof::{self, Payment, ProofRefusal};
 
 fn stopped(stop: Stop<PayRefusal>, language: Language) -> Status {
     match stop {
@@ -20,6 +23,21 @@ fn stopped(stop: Stop<PayRefusal>, language: Language) -> Status {
         Stop::Refused(PayRefusal::UnknownTopUp) => plain(Reason::UnknownTopUp, language),
         Stop::Refused(PayRefusal::UnknownBill) => plain(Reason::UnknownBill, language),
         Stop::Refused(PayRefusal::BillSettled) => plain(Reason::BillSettled, language),
+        Stop::Fault(error) => fault(&error, language),
+    }
+}
+
+fn unproven(stop: Stop<ProofRefusal>, seal_every: Duration, language: Language) -> Status {
+    match stop {
+        Stop::Refused(ProofRefusal::Session(refusal)) => session_ended(refusal, language),
+        Stop::Refused(ProofRefusal::UnknownTopUp) => plain(Reason::UnknownTopUp, language),
+        Stop::Refused(ProofRefusal::UnknownBill) => plain(Reason::UnknownBill, language),
+        Stop::Refused(ProofRefusal::NotPaid) => plain(Reason::NotPaid, language),
+        Stop::Refused(ProofRefusal::NotSealed) => {
+            let sentence = sentences::of(Reason::NotSealedYet, language);
+            let retry_after_ms = u64::try_from(seal_every.as_millis()).ok();
+            refuse(&Refused { retry_after_ms, ..Refused::new(Reason::NotSealedYet, sentence) }, language)
+        }
         Stop::Fault(error) => fault(&error, language),
     }
 }
@@ -68,5 +86,23 @@ impl v1::payments_server::Payments for Service {
             checkout_unavailable: page.page_url.is_none(),
             checkout_url: page.page_url.unwrap_or_default(),
         }))
+    }
+
+    async fn get_proof(&self, request: Request<v1::GetProofRequest>) -> Result<Response<v1::GetProofResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let payment = match &request.get_ref().payment {
+            Some(v1::get_proof_request::Payment::TopUpId(id)) => Payment::TopUp(parse(id, "top_up_id", &request)?),
+            Some(v1::get_proof_request::Payment::BillId(id)) => Payment::Bill(parse(id, "bill_id", &request)?),
+            None => return Err(malformed("payment", language)),
+        };
+        let given = proof::of_payment(&self.0, who, payment).await;
+        let given = given.map_err(|stop| unproven(stop, self.0.seal_every, language))?;
+        let proofs = given.into_iter().map(|one| v1::PaymentProof {
+            at_ms: one.at.get(),
+            amount_cents: one.amount.get(),
+            file: one.file,
+        });
+        Ok(Response::new(v1::GetProofResponse { proofs: proofs.collect() }))
     }
 }

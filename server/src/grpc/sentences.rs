@@ -74,6 +74,16 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "This top-up does not exist or is not yours: refresh the page.",
             "Diese Aufladung gibt es nicht oder sie gehört nicht Ihnen: Bitte aktualisieren Sie die Seite.",
         ],
+        Reason::NotPaid => [
+            "Per questo pagamento non è ancora arrivata una ricevuta.",
+            "No receipt has arrived for this payment yet.",
+            "Für diese Zahlung ist noch keine Quittung eingegangen.",
+        ],
+        Reason::NotSealedYet => [
+            "Il pagamento è registrato; la prova sarà pronta entro un minuto.",
+            "The payment is booked; its proof will be ready within a minute.",
+            "Die Zahlung ist verbucht; der Nachweis ist in einer Minute bereit.",
+        ],
         Reason::Unavailable => [
             "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
             "The service does not answer: try again shortly. Nothing was lost.",

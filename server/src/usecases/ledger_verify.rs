@@ -413,8 +413,18 @@ fn next_head(account: Account, head: &Head, row: &ChainRow) -> Result<Head, Find
     check_next(head, &stored, digest).map_err(|broken| Finding::Chain { account, seq, entry: Some(entry), broken })
 }
 
-/// Makes the entry of `sides` anew and holds its digest against the stored one.
+/// Holds the digest of `sides` against the stored one.
 fn entry(creditor: CreditorCode, first: &EntrySideRow, sides: &[EntrySideRow]) -> Result<(), WrongEntry> {
+    let made = made_anew(creditor, first, sides)?;
+    if made.digest().0.as_slice() == first.digest { Ok(()) } else { Err(WrongEntry::Digest) }
+}
+
+/// Makes the entry of `sides` anew; `first` is one of them.
+pub(super) fn made_anew(
+    creditor: CreditorCode,
+    first: &EntrySideRow,
+    sides: &[EntrySideRow],
+) -> Result<Entry, WrongEntry> {
     let kind = EntryKind::try_from(first.kind.clone()).map_err(|_| WrongEntry::Kind)?;
     let receipt = match (&first.receipt_issuer, &first.receipt_id, &first.receipt_digest) {
         (None, None, None) => None,
@@ -441,6 +451,5 @@ fn entry(creditor: CreditorCode, first: &EntrySideRow, sides: &[EntrySideRow]) -
     }
     let id = EntryId::from(first.id);
     let made = Entry::new(creditor, id, kind, Millis::new(first.at_ms), receipt, list).map_err(WrongEntry::Sides)?;
-    let made = made.with_memo(Memo { day: first.day.clone(), tariff: first.tariff.clone() });
-    if made.digest().0.as_slice() == first.digest { Ok(()) } else { Err(WrongEntry::Digest) }
+    Ok(made.with_memo(Memo { day: first.day.clone(), tariff: first.tariff.clone() }))
 }

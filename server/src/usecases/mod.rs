@@ -4,10 +4,14 @@
 
 pub mod feed;
 pub mod home;
+pub mod ledger_export;
+pub mod ledger_history;
 pub mod ledger_verify;
 pub mod node;
 pub mod onboarding;
 pub mod pay;
+pub mod proof;
+pub mod proof_file;
 pub mod queues;
 pub mod receipts;
 pub mod seal_verify;

@@ -14,7 +14,7 @@ use borsellino_server::usecases::ledger_verify::verify;
 use borsellino_server::usecases::seal_verify::{SealFinding, SealReport, verify_seals};
 use borsellino_server::usecases::seals::{Bounds, Sweep, seal};
 use borsellino_store::Store;
-use borsellino_tests::house::{House, MARIA, OPENING, SOON, TOWN, node};
+use borsellino_tests::house::{House, MARIA, OPENING, TOWN, node};
 use borsellino_tests::stores::{Fresh, add_creditors};
 use uuid::Uuid;
 
@@ -388,20 +388,9 @@ async fn what_the_database_alone_cannot_tell(fresh: Fresh) {
     assert_ne!(last.hash, witness.hash);
 }
 
-/// Waits until the server has sealed everything.
-async fn all_sealed(house: &House) {
-    let unsealed = "SELECT (SELECT COUNT(*) FROM journal_entry) - (SELECT COUNT(*) FROM sealed_entry)";
-    let sealed = async {
-        while house.number(unsealed).await > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(SOON, sealed).await.expect("seals in time");
-}
-
 async fn a_running_server_seals_by_itself(fresh: Fresh) {
     let house = House::open_sealing(fresh, Duration::from_millis(20)).await;
-    all_sealed(&house).await;
+    house.all_sealed().await;
     let before = house.number("SELECT COUNT(*) FROM sealed_entry").await;
     assert!(before > 0, "the families had entries");
 
@@ -413,7 +402,7 @@ async fn a_running_server_seals_by_itself(fresh: Fresh) {
     let paid = house.deliver(&node::Receipt::new(&notice.number, notice.amount_cents)).await;
     assert!(paid.is_ok(), "{paid:?}");
     house.execute("ALTER TABLE hidden RENAME TO sealed_entry").await;
-    all_sealed(&house).await;
+    house.all_sealed().await;
     assert_eq!(house.number("SELECT COUNT(*) FROM sealed_entry").await, before + 1);
     let town = CreditorCode::from_digits(TOWN).expect("eleven digits");
     let report = verify_seals(&house.app.store, town).await.expect("a readable database");
