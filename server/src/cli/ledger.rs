@@ -89,7 +89,7 @@ fn print_report(name: &str, report: &Report, seals: &SealReport) {
         euro(report.revenue_total)
     );
     let yet = if seals.unsealed == 0 { String::new() } else { format!(", {} in none yet", seals.unsealed) };
-    println!("  {} seals over {} entries{yet}", seals.seals, seals.sealed);
+    println!("  seals: {}, over {} entries{yet}", seals.seals, seals.sealed);
     if let Some(last) = &seals.last {
         println!("  last seal {} of {}, {}", last.number, last.at.iso(), last.hash);
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Place;
 use super::ledger::{chosen, open_for_reading};
-use super::output::Output;
+use super::output::{Output, say};
 use crate::usecases::ledger_export::hledger;
 use crate::usecases::ledger_history::{AsOf, account_held, held};
 
@@ -78,11 +78,13 @@ pub(super) async fn as_of(args: AsOfArgs) -> anyhow::Result<ExitCode> {
         }
         let held = held(&store, row.fiscal_code, args.instant).await?;
         if !args.json {
-            println!("{}", row.name);
-            println!("  {} postings by then", held.postings);
-            println!("  wallets {}, bills {}", euro(held.wallets), euro(held.bills));
+            let (wallets, bills) = (euro(held.wallets), euro(held.bills));
             let (suspense, clearing, revenue) = (euro(held.suspense), euro(held.clearing), euro(held.revenue));
-            println!("  suspense {suspense}, clearing {clearing}, revenue {revenue}");
+            say(format_args!(
+                "{}\n  {} postings by then\n  wallets {wallets}, bills {bills}\n  suspense {suspense}, clearing {clearing}, \
+                 revenue {revenue}",
+                row.name, held.postings
+            ))?;
         }
         ledgers.push(json!({
             "creditor": row.fiscal_code.as_str(),
@@ -97,15 +99,12 @@ pub(super) async fn as_of(args: AsOfArgs) -> anyhow::Result<ExitCode> {
     store.close().await;
     let before_ms = args.instant.before.get();
     match (account, found) {
-        (None, _) if args.json => println!("{}", json!({ "before_ms": before_ms, "ledgers": ledgers })),
+        (None, _) if args.json => say(json!({ "before_ms": before_ms, "ledgers": ledgers }))?,
         (None, _) => {}
         (Some(account), None) => anyhow::bail!("there is no {account} here"),
-        (Some(account), Some((creditor, name, (cents, postings)))) if args.json => {
-            let _ = name;
-            println!("{}", told(before_ms, creditor, account, (cents, postings)));
-        }
+        (Some(account), Some((creditor, _, held))) if args.json => say(told(before_ms, creditor, account, held))?,
         (Some(account), Some((_, name, (cents, postings)))) => {
-            println!("{name}\n  {account}\n  {} after {postings} postings", euro(cents));
+            say(format_args!("{name}\n  {account}\n  {} after {postings} postings", euro(cents)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -132,7 +131,7 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
     out.finish()?;
     store.close().await;
     if args.output.is_some() {
-        println!("{written} entries");
+        say(format_args!("{written} entries"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

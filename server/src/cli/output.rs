@@ -1,12 +1,21 @@
 //! Where a command writes what it makes: the standard output, or a file that appears only once it is whole.
 
+use std::fmt::Display;
 use std::fs::Permissions;
-use std::io::{BufWriter, Stdout, Write};
+use std::io::{BufWriter, ErrorKind, Stdout, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
+
+/// Prints an answer on the standard output. Whoever has stopped listening (`| head`) has had enough.
+pub(super) fn say(answer: impl Display) -> std::io::Result<()> {
+    match writeln!(std::io::stdout(), "{answer}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
 
 /// A place to write to.
 pub(super) enum Output {

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::ledger::open_for_reading;
-use super::output::Output;
+use super::output::{Output, say};
 use super::{Place, demo};
 use crate::auth::keys::Keys;
 use crate::auth::signature::PublicKey;
@@ -127,11 +127,11 @@ async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
             Ok((checked, in_ledger)) => told(checked, args.key.is_some(), *in_ledger),
             Err(error) => json!({ "holds": false, "error": super::told_once(error) }),
         };
-        println!("{told}");
+        say(told)?;
         return Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let (checked, in_ledger) = outcome?;
-    print(&checked, args.key.is_some(), in_ledger);
+    say(in_words(&checked, args.key.is_some(), in_ledger))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -193,34 +193,36 @@ fn told(checked: &Checked, compared: bool, in_ledger: bool) -> serde_json::Value
     })
 }
 
-fn print(checked: &Checked, compared: bool, in_ledger: bool) {
+fn in_words(checked: &Checked, compared: bool, in_ledger: bool) -> String {
     let (entry, seal, key) = (&checked.proof.entry, &checked.proof.seal, checked.public_key);
     let day = entry.at().day_in_italy().map(|day| day.to_string()).unwrap_or_default();
     let clock = entry.at().clock_in_italy().unwrap_or_default();
-    println!("{} booked by {} on {day} at {clock} in Italy", entry.kind().code(), entry.creditor());
+    let mut lines =
+        vec![format!("{} booked by {} on {day} at {clock} in Italy", entry.kind().code(), entry.creditor())];
     for side in entry.sides().iter().filter(|side| side.cents > Cents::ZERO) {
-        println!("  {} to {}", side.cents.text(Language::Italian), side.account);
+        lines.push(format!("  {} to {}", side.cents.text(Language::Italian), side.account));
     }
-    println!("  entry {}", entry.id());
+    lines.push(format!("  entry {}", entry.id()));
     if let Some(receipt) = entry.receipt() {
         // From a file of anybody's: nothing in it may steer the terminal.
-        println!("  receipt {} of {}", receipt.receipt_id.escape_debug(), receipt.issuer);
+        lines.push(format!("  receipt {} of {}", receipt.receipt_id.escape_debug(), receipt.issuer));
     }
     let place = checked.proof.position.saturating_add(1);
-    println!("  place {place} of {} in seal {} of {}", seal.count, seal.number, seal.at.iso());
+    lines.push(format!("  place {place} of {} in seal {} of {}", seal.count, seal.number, seal.at.iso()));
     if in_ledger {
-        println!("  the ledger has it: the same entry, and seal {} with the same hash", seal.number);
+        lines.push(format!("  the ledger has it: the same entry, and seal {} with the same hash", seal.number));
     }
     if compared {
-        println!("  holds: it is in the seal, and the seal is signed with the key that was given");
-        return;
+        lines.push("  holds: it is in the seal, and the seal is signed with the key that was given".to_owned());
+        return lines.join("\n");
     }
-    println!("  holds, if the key is right: it is in the seal, and the seal claims to be signed with key {}", key.id());
-    println!("    {key}");
-    println!(
-        "  Compare this key with the one that the creditor publishes, or give that one with --key: anybody can sign"
-    );
-    println!("  with a key of their own.");
+    lines.push(format!(
+        "  holds, if the key is right: it is in the seal, and the seal claims to be signed with key {}\n    {key}\n  \
+         Compare this key with the one that the creditor publishes, or give that one with --key: anybody can sign\n  \
+         with a key of their own.",
+        key.id()
+    ));
+    lines.join("\n")
 }
 
 fn key(args: &KeyArgs) -> anyhow::Result<ExitCode> {
@@ -235,9 +237,9 @@ fn key(args: &KeyArgs) -> anyhow::Result<ExitCode> {
     };
     let key = Keys::derive(&secret)?.proof_key()?;
     if args.json {
-        println!("{}", json!({ "public_key": key.to_string(), "key_id": key.id() }));
+        say(json!({ "public_key": key.to_string(), "key_id": key.id() }))?;
     } else {
-        println!("{key}\nkey id {}", key.id());
+        say(format_args!("{key}\nkey id {}", key.id()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@
 //! - What belongs to nothing, and the sums, are each asked in one statement.
 //!
 //! What it cannot see alone: an entry that was removed together with everything that tells of it (its postings the
-//! last of their chains, the account rows set back, its receipt gone). That is what sealed heads are for.
+//! last of their chains, the account rows set back, its receipt gone). That is what the seals are for, which `seal_verify` reads.
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::EntryId;

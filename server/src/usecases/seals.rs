@@ -35,7 +35,8 @@ pub enum Sweep {
 /// How much is done at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Entries in one seal, at most; one transaction of the only writer lists them on SQLite.
+    /// Entries in one seal, at most. One transaction lists them, for which receipts wait on SQLite; and a proof reads all
+    /// of them.
     pub per_seal: usize,
     /// Entries of the journal that one statement looks at.
     pub page: i64,
@@ -43,7 +44,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { per_seal: 4_096, page: 20_000 }
+        Self { per_seal: 1_024, page: 20_000 }
     }
 }
 

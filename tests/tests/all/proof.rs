@@ -335,6 +335,12 @@ async fn a_proof_is_made_and_checked_at_the_command_line() {
     assert_eq!(ok(run(&mut from_environment)), plain);
     assert!(said(&run(&mut command(&["proof", "key"]))).contains("give --config, or put the secret into"));
 
+    // Whoever stops listening has had enough.
+    let (listener, speaker) = std::io::pipe().expect("a pipe");
+    drop(listener);
+    let unheard = command(&["proof", "key", "--data"]).arg(data.path()).stdout(speaker).status().expect("a run");
+    assert!(unheard.success(), "{unheard:?}");
+
     // Without database, configuration or network; then with the key; then with the ledger.
     let check = |more: &[&str]| run(command(&["proof", "check"]).arg(&kept).args(more));
     let plain = ok(check(&[]));
