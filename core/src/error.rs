@@ -181,6 +181,10 @@ reasons! {
     Unavailable,
     /// A fault of the server.
     Internal,
+    /// Nothing was booked for it, so there is nothing to prove.
+    NotPaid,
+    /// Booked, and not sealed yet: ask again in a minute.
+    NotSealedYet,
 }
 
 impl Error {

@@ -211,9 +211,12 @@ fn tls_failure(error: &rustls::Error) -> Error {
 /// Whether asking again unchanged is pointless. A reason this app does not know is judged by its status code.
 fn is_final(reason: Reason, code: Code) -> bool {
     match reason {
-        Reason::Unavailable | Reason::Internal | Reason::TryLater | Reason::TokenInvalid | Reason::SessionEnded => {
-            false
-        }
+        Reason::Unavailable
+        | Reason::Internal
+        | Reason::TryLater
+        | Reason::TokenInvalid
+        | Reason::SessionEnded
+        | Reason::NotSealedYet => false,
         Reason::Other => matches!(
             code,
             Code::InvalidArgument

@@ -88,9 +88,12 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::UnknownNotice => Code::NotFound,
         Reason::WrongCredentials | Reason::TokenInvalid | Reason::SessionEnded => Code::Unauthenticated,
         Reason::TryLater | Reason::TooManyOpen => Code::ResourceExhausted,
-        Reason::WalletClosed | Reason::BillSettled | Reason::NoticeNotPayable | Reason::PaymentInProgress => {
-            Code::FailedPrecondition
-        }
+        Reason::WalletClosed
+        | Reason::BillSettled
+        | Reason::NoticeNotPayable
+        | Reason::PaymentInProgress
+        | Reason::NotPaid
+        | Reason::NotSealedYet => Code::FailedPrecondition,
         Reason::IdReused => Code::AlreadyExists,
         Reason::BelowMinimum | Reason::AboveMaximum | Reason::AboveWalletMaximum => Code::OutOfRange,
         Reason::Unavailable => Code::Unavailable,

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod grpc;
+pub mod jobs;
 pub mod live;
 pub mod soap;
 pub mod usecases;
@@ -87,6 +88,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         checkout: parts.checkout.map(Arc::new),
         public_url: parts.public_url.trim_end_matches('/').into(),
         behind_proxy: false,
+        seal_every: jobs::seal::EVERY,
         stopping,
     };
     app.directory.reload(&app.store).await?;
@@ -121,6 +123,7 @@ pub async fn run(
     }));
     let directory = tokio::spawn(keep_directory(app.clone()));
     let looking = tokio::spawn(app.live.clone().look_around(app.store.clone()));
+    let seals = tokio::spawn(jobs::seal::run(app.clone()));
     let public = tokio::spawn(serve(listeners.public, public, app.stopping.clone()));
     let node = tokio::spawn(serve(listeners.node, node, app.stopping.clone()));
 
@@ -128,7 +131,7 @@ pub async fn run(
     tracing::info!("stopping");
     // Streams end, probes say "not ready", listeners take no more calls.
     let _ = stop.send(true);
-    let finished = async { (public.await, node.await) };
+    let finished = async { (public.await, node.await, seals.await) };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::warn!("some calls did not finish in time");
     }

@@ -25,6 +25,8 @@ use borsellino_server::clock::Clock;
 use borsellino_server::config::checkout_client;
 use borsellino_server::usecases::App;
 use borsellino_server::usecases::ledger_verify::verify;
+use borsellino_server::usecases::seal_verify::verify_seals;
+use borsellino_server::usecases::seals::{Bounds, Sweep, seal};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -163,11 +165,23 @@ impl House {
         Self::open_with(fresh, |_| {}).await
     }
 
+    /// Opens a house that seals its ledger `every` so often.
+    ///
+    /// # Panics
+    /// Where it can't be opened.
+    pub async fn open_sealing(fresh: Fresh, every: Duration) -> Self {
+        Self::open_as(fresh, every, |_| {}).await
+    }
+
     /// Opens a house on `fresh`, with a sandbox of one's own wishes: a shorter hour, a Node that waits less.
     ///
     /// # Panics
     /// Where it can't be opened.
     pub async fn open_with(fresh: Fresh, adjust: impl FnOnce(&mut sandbox::Config)) -> Self {
+        Self::open_as(fresh, borsellino_server::jobs::seal::EVERY, adjust).await
+    }
+
+    async fn open_as(fresh: Fresh, every: Duration, adjust: impl FnOnce(&mut sandbox::Config)) -> Self {
         let moved = Arc::new(AtomicI64::new(0));
         let ticks = Arc::clone(&moved);
         let clock = Clock::of(move || Millis::new(OPENING).plus(ticks.load(Ordering::SeqCst)));
@@ -179,6 +193,7 @@ impl House {
         let checkout = Gate::before(&house.addresses.sandbox).await;
         let client = checkout_client(&format!("{}/checkout/ec/v2", checkout.url()), "sandbox");
         house.app.checkout = Some(Arc::new(client.expect("a client of Checkout")));
+        house.app.seal_every = every;
         let (app, at) = (house.app.clone(), house.addresses.clone());
         let (stop, asked) = oneshot::channel::<()>();
         let served = tokio::spawn(house.serve(async move { drop(asked.await) }));
@@ -227,6 +242,13 @@ impl House {
             let report = verify(&self.fresh.store, &creditor, |_| {}).await.expect("a readable ledger");
             assert!(report.broken.is_none(), "{creditor}: {}", report.broken.expect("what is broken"));
             assert!(report.entries > 0, "{creditor} has a ledger");
+            // A test's days pass faster than the minute in which a server seals.
+            let (store, now) = (&self.fresh.store, self.app.now());
+            let sealed = seal(store, &self.app.keys, creditor, now, Sweep::Whole, Bounds::default());
+            sealed.await.expect("seals");
+            let seals = verify_seals(store, creditor).await.expect("readable seals");
+            assert!(seals.broken.is_none(), "{creditor}: {}", seals.broken.expect("what is broken"));
+            assert_eq!((seals.sealed, seals.unsealed), (report.entries, 0), "{creditor} is sealed whole");
         }
         self.fresh.store.close().await;
     }
@@ -359,6 +381,32 @@ impl House {
     pub async fn suspense(&self, creditor: &str) -> i64 {
         let sql = "SELECT balance_cents FROM account WHERE kind = 'suspense' AND creditor =";
         self.number(&format!("{sql} '{creditor}'")).await
+    }
+
+    /// Waits until the server has sealed every entry there is.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn all_sealed(&self) {
+        let unsealed = "SELECT (SELECT COUNT(*) FROM journal_entry) - (SELECT COUNT(*) FROM sealed_entry)";
+        let sealed = async {
+            while self.number(unsealed).await > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, sealed).await.expect("seals in time");
+    }
+
+    /// Seals what is in no seal yet, as the server would do within a minute.
+    ///
+    /// # Panics
+    /// Where it can't.
+    pub async fn seal(&self) {
+        for creditor in self.app.directory.listing().creditors() {
+            let (code, now) = (creditor.fiscal_code, self.app.now());
+            let sealed = seal(&self.app.store, &self.app.keys, code, now, Sweep::Whole, Bounds::default());
+            sealed.await.expect("seals");
+        }
     }
 
     /// Changes rows past every door.

@@ -6,11 +6,14 @@
 mod all {
     mod demo;
     mod faults;
+    mod history;
     mod ledger_verify;
     mod node;
     mod phone;
     mod postgres;
+    mod proof;
     mod refusals;
+    mod seals;
     mod sessions;
     mod store;
     mod tap;

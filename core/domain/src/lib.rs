@@ -21,6 +21,7 @@ pub mod notice;
 pub mod office;
 pub mod queue;
 pub mod receipt;
+pub mod seal;
 pub mod service;
 pub mod taxonomy;
 pub mod time;

@@ -477,6 +477,10 @@ impl Payments for Fake {
         let answer = v1::OpenCartResponse { checkout_url, in_progress_until_ms: PAGE_UNTIL, ..Default::default() };
         self.end(odd, answer).await
     }
+
+    async fn get_proof(&self, _: Request<v1::GetProofRequest>) -> Result<Response<v1::GetProofResponse>, Status> {
+        Err(Status::unimplemented("the core does not ask for proofs"))
+    }
 }
 
 #[tonic::async_trait]

@@ -1,12 +1,16 @@
 //! The server's secret: one 32-byte key from outside the database, from which the keys for sealing messages and for
-//! signing tokens are derived. Whoever has only the database can neither read what the Node sent nor make a token.
+//! signing tokens and the ledger's seals are derived. Whoever has only the database can neither read what the Node sent,
+//! nor make a token or a seal.
 
 use std::fmt;
 
 use borsellino_domain::ledger::Hash;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use ring::{hkdf, hmac};
 use thiserror::Error;
+
+use super::signature::{PublicKey, Signature};
 
 /// The server's derived keys.
 pub struct Keys {
@@ -14,6 +18,7 @@ pub struct Keys {
     id: String,
     seal: LessSafeKey,
     sign: hmac::Key,
+    proof: Ed25519KeyPair,
 }
 
 impl fmt::Debug for Keys {
@@ -59,7 +64,8 @@ impl Keys {
         };
         let seal = UnboundKey::new(&CHACHA20_POLY1305, &derive(b"seal")?).map_err(|_| KeyError::Unusable)?;
         let sign = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"sign")?);
-        Ok(Self { id, seal: LessSafeKey::new(seal), sign })
+        let proof = Ed25519KeyPair::from_seed_unchecked(&derive(b"proof")?).map_err(|_| KeyError::Unusable)?;
+        Ok(Self { id, seal: LessSafeKey::new(seal), sign, proof })
     }
 
     /// Names the secret.
@@ -92,6 +98,22 @@ impl Keys {
         opened.map(|message| message.to_vec()).map_err(|_| KeyError::DoesNotOpen)
     }
 
+    /// The key that anybody checks the seals of the ledger with.
+    ///
+    /// # Errors
+    /// [`KeyError::Unusable`], which an Ed25519 key never is.
+    pub fn proof_key(&self) -> Result<PublicKey, KeyError> {
+        self.proof.public_key().as_ref().try_into().map(PublicKey).map_err(|_| KeyError::Unusable)
+    }
+
+    /// Signs the hash of a seal.
+    ///
+    /// # Errors
+    /// [`KeyError::Unusable`], which an Ed25519 key never is.
+    pub fn sign_seal(&self, hash: &Hash) -> Result<Signature, KeyError> {
+        self.proof.sign(&hash.0).as_ref().try_into().map(Signature).map_err(|_| KeyError::Unusable)
+    }
+
     /// A tag over `message` that only this server can make.
     pub fn tag(&self, message: &[u8]) -> [u8; 32] {
         let tag = hmac::sign(&self.sign, message);
@@ -122,5 +144,17 @@ mod tests {
         let mut altered = sealed;
         altered[15] ^= 1;
         assert_eq!(keys.open("receipt", &altered), Err(KeyError::DoesNotOpen));
+    }
+
+    #[test]
+    fn a_signature_is_one_secrets_over_one_hash() {
+        let (keys, others) = (Keys::derive(&[7; 32]).unwrap(), Keys::derive(&[8; 32]).unwrap());
+        let (key, hash) = (keys.proof_key().unwrap(), Hash::of(b"a seal"));
+        let signature = keys.sign_seal(&hash).unwrap();
+        assert!(key.signed(&hash, &signature));
+        assert!(!key.signed(&Hash::of(b"another"), &signature));
+        assert!(!key.signed(&hash, &others.sign_seal(&hash).unwrap()));
+        assert!(!others.proof_key().unwrap().signed(&hash, &signature));
+        assert_eq!(key.to_string().parse(), Ok(key));
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod keys;
 pub mod password;
+pub mod signature;
 pub mod token;

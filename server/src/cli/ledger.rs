@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::config::DatabaseKind;
 use crate::usecases::ledger_verify::{Report, verify as verify_one};
+use crate::usecases::seal_verify::{SealReport, verify_seals};
 
 /// The database, to be read and left as it is.
 pub(super) async fn open_for_reading(place: &DatabaseKind) -> anyhow::Result<Store> {
@@ -39,9 +40,10 @@ pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json
     let mut reports = Vec::new();
     for row in chosen(&store, creditor).await? {
         let report = verify_one(&store, &row.fiscal_code, |_| {}).await?;
-        sound &= report.broken.is_none();
+        let seals = verify_seals(&store, row.fiscal_code).await?;
+        sound &= report.broken.is_none() && seals.broken.is_none();
         if !as_json {
-            print_report(&row.name, &report);
+            print_report(&row.name, &report, &seals);
         }
         reports.push(json!({
             "creditor": row.fiscal_code.as_str(),
@@ -55,6 +57,18 @@ pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json
             "revenue_cents": report.revenue_total.get(),
             "counter_cents": report.counter_total.get(),
             "broken": report.broken.as_ref().map(ToString::to_string),
+            "seals": {
+                "count": seals.seals,
+                "sealed_entries": seals.sealed,
+                "unsealed_entries": seals.unsealed,
+                "last": seals.last.map(|last| json!({
+                    "number": last.number,
+                    "at_ms": last.at.get(),
+                    "hash": last.hash.to_string(),
+                })),
+                "public_keys": seals.keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "broken": seals.broken.as_ref().map(ToString::to_string),
+            },
         }));
     }
     store.close().await;
@@ -64,7 +78,7 @@ pub(super) async fn verify(place: &DatabaseKind, creditor: Option<&str>, as_json
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_report(name: &str, report: &Report) {
+fn print_report(name: &str, report: &Report, seals: &SealReport) {
     let euro = |cents: borsellino_domain::money::Cents| cents.text(Language::Italian);
     println!("{name}");
     println!("  {} entries, {} postings, {} accounts", report.entries, report.postings, report.accounts);
@@ -76,8 +90,21 @@ fn print_report(name: &str, report: &Report) {
         euro(report.counter_total),
         euro(report.revenue_total)
     );
-    match &report.broken {
-        None => println!("  sound: every entry balances, every chain and balance holds"),
-        Some(broken) => println!("  BROKEN, first at: {broken}"),
+    let yet = if seals.unsealed == 0 { String::new() } else { format!(", {} in none yet", seals.unsealed) };
+    println!("  seals: {}, over {} entries{yet}", seals.seals, seals.sealed);
+    if let Some(last) = &seals.last {
+        println!("  last seal {} of {}, {}", last.number, last.at.iso(), last.hash);
+    }
+    for key in &seals.keys {
+        println!("  signed with key {} ({key})", key.id());
+    }
+    if let Some(broken) = &report.broken {
+        println!("  BROKEN, first at: {broken}");
+    }
+    if let Some(broken) = &seals.broken {
+        println!("  BROKEN, in the seals: {broken}");
+    }
+    if report.broken.is_none() && seals.broken.is_none() {
+        println!("  sound: every entry balances, every chain, balance and seal holds");
     }
 }

@@ -1,8 +1,11 @@
-//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `queue`, `bill`, `notice`, `office`.
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `office`.
 
 pub mod demo;
 mod ledger;
+mod ledger_history;
 mod office;
+mod output;
+mod proof;
 mod queue;
 mod serve;
 
@@ -43,6 +46,11 @@ enum Command {
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,
+    },
+    /// The proof of a payment.
+    Proof {
+        #[command(subcommand)]
+        command: proof::ProofCommand,
     },
     /// What waits for the office.
     Queue {
@@ -219,7 +227,7 @@ fn queue_named(name: &str) -> Result<Queue, String> {
 
 #[derive(Debug, Subcommand)]
 enum LedgerCommand {
-    /// Check every entry, chain and balance; name the first row that is broken. Exits with 1 where one is.
+    /// Check every entry, chain, balance and seal; name the first row that is broken. Exits with 1 where one is.
     Verify {
         #[command(flatten)]
         place: Place,
@@ -230,6 +238,10 @@ enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+    /// What the accounts held at any instant, from the postings.
+    AsOf(ledger_history::AsOfArgs),
+    /// Write the whole ledger for another program to read.
+    Export(ledger_history::ExportArgs),
 }
 
 /// Which database a command works on.
@@ -291,9 +303,19 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             println!("The database is up to date.");
             Ok(ExitCode::SUCCESS)
         }
-        Command::Ledger { command: LedgerCommand::Verify { place, creditor, json } } => {
+        Command::Ledger { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
-            ledger::verify(&place.database()?, creditor.as_deref(), json).await
+            match command {
+                LedgerCommand::Verify { place, creditor, json } => {
+                    ledger::verify(&place.database()?, creditor.as_deref(), json).await
+                }
+                LedgerCommand::AsOf(args) => ledger_history::as_of(args).await,
+                LedgerCommand::Export(args) => ledger_history::export(args).await,
+            }
+        }
+        Command::Proof { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            proof::run(command).await
         }
         Command::Queue { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

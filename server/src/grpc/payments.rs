@@ -1,4 +1,6 @@
-//! Payments: starting a top-up, asking how it stands, paying a bill.
+//! Payments: starting a top-up, asking how it stands, paying a bill, proving a payment.
+
+use std::time::Duration;
 
 use borsellino_domain::language::Language;
 use borsellino_domain::money::Amount;
@@ -14,6 +16,7 @@ use super::accounts::session_ended;
 use super::{Service, caller, encode, fault, language, malformed, parse, plain, refuse, sentences};
 use crate::usecases::carts::{self, CartRefusal};
 use crate::usecases::pay::{self, PayRefusal};
+use crate::usecases::proof::{self, Payment, ProofRefusal};
 use crate::usecases::{App, Stop};
 
 fn stopped(stop: Stop<PayRefusal>, language: Language) -> Status {
@@ -38,6 +41,21 @@ fn no_cart(stop: Stop<CartRefusal>, app: &App, language: Language) -> Status {
             let sentence = sentences::of(Reason::PaymentInProgress, language);
             let retry_after_ms = u64::try_from(left).ok();
             refuse(&Refused { retry_after_ms, ..Refused::new(Reason::PaymentInProgress, sentence) }, language)
+        }
+        Stop::Fault(error) => fault(&error, language),
+    }
+}
+
+fn unproven(stop: Stop<ProofRefusal>, seal_every: Duration, language: Language) -> Status {
+    match stop {
+        Stop::Refused(ProofRefusal::Session(refusal)) => session_ended(refusal, language),
+        Stop::Refused(ProofRefusal::UnknownTopUp) => plain(Reason::UnknownTopUp, language),
+        Stop::Refused(ProofRefusal::UnknownBill) => plain(Reason::UnknownBill, language),
+        Stop::Refused(ProofRefusal::NotPaid) => plain(Reason::NotPaid, language),
+        Stop::Refused(ProofRefusal::NotSealed) => {
+            let sentence = sentences::of(Reason::NotSealedYet, language);
+            let retry_after_ms = u64::try_from(seal_every.as_millis()).ok();
+            refuse(&Refused { retry_after_ms, ..Refused::new(Reason::NotSealedYet, sentence) }, language)
         }
         Stop::Fault(error) => fault(&error, language),
     }
@@ -101,5 +119,23 @@ impl v1::payments_server::Payments for Service {
             checkout_unavailable: page.page_url.is_none(),
             checkout_url: page.page_url.unwrap_or_default(),
         }))
+    }
+
+    async fn get_proof(&self, request: Request<v1::GetProofRequest>) -> Result<Response<v1::GetProofResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let payment = match &request.get_ref().payment {
+            Some(v1::get_proof_request::Payment::TopUpId(id)) => Payment::TopUp(parse(id, "top_up_id", &request)?),
+            Some(v1::get_proof_request::Payment::BillId(id)) => Payment::Bill(parse(id, "bill_id", &request)?),
+            None => return Err(malformed("payment", language)),
+        };
+        let given = proof::of_payment(&self.0, who, payment).await;
+        let given = given.map_err(|stop| unproven(stop, self.0.seal_every, language))?;
+        let proofs = given.into_iter().map(|one| v1::PaymentProof {
+            at_ms: one.at.get(),
+            amount_cents: one.amount.get(),
+            file: one.file,
+        });
+        Ok(Response::new(v1::GetProofResponse { proofs: proofs.collect() }))
     }
 }

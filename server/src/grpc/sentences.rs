@@ -90,6 +90,16 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "Für eine der Zahlungsmitteilungen läuft schon eine Zahlung: Bitte abschließen oder in einer halben Stunde \
             erneut versuchen.",
         ],
+        Reason::NotPaid => [
+            "Per questo pagamento non è ancora arrivata una ricevuta.",
+            "No receipt has arrived for this payment yet.",
+            "Für diese Zahlung ist noch keine Quittung eingegangen.",
+        ],
+        Reason::NotSealedYet => [
+            "Il pagamento è registrato; la prova sarà pronta entro un minuto.",
+            "The payment is booked; its proof will be ready within a minute.",
+            "Die Zahlung ist verbucht; der Nachweis ist in einer Minute bereit.",
+        ],
         Reason::Unavailable => [
             "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
             "The service does not answer: try again shortly. Nothing was lost.",

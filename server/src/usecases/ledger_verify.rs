@@ -10,7 +10,7 @@
 //! - What belongs to nothing, and the sums, are each asked in one statement.
 //!
 //! What it cannot see alone: an entry that was removed together with everything that tells of it (its postings the
-//! last of their chains, the account rows set back, its receipt gone). That is what sealed heads are for.
+//! last of their chains, the account rows set back, its receipt gone). That is what the seals are for, which `seal_verify` reads.
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::EntryId;
@@ -419,8 +419,18 @@ fn next_head(account: Account, head: &Head, row: &ChainRow) -> Result<Head, Find
     check_next(head, &stored, digest).map_err(|broken| Finding::Chain { account, seq, entry: Some(entry), broken })
 }
 
-/// Makes the entry of `sides` anew and holds its digest against the stored one.
+/// Holds the digest of `sides` against the stored one.
 fn entry(creditor: CreditorCode, first: &EntrySideRow, sides: &[EntrySideRow]) -> Result<(), WrongEntry> {
+    let made = made_anew(creditor, first, sides)?;
+    if made.digest().0.as_slice() == first.digest { Ok(()) } else { Err(WrongEntry::Digest) }
+}
+
+/// Makes the entry of `sides` anew; `first` is one of them.
+pub(super) fn made_anew(
+    creditor: CreditorCode,
+    first: &EntrySideRow,
+    sides: &[EntrySideRow],
+) -> Result<Entry, WrongEntry> {
     let kind = EntryKind::try_from(first.kind.clone()).map_err(|_| WrongEntry::Kind)?;
     let receipt = match (&first.receipt_issuer, &first.receipt_id, &first.receipt_digest) {
         (None, None, None) => None,
@@ -447,6 +457,5 @@ fn entry(creditor: CreditorCode, first: &EntrySideRow, sides: &[EntrySideRow]) -
     }
     let id = EntryId::from(first.id);
     let made = Entry::new(creditor, id, kind, Millis::new(first.at_ms), receipt, list).map_err(WrongEntry::Sides)?;
-    let made = made.with_memo(Memo { day: first.day.clone(), tariff: first.tariff.clone() });
-    if made.digest().0.as_slice() == first.digest { Ok(()) } else { Err(WrongEntry::Digest) }
+    Ok(made.with_memo(Memo { day: first.day.clone(), tariff: first.tariff.clone() }))
 }

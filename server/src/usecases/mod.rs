@@ -6,18 +6,25 @@ pub mod carts;
 pub mod demand;
 pub mod feed;
 pub mod home;
+pub mod ledger_export;
+pub mod ledger_history;
 pub mod ledger_verify;
 pub mod node;
 pub mod office;
 pub mod onboarding;
 pub mod pay;
+pub mod proof;
+pub mod proof_file;
 pub mod queues;
 pub mod receipts;
+pub mod seal_verify;
+pub mod seals;
 pub mod sessions;
 pub mod till;
 pub mod views;
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use borsellino_domain::creditor::{CreditorCode, StationId};
 use borsellino_domain::time::Millis;
@@ -53,6 +60,8 @@ pub struct App {
     pub public_url: Arc<str>,
     /// A proxy of ours stands in front of the public port: where a call comes from is what the proxy says.
     pub behind_proxy: bool,
+    /// How often the ledger is sealed.
+    pub seal_every: Duration,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }

@@ -23,6 +23,8 @@ pub(crate) mod office;
 pub(crate) mod payments;
 #[path = "ops/queue.rs"]
 pub(crate) mod queue;
+#[path = "ops/seal.rs"]
+pub(crate) mod seal;
 #[path = "ops/sessions.rs"]
 pub(crate) mod sessions;
 pub(crate) mod together;
@@ -57,7 +59,8 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, office::ALL];
+    let files =
+        [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, office::ALL, seal::ALL];
     files.into_iter().flatten().copied().chain(together::texts())
 }
 

@@ -26,6 +26,9 @@ pub(crate) mod payments;
 #[path = "ops/queue.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod queue;
+#[path = "ops/seal.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod seal;
 #[path = "ops/sessions.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod sessions;
@@ -40,8 +43,17 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files =
-        [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, office::ALL, together::ALL];
+    let files = [
+        families::ALL,
+        ledger::ALL,
+        payments::ALL,
+        sessions::ALL,
+        feed::ALL,
+        queue::ALL,
+        office::ALL,
+        seal::ALL,
+        together::ALL,
+    ];
     files.into_iter().flatten().copied()
 }
 

@@ -331,6 +331,44 @@ forward! {
 }
 
 forward! {
+    seal:
+    /// The creditor's last seal.
+    fn last_seal(creditor: &CreditorCode) -> Option<SealRow>;
+    /// The seal with this number.
+    fn seal(creditor: &CreditorCode, number: i64) -> Option<SealRow>;
+    /// The next `count` seals after the number `after`.
+    fn seals(creditor: &CreditorCode, after: i64, count: i64) -> Vec<SealRow>;
+    /// The last of the next `count` entries from the id `from` on.
+    fn journal_page_end(creditor: &CreditorCode, from: Uuid, count: i64) -> Option<Uuid>;
+    /// The chained postings of the first `count` entries between two ids (both included) that are in no seal.
+    fn unsealed(creditor: &CreditorCode, from_to: (Uuid, Uuid), count: i64) -> Vec<UnsealedRow>;
+    /// The first entry before the id `before` that is in no seal.
+    fn unsealed_before(creditor: &CreditorCode, before: Uuid) -> Option<Uuid>;
+    /// How many entries before the id `before` are in no seal.
+    fn count_unsealed(creditor: &CreditorCode, before: Uuid) -> i64;
+    /// Whether the number was free. Another transaction with the same one is waited for.
+    fn insert_seal(creditor: &CreditorCode, row: &SealRow) -> bool;
+    /// Lists the entries of a seal.
+    fn seal_entries(creditor: &CreditorCode, seal: i64, entries: &[(Uuid, Hash)]) -> ();
+    /// The number of the seal that an entry is in.
+    fn seal_of_entry(creditor: &CreditorCode, entry: Uuid) -> Option<i64>;
+    /// The entries of a seal with their chained postings.
+    fn sealed(creditor: &CreditorCode, seal: i64) -> Vec<SealedRow>;
+    /// The entries of a seal and their digests, in the order of the tree.
+    fn sealed_digests(creditor: &CreditorCode, seal: i64) -> Vec<(Uuid, Vec<u8>)>;
+    /// An entry listed in a seal that is gone.
+    fn stray_sealed(creditor: &CreditorCode) -> Option<StraySealedRow>;
+    /// What each kind of account held just before an instant.
+    fn held_before(creditor: &CreditorCode, before: Millis) -> Vec<HeldRow>;
+    /// What a chained account held just before an instant; `None` where there is no such account.
+    fn account_held_before(creditor: &CreditorCode, account: Account, before: Millis) -> Option<HeldRow>;
+    /// The receipts that came under a notice and what books each, wherever it went.
+    fn booked_under(creditor: &CreditorCode, notice: &str) -> Vec<BookedRow>;
+    /// The entries of an account that rest on a receipt under a notice, in their order.
+    fn booked_on(creditor: &CreditorCode, account: Account, notice: &str) -> Vec<BookedRow>;
+}
+
+forward! {
     together:
     /// The notices with these keys, each in its key's place.
     fn notices(keys: &[(CreditorCode, String)]) -> Vec<Option<NoticeRow>>;

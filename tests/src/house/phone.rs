@@ -176,6 +176,18 @@ impl Phone {
         Ok(payments.pay_bill(self.request(message)).await?.into_inner())
     }
 
+    /// `Payments.GetProof`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn proofs(
+        &self,
+        payment: Option<v1::get_proof_request::Payment>,
+    ) -> Result<Vec<v1::PaymentProof>, Status> {
+        let mut payments = v1::payments_client::PaymentsClient::new(self.channel.clone());
+        Ok(payments.get_proof(self.request(v1::GetProofRequest { payment })).await?.into_inner().proofs)
+    }
+
     /// `Feed.Watch`.
     ///
     /// # Errors

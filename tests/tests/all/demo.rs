@@ -34,7 +34,7 @@ fn program() -> &'static Path {
 }
 
 /// The program with none of our environment's settings for it.
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null());
     for name in ["BORSELLINO_SECRET", "BORSELLINO_CHECKOUT_KEY", "BORSELLINO_DATABASE_URL"] {
@@ -44,12 +44,12 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 /// Runs it to its end.
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     command.output().expect("a run")
 }
 
 /// A running program; killed when dropped.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     out: mpsc::Receiver<String>,
     err: mpsc::Receiver<String>,
@@ -84,7 +84,7 @@ impl Running {
     }
 
     /// A demo in `data`, and the line that it prints.
-    fn demo(data: Option<&Path>) -> (Self, Value) {
+    pub(crate) fn demo(data: Option<&Path>) -> (Self, Value) {
         let mut command = command(&["demo", "--json", "--port", "0", "--node-port", "0", "--sandbox-port", "0"]);
         if let Some(data) = data {
             command.arg("--data").arg(data);
@@ -115,13 +115,13 @@ impl Running {
     }
 
     /// Asks it to stop; it must end in order.
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.signal(Signal::TERM);
         assert_eq!(self.end().code(), Some(0), "an orderly end");
     }
 }
 
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_else(|| panic!("{path} in {value}"))
 }
 
@@ -146,7 +146,7 @@ async fn phone(line: &Value) -> Phone {
 }
 
 /// Plays the Node for one of the notices: verify, activate, receipt.
-async fn pay(line: &Value, notice: &Value) {
+pub(crate) async fn pay(line: &Value, notice: &Value) {
     let (http, endpoint) = (http(), text(line, "/node"));
     let to = Addressee {
         id_pa: text(line, "/creditor/fiscal_code").to_owned(),
@@ -167,7 +167,7 @@ async fn pay(line: &Value, notice: &Value) {
     assert!(delivered.is_ok(), "{delivered:?}");
 }
 
-fn notice<'a>(line: &'a Value, kind: &str) -> &'a Value {
+pub(crate) fn notice<'a>(line: &'a Value, kind: &str) -> &'a Value {
     let notices = line["notices"].as_array().expect("notices");
     notices.iter().find(|notice| notice["kind"] == kind).unwrap_or_else(|| panic!("a {kind} in {line}"))
 }

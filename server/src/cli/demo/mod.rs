@@ -190,6 +190,14 @@ fn secret_in(data: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
     Ok(secret)
 }
 
+/// The secret of a demo that has run in this folder.
+pub(super) fn secret_of(data: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    let path = data.join("secret");
+    let text = std::fs::read_to_string(&path);
+    let text = Zeroizing::new(text.with_context(|| format!("{} can't be read", path.display()))?);
+    Ok(parse_secret(&text)?)
+}
+
 fn sandbox_config(app: &App, addresses: &Addresses) -> sandbox::Config {
     let listing = app.directory.listing();
     let creditors = listing.creditors().iter().map(|row| sandbox::Creditor {

@@ -6,6 +6,7 @@ mod ledger;
 mod office;
 mod payments;
 mod queue;
+mod seal;
 mod sessions;
 
 pub use families::*;
@@ -13,4 +14,5 @@ pub use ledger::*;
 pub use office::*;
 pub use payments::*;
 pub use queue::*;
+pub use seal::*;
 pub use sessions::*;
