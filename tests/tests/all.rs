@@ -6,6 +6,7 @@
 mod all {
     mod demo;
     mod ledger_verify;
+    mod listeners;
     mod node;
     mod phone;
     mod postgres;

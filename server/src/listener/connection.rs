@@ -102,7 +102,7 @@ impl Connection {
         });
         let mut http = pin!(http.serve_connection(io, service));
         let mut clock = pin!(sleep(limits.header));
-        let (mut asked, mut lingering) = (false, false);
+        let (mut stopped_once, mut lingering) = (false, false);
         loop {
             tokio::select! {
                 ended = http.as_mut() => {
@@ -111,20 +111,24 @@ impl Connection {
                     }
                     return;
                 }
-                () = stopped(&mut stopping), if !asked => {
-                    asked = true;
+                () = stopped(&mut stopping), if !stopped_once => {
+                    stopped_once = true;
                     http.as_mut().graceful_shutdown();
+                    clock.as_mut().reset(Instant::now() + limits.linger);
                 }
                 () = clock.as_mut() => {
                     let now = Instant::now();
                     match pulse.at(now, &limits) {
+                        // Half a head is nothing that a stopping server has to wait for.
+                        _ if stopped_once && pulse.rests() => return,
                         State::Alive(until) => {
                             lingering = false;
                             // Soon enough to see a head that begins in between.
-                            clock.as_mut().reset(until.min(now + limits.header));
+                            let look = if stopped_once { limits.linger } else { limits.header };
+                            clock.as_mut().reset(until.min(now + look));
                         }
                         State::Quiet if !lingering => {
-                            (asked, lingering) = (true, true);
+                            lingering = true;
                             http.as_mut().graceful_shutdown();
                             clock.as_mut().reset(now + limits.linger);
                         }
@@ -182,7 +186,7 @@ impl Pulse {
 
     fn at(&self, now: Instant, limits: &Limits) -> State {
         let head = self.head.load(Relaxed);
-        let (until, overdue) = if self.under_way.load(Relaxed) > 0 {
+        let (until, overdue) = if !self.rests() {
             (self.after(self.moved.load(Relaxed), limits.idle), State::Quiet)
         } else if !self.requested.load(Relaxed) {
             (self.after(0, limits.header), State::Stuck)
@@ -196,6 +200,11 @@ impl Pulse {
 
     fn after(&self, millis: u64, limit: Duration) -> Instant {
         self.begun + Duration::from_millis(millis) + limit
+    }
+
+    /// Whether no request is under way.
+    fn rests(&self) -> bool {
+        self.under_way.load(Relaxed) == 0
     }
 
     fn begins(&self, version: Version, now: Instant) {
@@ -216,7 +225,7 @@ impl Pulse {
     }
 
     fn reads(&self, now: Instant) {
-        if self.under_way.load(Relaxed) == 0 && self.head.load(Relaxed) == 0 {
+        if self.rests() && self.head.load(Relaxed) == 0 {
             self.head.store(self.millis(now).saturating_add(1), Relaxed);
         }
     }
