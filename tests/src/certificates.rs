@@ -50,8 +50,8 @@ pub struct Subject {
     names: Vec<String>,
     common_name: Option<String>,
     organisation: Option<String>,
-    /// First and last year; it begins and ends on 1 January.
-    years: (i32, i32),
+    /// First and last day: year, month, day.
+    days: [(i32, u8, u8); 2],
     usage: ExtendedKeyUsagePurpose,
 }
 
@@ -60,7 +60,13 @@ impl Subject {
     pub fn client(common_name: &str) -> Self {
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
         let (names, organisation) = (Vec::new(), Some("PagoPA S.p.A.".to_owned()));
-        Self { names, common_name: Some(common_name.to_owned()), organisation, years: (2020, 2050), usage }
+        Self {
+            names,
+            common_name: Some(common_name.to_owned()),
+            organisation,
+            days: [(2020, 1, 1), (2050, 1, 1)],
+            usage,
+        }
     }
 
     /// A client with DNS names and no common name.
@@ -75,10 +81,16 @@ impl Subject {
         Self { names, usage: ExtendedKeyUsagePurpose::ServerAuth, ..Self::client(HOST) }
     }
 
-    /// In another time.
+    /// From one 1 January to another.
     #[must_use]
     pub fn between(self, first: i32, last: i32) -> Self {
-        Self { years: (first, last), ..self }
+        Self { days: [(first, 1, 1), (last, 1, 1)], ..self }
+    }
+
+    /// Until the beginning of a day: year, month, day.
+    #[must_use]
+    pub fn until(self, last: (i32, u8, u8)) -> Self {
+        Self { days: [self.days[0], last], ..self }
     }
 
     /// Of another organisation.
@@ -95,7 +107,7 @@ impl Subject {
         for (kind, text) in organisation.into_iter().chain(common_name) {
             params.distinguished_name.push(kind, text);
         }
-        (params.not_before, params.not_after) = (date_time_ymd(self.years.0, 1, 1), date_time_ymd(self.years.1, 1, 1));
+        [params.not_before, params.not_after] = self.days.map(|(year, month, day)| date_time_ymd(year, month, day));
         params.extended_key_usages = vec![self.usage.clone()];
         params
     }

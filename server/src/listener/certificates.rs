@@ -171,10 +171,10 @@ impl Certificates {
 
     fn warn_of_its_end(&self) {
         let (section, now) = (self.settings.section, self.clock.now());
-        if let Err(untimely) = valid_at(&self.leaf, now) {
-            tracing::error!(section, "the certificate {untimely}: put a new one there");
-        } else if let Err(untimely) = valid_at(&self.leaf, now.plus_days(ENDS_SOON)) {
-            tracing::warn!(section, "the certificate is soon one that {untimely}: put a new one there");
+        if let Err(why) = valid_at(&self.leaf, now) {
+            tracing::error!(section, %why, "the certificate can't be used at this time");
+        } else if let Err(Untimely::Ended(at)) = valid_at(&self.leaf, now.plus_days(ENDS_SOON)) {
+            tracing::warn!(section, at = date(&at), "the certificate ends within two weeks");
         }
     }
 }

@@ -8,8 +8,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{Limits, stopped};
+use super::{Limits, Seldom, stopped};
 
 /// What one HTTP/2 request may send before it is read.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -46,6 +46,7 @@ pub(super) struct Connection {
     router: Router,
     stopping: watch::Receiver<bool>,
     peer: SocketAddr,
+    told: Arc<Mutex<Seldom>>,
 }
 
 impl Connection {
@@ -65,7 +66,7 @@ impl Connection {
             .keep_alive_interval(limits.ping_every)
             .keep_alive_timeout(limits.ping_answer);
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-        Self { name, limits, http: Arc::new(http), router, stopping, peer: nobody }
+        Self { name, limits, http: Arc::new(http), router, stopping, peer: nobody, told: Arc::default() }
     }
 
     /// For somebody who has connected.
@@ -83,13 +84,17 @@ impl Connection {
         };
         match shaken {
             Ok(Ok(stream)) => self.speak(stream).await,
-            Ok(Err(error)) => tracing::info!(listener = self.name, %error, "a caller was refused by TLS"),
+            Ok(Err(error)) => {
+                if self.told.lock().unwrap_or_else(PoisonError::into_inner).is_due(Instant::now()) {
+                    tracing::info!(listener = self.name, %error, "a caller was refused by TLS");
+                }
+            }
             Err(_) => tracing::debug!(listener = self.name, "a TLS handshake took too long"),
         }
     }
 
     async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { name, limits, http, router, mut stopping, peer } = self;
+        let Self { name, limits, http, router, mut stopping, peer, .. } = self;
         let pulse = Arc::new(Pulse::new(Instant::now()));
         let io = TokioIo::new(Felt { stream, pulse: Arc::clone(&pulse) });
         let felt = Arc::clone(&pulse);

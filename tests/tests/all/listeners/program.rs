@@ -173,14 +173,21 @@ fn what_contradicts_itself_is_refused_with_its_remedy() {
 }
 
 #[test]
-fn a_key_that_everybody_can_read_is_told() {
+fn what_will_be_trouble_is_told() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
+    let week = Clock::system().now().plus_days(7).day_in_italy().expect("a day").to_string();
+    let [year, month, day] = week.split('-').collect::<Vec<_>>().try_into().expect("three parts");
+    let number = |text: &str| text.parse::<u8>().expect("a number");
+    let last = (year.parse().expect("a year"), number(month), number(day));
+    place.files.put(&place.ours.certify(&Subject::server().until(last)));
     std::fs::set_permissions(&place.files.key, std::fs::Permissions::from_mode(0o644)).expect("a file of ours");
     let mut running = Running::start(&mut place.serve());
     let said = logged(&running, "everybody on this machine can read the key: chmod o-r");
     assert!(text(&said, "/fields/key").contains("tls.key = "), "{said}");
     ports(&running);
+    let said = logged(&running, "the certificate ends within two weeks");
+    assert!(text(&said, "/fields/at").starts_with(&week), "{said}");
     running.stop();
 }
 
