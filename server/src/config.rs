@@ -2,6 +2,7 @@
 //! that says what to set.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use crate::listener::{Callers, Clients, DEFAULT_CONNECTIONS, Settings};
 
 /// The environment variable that holds the server's secret, 64 hexadecimal digits.
 pub const SECRET_VARIABLE: &str = "BORSELLINO_SECRET";
@@ -62,9 +65,28 @@ pub struct Public {
     pub listen: SocketAddr,
     /// How the outside reaches it, e.g. `https://borsellino.comune.example`; by default the address itself.
     pub url: Option<String>,
-    /// TLS ends at a proxy in front; without this only loopback addresses are listened on.
+    /// TLS ends here; without this or a proxy only loopback addresses are listened on.
+    pub tls: Option<PublicTls>,
+    /// TLS ends at a proxy in front.
     #[serde(default)]
     pub tls_at_proxy: bool,
+    /// How many connections there are at a time; further ones wait.
+    #[serde(default = "connections")]
+    pub max_connections: NonZeroU32,
+}
+
+fn connections() -> NonZeroU32 {
+    DEFAULT_CONNECTIONS
+}
+
+/// TLS on the public port.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicTls {
+    /// A PEM file: the port's certificate, then those between it and its authority.
+    pub certificate: PathBuf,
+    /// A PEM file: its key.
+    pub key: PathBuf,
 }
 
 /// The pagoPA Node's listener.
@@ -73,9 +95,29 @@ pub struct Public {
 pub struct Node {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The proxies that verify the Node's certificate and are the only ones who may connect.
+    /// Mutual TLS ends here; without this or a proxy only loopback addresses are listened on.
+    pub tls: Option<NodeTls>,
+    /// The only addresses, besides this machine's own, from which anybody may connect. Without `tls`: the proxies that
+    /// verify the Node's certificate.
     #[serde(default)]
     pub trusted_proxies: Vec<IpAddr>,
+    /// How many connections there are at a time; further ones wait.
+    #[serde(default = "connections")]
+    pub max_connections: NonZeroU32,
+}
+
+/// Mutual TLS on the Node's port.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeTls {
+    /// A PEM file: the port's certificate, then those between it and its authority.
+    pub certificate: PathBuf,
+    /// A PEM file: its key.
+    pub key: PathBuf,
+    /// A PEM file: the authorities of the clients' certificates.
+    pub client_ca: PathBuf,
+    /// Whose certificates they must be: a DNS name or the common name.
+    pub client_names: Vec<String>,
 }
 
 /// pagoPA Checkout.
@@ -139,15 +181,37 @@ pub enum ConfigError {
     /// An open Node listener.
     #[error(
         "node.listen = {0} can be reached from outside, and whoever reaches it can post a receipt: listen on \
-        127.0.0.1, or name the proxies that verify the Node's certificate in node.trusted_proxies"
+        127.0.0.1, or set node.tls to verify the Node's certificate here, or name the proxies that verify it in \
+        node.trusted_proxies"
     )]
     OpenNode(SocketAddr),
+    /// Mutual TLS that lets nobody in.
+    #[error(
+        "node.tls.client_names is empty, so nobody could connect: name the subject of the Node's certificate, a DNS \
+        name or the common name"
+    )]
+    NoClientName,
+    /// A name that no certificate has.
+    #[error(
+        "node.tls.client_names holds '{0}', but names are compared whole: write the DNS name or the common name as it \
+        stands in the Node's certificate, without wildcards or spaces around"
+    )]
+    BadClientName(String),
     /// A public port in clear.
     #[error(
-        "public.listen = {0} would send passwords in clear: listen on 127.0.0.1, or set public.tls_at_proxy = true \
-        where a proxy in front ends TLS"
+        "public.listen = {0} would send passwords in clear: listen on 127.0.0.1, or set public.tls to end TLS here, or \
+        public.tls_at_proxy = true where a proxy in front ends it"
     )]
     OpenPublic(SocketAddr),
+    /// TLS in two places.
+    #[error(
+        "public.tls and public.tls_at_proxy are both set, but TLS ends in one place: leave out public.tls_at_proxy, or \
+        public.tls where a proxy in front ends it"
+    )]
+    TwoTls,
+    /// TLS, and an address without it.
+    #[error("public.url = {0} sends browsers past TLS: write https:// in front")]
+    PlainUrl(String),
     /// Checkout without a key.
     #[error("checkout.url is set without its key: put the subscription key into BORSELLINO_CHECKOUT_KEY")]
     NoCheckoutKey,
@@ -208,23 +272,72 @@ impl Config {
     /// [`ConfigError`].
     pub fn check(&self) -> Result<(), ConfigError> {
         database_kind(&self.database.url)?;
-        if !self.node.listen.ip().is_loopback() && self.node.trusted_proxies.is_empty() {
-            return Err(ConfigError::OpenNode(self.node.listen));
+        let (public, node) = (&self.public, &self.node);
+        if !node.listen.ip().is_loopback() && node.tls.is_none() && node.trusted_proxies.is_empty() {
+            return Err(ConfigError::OpenNode(node.listen));
         }
-        if !self.public.listen.ip().is_loopback() && !self.public.tls_at_proxy {
-            return Err(ConfigError::OpenPublic(self.public.listen));
+        if let Some(tls) = &node.tls {
+            if tls.client_names.is_empty() {
+                return Err(ConfigError::NoClientName);
+            }
+            let none = |name: &&String| name.is_empty() || name.trim() != name.as_str() || name.contains('*');
+            if let Some(name) = tls.client_names.iter().find(none) {
+                return Err(ConfigError::BadClientName(name.clone()));
+            }
         }
-        let parsed = self.public.url.as_deref().map(Url::parse);
-        let reachable = match parsed {
-            Some(Ok(url)) => matches!(url.scheme(), "http" | "https") && url.has_host(),
-            Some(Err(_)) => false,
-            // What is listened on is the address, unless it is a proxy that is reached.
-            None => !self.public.tls_at_proxy,
+        if public.tls.is_some() && public.tls_at_proxy {
+            return Err(ConfigError::TwoTls);
+        }
+        let tls = public.tls.is_some() || public.tls_at_proxy;
+        if !public.listen.ip().is_loopback() && !tls {
+            return Err(ConfigError::OpenPublic(public.listen));
+        }
+        let Some(url) = &public.url else {
+            // What is listened on is the address, unless it is a proxy that is reached, or a certificate's host.
+            return if tls { Err(ConfigError::PublicUrl) } else { Ok(()) };
         };
-        if !reachable {
-            return Err(ConfigError::PublicUrl);
+        let parsed = Url::parse(url).map_err(|_| ConfigError::PublicUrl)?;
+        match parsed.scheme() {
+            "http" | "https" if !parsed.has_host() => Err(ConfigError::PublicUrl),
+            "http" if tls => Err(ConfigError::PlainUrl(url.clone())),
+            "http" | "https" => Ok(()),
+            _ => Err(ConfigError::PublicUrl),
         }
-        Ok(())
+    }
+
+    /// Where the public port's certificates are, if it ends TLS.
+    pub fn public_tls(&self) -> Option<Settings> {
+        let tls = self.public.tls.as_ref()?;
+        let url = self.public.url.as_deref().and_then(|url| Url::parse(url).ok());
+        Some(Settings {
+            section: "public.tls",
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+            host: url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())),
+            clients: None,
+        })
+    }
+
+    /// Where the Node's port's certificates are, if it ends TLS, and who may connect.
+    pub fn node_tls(&self) -> Option<Settings> {
+        let tls = self.node.tls.as_ref()?;
+        Some(Settings {
+            section: "node.tls",
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+            // Under which name the Node reaches us is agreed with pagoPA and stands nowhere here.
+            host: None,
+            clients: Some(Clients { authority: tls.client_ca.clone(), names: tls.client_names.clone() }),
+        })
+    }
+
+    /// From where the Node's port may be reached. With TLS the certificate decides, and addresses only where some are
+    /// named; without it the addresses are all there is.
+    pub fn node_callers(&self) -> Callers {
+        if self.node.tls.is_some() && self.node.trusted_proxies.is_empty() {
+            return Callers::Anybody;
+        }
+        Callers::These(self.node.trusted_proxies.clone())
     }
 
     /// The server's secret.
@@ -280,22 +393,67 @@ mod tests {
         toml::from_str::<Config>(text).unwrap().check()
     }
 
+    const SAFE: &str =
+        "[database]\nurl = 'sqlite:/tmp/x'\n[public]\nlisten = '127.0.0.1:1'\n[node]\nlisten = '[::1]:2'";
+
     #[test]
     fn what_is_unsafe_is_refused_with_its_remedy() {
-        let safe = "[database]\nurl = 'sqlite:/tmp/x'\n[public]\nlisten = '127.0.0.1:1'\n[node]\nlisten = '[::1]:2'";
-        assert!(config(safe).is_ok());
-        let open = config(&safe.replace("[::1]", "0.0.0.0")).unwrap_err();
-        assert!(open.to_string().contains("node.trusted_proxies"), "{open}");
-        let proxied = safe.replace("[::1]", "0.0.0.0") + "\ntrusted_proxies = ['10.0.0.1']";
+        assert!(config(SAFE).is_ok());
+        let open = config(&SAFE.replace("[::1]", "0.0.0.0")).unwrap_err();
+        assert!(open.to_string().contains("node.tls") && open.to_string().contains("node.trusted_proxies"), "{open}");
+        let proxied = SAFE.replace("[::1]", "0.0.0.0") + "\ntrusted_proxies = ['10.0.0.1']";
         assert!(config(&proxied).is_ok());
-        let open = config(&safe.replace("127.0.0.1", "192.0.2.1")).unwrap_err();
-        assert!(open.to_string().contains("public.tls_at_proxy"), "{open}");
-        let behind = |url: &str| config(&safe.replace("[node]", &format!("tls_at_proxy = true\n{url}\n[node]")));
+        let open = config(&SAFE.replace("127.0.0.1", "192.0.2.1")).unwrap_err();
+        assert!(open.to_string().contains("public.tls ") && open.to_string().contains("public.tls_at_proxy"), "{open}");
+        let behind = |url: &str| config(&SAFE.replace("[node]", &format!("tls_at_proxy = true\n{url}\n[node]")));
         assert!(behind("url = 'https://borsellino.comune.example'").is_ok());
         for wrong in ["", "url = 'borsellino.comune.example'", "url = 'ftp://x'"] {
             assert!(matches!(behind(wrong), Err(ConfigError::PublicUrl)), "{wrong}");
         }
-        assert!(matches!(config(&safe.replace("sqlite:", "mysql:")), Err(ConfigError::DatabaseUrl)));
+        assert!(matches!(behind("url = 'http://borsellino.comune.example'"), Err(ConfigError::PlainUrl(_))));
+        assert!(matches!(config(&SAFE.replace("sqlite:", "mysql:")), Err(ConfigError::DatabaseUrl)));
+        let none = SAFE.replace("[node]", "max_connections = 0\n[node]");
+        assert!(toml::from_str::<Config>(&none).unwrap_err().to_string().contains("max_connections"));
+    }
+
+    #[test]
+    fn tls_of_the_public_port_ends_in_one_place_and_under_https() {
+        let with = |more: &str| {
+            let tls = "[public.tls]\ncertificate = 'c'\nkey = 'k'";
+            SAFE.replace("127.0.0.1", "0.0.0.0").replace("[node]", &format!("{more}\n{tls}\n[node]"))
+        };
+        let good = with("url = 'https://borsellino.comune.example'");
+        assert!(config(&good).is_ok());
+        let settings = toml::from_str::<Config>(&good).unwrap().public_tls().unwrap();
+        assert_eq!(settings.host.as_deref(), Some("borsellino.comune.example"));
+        assert!(settings.clients.is_none());
+        assert!(matches!(config(&with("")), Err(ConfigError::PublicUrl)));
+        assert!(matches!(config(&with("url = 'http://x.example'")), Err(ConfigError::PlainUrl(_))));
+        let twice = config(&with("url = 'https://x.example'\ntls_at_proxy = true")).unwrap_err();
+        assert!(twice.to_string().contains("leave out"), "{twice}");
+    }
+
+    #[test]
+    fn tls_of_the_nodes_port_needs_a_name() {
+        let with = |names: &str, more: &str| {
+            let tls = "[node.tls]\ncertificate = 'c'\nkey = 'k'\nclient_ca = 'a'\nclient_names";
+            format!("{}\n{more}\n{tls} = {names}", SAFE.replace("[::1]", "0.0.0.0"))
+        };
+        let read = |text: &str| toml::from_str::<Config>(text).unwrap();
+        let good = with("['node.pagopa.example']", "");
+        assert!(config(&good).is_ok());
+        assert_eq!(read(&good).node_callers(), Callers::Anybody, "the certificate decides");
+        let clients = read(&good).node_tls().unwrap().clients.unwrap();
+        assert_eq!(clients.names, ["node.pagopa.example"]);
+        let both = with("['node.pagopa.example']", "trusted_proxies = ['192.0.2.7']");
+        assert!(config(&both).is_ok());
+        assert_eq!(read(&both).node_callers(), Callers::These(vec![[192, 0, 2, 7].into()]), "both have to fit");
+        assert_eq!(read(SAFE).node_callers(), Callers::These(Vec::new()), "this machine alone");
+        assert!(matches!(config(&with("[]", "")), Err(ConfigError::NoClientName)));
+        for wrong in ["''", "' node'", "'*.pagopa.example'"] {
+            let names = format!("['node.pagopa.example', {wrong}]");
+            assert!(matches!(config(&with(&names, "")), Err(ConfigError::BadClientName(_))), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,22 +9,16 @@ pub mod clock;
 pub mod config;
 pub mod grpc;
 pub mod jobs;
+pub mod listener;
 pub mod live;
 pub mod soap;
 pub mod usecases;
 pub mod web;
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use borsellino_pagopa::checkout::CheckoutClient;
 use borsellino_store::Store;
 use tokio::net::TcpListener;
@@ -34,6 +28,7 @@ use crate::auth::keys::Keys;
 use crate::auth::password::Passwords;
 use crate::clock::{Clock, random};
 use crate::config::DatabaseKind;
+use crate::listener::{Callers, Listener, Reload};
 use crate::usecases::till::Till;
 use crate::usecases::{App, Directory};
 
@@ -99,11 +94,22 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
 #[derive(Debug)]
 pub struct Listeners {
     /// Apps and browsers.
-    pub public: TcpListener,
+    pub public: Listener,
     /// The pagoPA Node.
-    pub node: TcpListener,
-    /// Who may connect to the Node's port besides this machine itself.
-    pub node_proxies: Vec<IpAddr>,
+    pub node: Listener,
+    /// When their certificates are read again.
+    pub reload: Reload,
+}
+
+impl Listeners {
+    /// Both in clear, for one machine: the Node's port is reached from nowhere else.
+    pub fn in_clear(public: TcpListener, node: TcpListener) -> Self {
+        Self {
+            public: Listener::in_clear("public", public, Callers::Anybody),
+            node: Listener::in_clear("node", node, Callers::These(Vec::new())),
+            reload: Reload::default(),
+        }
+    }
 }
 
 /// Serves until `shutdown` resolves, then lets what is under way finish (ten seconds at most) and closes the database.
@@ -117,15 +123,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let public = web::router(app.clone()).merge(grpc::router(app.clone()).await?);
-    let allowed = Arc::new(listeners.node_proxies);
-    let node = soap::router(app.clone()).layer(axum::middleware::from_fn(move |peer, request, next| {
-        only_from(Arc::clone(&allowed), peer, request, next)
-    }));
+    let node = soap::router(app.clone());
     let directory = tokio::spawn(keep_directory(app.clone()));
     let looking = tokio::spawn(app.live.clone().look_around(app.store.clone()));
     let seals = tokio::spawn(jobs::seal::run(app.clone()));
-    let public = tokio::spawn(serve(listeners.public, public, app.stopping.clone()));
-    let node = tokio::spawn(serve(listeners.node, node, app.stopping.clone()));
+    let Listeners { public: public_port, node: node_port, reload } = listeners;
+    let public = tokio::spawn(public_port.serve(public, reload.clone(), app.stopping.clone()));
+    let node = tokio::spawn(node_port.serve(node, reload, app.stopping.clone()));
 
     shutdown.await;
     tracing::info!("stopping");
@@ -142,35 +146,6 @@ pub async fn run(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        // Small answers must not wait for more; a failure costs only time.
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move {
-            // An error means that nobody can say "stop" any more, which says it too.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        })
-        .await
-}
-
-/// Whoever reaches the Node's port can post a receipt, so only this machine and the named proxies do.
-async fn only_from(
-    allowed: Arc<Vec<IpAddr>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Response {
-    // On a dual-stack listener an IPv4 peer arrives as an IPv6 one.
-    let peer = peer.ip().to_canonical();
-    if peer.is_loopback() || allowed.contains(&peer) {
-        return next.run(request).await;
-    }
-    tracing::warn!("a stranger called the Node's port");
-    StatusCode::FORBIDDEN.into_response()
 }
 
 async fn keep_directory(app: App) {

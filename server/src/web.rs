@@ -3,6 +3,9 @@
 //! A browser's return proves nothing: these pages say so in a parent's words and point back to the app, where the
 //! receipt shows.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -10,8 +13,16 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use borsellino_domain::language::Language;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::usecases::App;
+
+/// How long an answer of the database to a probe counts: strangers may ask as often as they like.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long the database may take to answer a probe.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The routes for browsers and probes.
 pub fn router(app: App) -> Router {
@@ -21,17 +32,40 @@ pub fn router(app: App) -> Router {
         .route("/style.css", get(style))
         .fallback(missing)
         .layer(axum::middleware::map_response(guarded));
+    let probe = Probe { app, asked: Arc::default() };
     let probes = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
-    probes.merge(pages).with_state(app)
+    probes.with_state(probe).merge(pages)
+}
+
+#[derive(Clone)]
+struct Probe {
+    app: App,
+    /// When the database was asked last, and whether it answered.
+    asked: Arc<Mutex<Option<(Instant, bool)>>>,
+}
+
+impl Probe {
+    /// Whoever comes while the database is being asked waits for that same answer.
+    async fn database_answers(&self) -> bool {
+        let mut asked = self.asked.lock().await;
+        if let Some((at, answered)) = *asked
+            && at.elapsed() < FRESH
+        {
+            return answered;
+        }
+        let reading = tokio::time::timeout(PATIENCE, self.app.directory.reload(&self.app.store)).await;
+        let answered = matches!(reading, Ok(Ok(())));
+        *asked = Some((Instant::now(), answered));
+        answered
+    }
 }
 
 /// Ready when the database answers.
-async fn ready(State(app): State<App>) -> Response {
-    let asked = app.directory.reload(&app.store);
-    match tokio::time::timeout(std::time::Duration::from_secs(2), asked).await {
-        Ok(Ok(())) if !*app.stopping.borrow() => "ready\n".into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
+async fn ready(State(probe): State<Probe>) -> Response {
+    if probe.database_answers().await && !*probe.app.stopping.borrow() {
+        return "ready\n".into_response();
     }
+    (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
 }
 
 /// No scripts, no frames, no referrer, nothing kept on a shared computer.

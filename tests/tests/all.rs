@@ -8,6 +8,7 @@ mod all {
     mod faults;
     mod history;
     mod ledger_verify;
+    mod listeners;
     mod node;
     mod phone;
     mod postgres;

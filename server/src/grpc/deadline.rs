@@ -17,10 +17,10 @@ const STREAM: &str = "/borsellino.v1.Feed/Watch";
 
 pub(super) async fn enforce(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path == STREAM || path.starts_with("/grpc.") {
-        return next.run(request).await;
-    }
-    let asked = timeout(request.headers()).unwrap_or(CAP).min(CAP);
+    // A stream lives on after its first headers, which are all that is waited for here: whoever opens one has to say what
+    // they want in time.
+    let lives_on = path == STREAM || path.starts_with("/grpc.");
+    let asked = timeout(request.headers()).filter(|_| !lives_on).unwrap_or(CAP).min(CAP);
     match tokio::time::timeout(asked, next.run(request)).await {
         Ok(response) => response,
         // What tonic itself says of an expired deadline; clients take it for "outcome unknown".

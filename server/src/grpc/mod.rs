@@ -20,6 +20,9 @@ use crate::auth::token::Identity;
 use crate::usecases::sessions::identify;
 use crate::usecases::{App, Fault};
 
+/// No request of an app comes near this.
+const MAX_REQUEST: usize = 64 << 10;
+
 /// The gRPC routes, health and reflection among them, with deadlines enforced.
 ///
 /// # Errors
@@ -34,11 +37,13 @@ pub async fn router(app: App) -> Result<Router, tonic_reflection::server::Error>
     let service = Service(app);
     let routes = Routes::new(health)
         .add_service(reflection)
-        .add_service(v1::onboarding_server::OnboardingServer::new(service.clone()))
-        .add_service(v1::accounts_server::AccountsServer::new(service.clone()))
-        .add_service(v1::family_server::FamilyServer::new(service.clone()))
-        .add_service(v1::payments_server::PaymentsServer::new(service.clone()))
-        .add_service(v1::feed_server::FeedServer::new(service))
+        .add_service(
+            v1::onboarding_server::OnboardingServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST),
+        )
+        .add_service(v1::accounts_server::AccountsServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
+        .add_service(v1::family_server::FamilyServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
+        .add_service(v1::payments_server::PaymentsServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
+        .add_service(v1::feed_server::FeedServer::new(service).max_decoding_message_size(MAX_REQUEST))
         .prepare();
     // Without this every unknown path of the port would be answered in gRPC.
     let router = routes.into_axum_router().reset_fallback();

@@ -196,5 +196,5 @@ pub(crate) async fn serve_one_each(file: &Path) -> anyhow::Result<()> {
             Err(_) => drop(parent_gone.await),
         }
     };
-    borsellino_server::run(app, stop, Listeners { public, node, node_proxies: Vec::new() }, terminated).await
+    borsellino_server::run(app, stop, Listeners::in_clear(public, node), terminated).await
 }

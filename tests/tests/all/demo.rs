@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tonic::transport::Endpoint;
 
 /// The program, built once.
-fn program() -> &'static Path {
+pub(super) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let exe = std::env::current_exe().expect("this test program");
@@ -52,7 +52,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
 pub(crate) struct Running {
     child: Child,
     out: mpsc::Receiver<String>,
-    err: mpsc::Receiver<String>,
+    pub(super) err: mpsc::Receiver<String>,
 }
 
 impl Drop for Running {
@@ -76,7 +76,7 @@ fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub(super) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a start");
         let out = lines(child.stdout.take().expect("a pipe"));
         let err = lines(child.stderr.take().expect("a pipe"));
@@ -98,7 +98,7 @@ impl Running {
         (running, serde_json::from_str(&line).expect("one line of JSON"))
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
@@ -345,7 +345,7 @@ fn a_folder_without_a_ledger_is_no_sound_ledger() {
 }
 
 /// A configuration file with these lines, and a `serve` of it.
-fn serve(folder: &Path, config: &str) -> Command {
+pub(super) fn serve(folder: &Path, config: &str) -> Command {
     let path = folder.join("borsellino.toml");
     std::fs::write(&path, config).expect("a file");
     let mut command = command(&["serve", "--config"]);
@@ -353,9 +353,9 @@ fn serve(folder: &Path, config: &str) -> Command {
     command
 }
 
-const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(super) const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-fn config(database: &str, public: &str, node: &str) -> String {
+pub(super) fn config(database: &str, public: &str, node: &str) -> String {
     format!(
         "[database]\nurl = '{database}'\n[public]\nlisten = '{public}'\n[node]\nlisten = '{node}'\n[log]\njson = true\n"
     )

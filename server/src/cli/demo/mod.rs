@@ -134,7 +134,7 @@ impl House {
         let until = async move { drop(sandbox_stopped.await) };
         let clock = sandbox_clock(self.app.clock.clone());
         let platform = tokio::spawn(sandbox::serve(self.ports.sandbox, self.sandbox, clock, until));
-        let listeners = Listeners { public: self.ports.public, node: self.ports.node, node_proxies: Vec::new() };
+        let listeners = Listeners::in_clear(self.ports.public, self.ports.node);
         let served = run(self.app, self.stop, listeners, shutdown).await;
         drop(stop_sandbox);
         platform.await??;
