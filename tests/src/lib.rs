@@ -6,4 +6,5 @@
 
 pub mod house;
 pub mod postgres;
+pub mod simulation;
 pub mod stores;

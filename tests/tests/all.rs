@@ -11,6 +11,7 @@ mod all {
     mod postgres;
     mod refusals;
     mod sessions;
+    mod simulation;
     mod store;
     mod tap;
     mod tidy;
