@@ -88,18 +88,25 @@ impl Simulation {
 
     /// The first of the month: everybody signs in again, bills go out.
     pub(super) async fn new_month(&mut self, today: Date) -> Result<(), Stop> {
-        let now = self.server_time();
+        self.sign_in_again().await?;
         for town in 0..TOWNS.len() {
+            for _ in 0..1 + self.options.families / 6 {
+                self.bill_goes_out(town, today).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sessions end when they are not used for long.
+    pub(super) async fn sign_in_again(&mut self) -> Result<(), Stop> {
+        let now = self.server_time();
+        for ids in &mut self.ids {
             let mut steps = Vec::new();
-            for who in &mut self.ids[town].parents {
+            for who in &mut ids.parents {
                 who.session = town::id(&mut self.dice, now);
                 steps.push(town::sign_in(*who, now));
             }
             town::write(&self.world.app.store, steps).await?;
-            let bills = 1 + self.options.families / 6;
-            for _ in 0..bills {
-                self.bill_goes_out(town, today).await?;
-            }
         }
         Ok(())
     }

@@ -244,6 +244,8 @@ impl Simulation {
             self.one_year(&mut today).await?;
         }
         self.deliver_everything().await?;
+        // The last letter may have come months later.
+        self.sign_in_again().await?;
         self.compare(true).await
     }
 
