@@ -142,8 +142,9 @@ impl Simulation {
             }
             // Where a bug may be planted: what is booked is not what was eaten.
             (self.desk)(&mut meals, today);
+            let heads = town::heads(&self.world.rows(town::HEADS, &self.books[town].code).await?)?;
             let ids = &self.ids[town];
-            let charge = |meal: &Meal| (meal.purse, meal.cents);
+            let charge = |meal: &Meal| (meal.purse, meal.cents, heads.get(&ids.purses[meal.purse].uuid()).copied());
             let steps = meals.iter().map(|meal| town::charge(ids, &mut self.dice, (now, &day), charge(meal)));
             let steps = steps.collect::<anyhow::Result<Vec<_>>>()?;
             town::write(&self.world.app.store, steps).await?;

@@ -66,7 +66,7 @@ pub struct Options {
 impl Options {
     /// A school year of two dozen families.
     pub const fn year(seed: u64) -> Self {
-        Self { seed, families: 24, days: 200, years: 1, events: 12, verify_every: 8 }
+        Self { seed, families: 24, days: 200, years: 1, events: 12, verify_every: 13 }
     }
 
     /// A small town and a short term in which much happens: for builds without optimisation.

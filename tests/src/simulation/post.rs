@@ -351,10 +351,8 @@ impl Simulation {
         if let (Mishap::HangUp, Some(carried)) = (mishap, &carried) {
             self.world.hang_up(carried.action(), letter.message(carried)).await?;
         }
-        if let Mishap::Failure(table, how) = mishap {
-            let trigger =
-                format!("CREATE TRIGGER failure BEFORE INSERT ON {table} BEGIN SELECT RAISE({how}, 'it fails'); END");
-            self.world.execute(&trigger).await?;
+        if let Mishap::Failure(table, way) = mishap {
+            self.world.fails(table, way).await?;
         }
         let answer = match &carried {
             Some(carried) => self.world.call(carried.action(), letter.message(carried)).await?,
@@ -364,7 +362,7 @@ impl Simulation {
         self.tally.messages += 1;
         let expected = match mishap {
             Mishap::Failure(..) => {
-                self.world.execute("DROP TRIGGER failure").await?;
+                self.world.nothing_fails().await?;
                 Reply::Fault
             }
             _ => self.expect(&letter),

@@ -1,5 +1,6 @@
 //! The people of a simulation: invented families of two municipalities, written into the books and into the store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -16,6 +17,8 @@ use borsellino_store::rows::{
 };
 use borsellino_store::{Store, StoreError, Tx};
 use futures_util::future::BoxFuture;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::books::{Books, Limits};
@@ -271,17 +274,31 @@ fn booked(
     Ok(Entry::transfer(ids.code, entry, kind, Millis::new(now), None, sides)?)
 }
 
-/// A meal or ride.
+/// Where the accounts of wallets stand, for whoever books to them next.
+pub(super) const HEADS: &str =
+    "SELECT id, seq, balance_cents, head FROM account WHERE creditor = $1 AND kind = 'wallet'";
+
+/// The heads in rows of [`HEADS`].
+pub(super) fn heads(rows: &[SqliteRow]) -> anyhow::Result<HashMap<Uuid, Head>> {
+    let head = |row: &SqliteRow| {
+        let hash: Vec<u8> = row.try_get(3)?;
+        let head = Head { seq: row.try_get(1)?, balance: Cents::new(row.try_get(2)?), hash: Hash::try_from(hash)? };
+        Ok((row.try_get(0)?, head))
+    };
+    rows.iter().map(head).collect()
+}
+
+/// A meal or ride, of a wallet whose account stands at `seen`, as far as is known.
 pub(super) fn charge(
     ids: &Ids,
     dice: &mut Dice,
     (now, day): (i64, &str),
-    (purse, cents): (usize, i64),
+    (purse, cents, seen): (usize, i64, Option<Head>),
 ) -> anyhow::Result<Step> {
     let memo = Memo { day: Some(day.to_owned()), tariff: Some("intera".to_owned()) };
     let account = Account::wallet(ids.purses[purse]);
     let entry = booked(ids, dice, now, (EntryKind::Charge, account, -cents))?.with_memo(memo);
-    Ok(step!(tx, (entry) => { tx.book(&entry).await.map(drop) }))
+    Ok(step!(tx, (entry) => { tx.book_after(&entry, seen).await.map(drop) }))
 }
 
 /// Issues a bill, as the office would.

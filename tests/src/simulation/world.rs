@@ -28,6 +28,10 @@ use zeroize::Zeroizing;
 
 use crate::house::Soap;
 
+/// Where the database can be made to fail: these tables, by undoing the statement or the whole transaction.
+const FAILURES: ([&str; 5], [&str; 2]) =
+    (["receipt", "journal_entry", "posting", "feed", "outbox"], ["ABORT", "ROLLBACK"]);
+
 /// A server on a database in memory.
 pub(super) struct World {
     pub(super) app: App,
@@ -53,7 +57,8 @@ impl World {
         let name = format!("simulation-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let store = Store::open_sqlite_in_memory(&name).await?;
         let options = SqliteConnectOptions::new().filename(format!("/{name}")).vfs("memdb").foreign_keys(false);
-        let keeper = SqliteConnection::connect_with(&options).await?;
+        let mut keeper = SqliteConnection::connect_with(&options).await?;
+        sqlx::raw_sql(AssertSqlSafe(failures())).execute(&mut keeper).await?;
 
         let checkout = Arc::new(Checkout::default());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -116,6 +121,15 @@ impl World {
         Ok(())
     }
 
+    /// Makes the database fail when a row comes into `table`, until [`World::nothing_fails`].
+    pub(super) async fn fails(&mut self, table: &str, way: &str) -> anyhow::Result<()> {
+        self.execute(&format!("INSERT INTO failing VALUES ('{table} {way}')")).await
+    }
+
+    pub(super) async fn nothing_fails(&mut self) -> anyhow::Result<()> {
+        self.execute("DELETE FROM failing").await
+    }
+
     /// Runs statements past every door.
     pub(super) async fn execute(&mut self, sql: &str) -> anyhow::Result<()> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
@@ -126,6 +140,19 @@ impl World {
     pub(super) async fn rows(&mut self, sql: &'static str, creditor: &str) -> anyhow::Result<Vec<SqliteRow>> {
         sqlx::query(sql).bind(creditor.to_owned()).fetch_all(&mut self.keeper).await.context("past every door")
     }
+}
+
+/// A switch for each failure: making and dropping a trigger instead would have every statement prepared anew.
+fn failures() -> String {
+    let (tables, ways) = FAILURES;
+    let trigger = |table: &str, way: &str| {
+        format!(
+            "CREATE TRIGGER {table}_{way} BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM failing
+                WHERE what = '{table} {way}') BEGIN SELECT RAISE({way}, 'it fails'); END;"
+        )
+    };
+    let triggers = tables.iter().flat_map(|table| ways.iter().map(move |way| trigger(table, way)));
+    "CREATE TABLE failing (what TEXT NOT NULL PRIMARY KEY) STRICT;".to_owned() + &triggers.collect::<String>()
 }
 
 fn request(action: &str, body: String) -> anyhow::Result<Request<Body>> {
