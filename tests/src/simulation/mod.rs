@@ -1,7 +1,7 @@
 //! A seeded, replayable simulation of school years: families enrol, eat, top up and are billed in two municipalities,
 //! pagoPA delivers receipts late, twice, contradicting and to both, the office decides, the server restarts and its
 //! database fails. The server's own use cases and its Node's door run on SQLite in memory; beside them an oracle
-//! ([`books`]) says what must come of it. What both say is compared with every answer and every week.
+//! (`books`) says what must come of it. What both say is compared with every answer and every week.
 //!
 //! ```text
 //! Dice --seed--> the days (mod), what people do (life), what the Node delivers (post), what the office does (office)
