@@ -7,4 +7,5 @@
 pub mod certificates;
 pub mod house;
 pub mod postgres;
+pub mod simulation;
 pub mod stores;

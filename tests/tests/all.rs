@@ -16,6 +16,7 @@ mod all {
     mod refusals;
     mod seals;
     mod sessions;
+    mod simulation;
     mod store;
     mod tap;
     mod tidy;
