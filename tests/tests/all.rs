@@ -10,6 +10,7 @@ mod all {
     mod ledger_verify;
     mod listeners;
     mod node;
+    mod nodes;
     mod phone;
     mod postgres;
     mod proof;
