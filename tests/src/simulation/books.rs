@@ -35,6 +35,10 @@ pub(super) struct Books {
     pub(super) collected: i64,
     /// What services earned: charges and bills, minus what was carried over.
     pub(super) earned: i64,
+    /// What the office took at its own counter.
+    pub(super) counter: i64,
+    /// How often it did something by hand.
+    pub(super) acts: i64,
     /// How many times something was booked.
     pub(super) entries: i64,
     /// Messages for outside: payments, notices for pagoPA's archive.
@@ -74,7 +78,10 @@ pub(super) struct Bill {
     pub(super) paid: i64,
     /// Child and cents of each line.
     pub(super) lines: Vec<(usize, i64)>,
-    pub(super) notice: usize,
+    /// One for the whole, or one for each instalment, the first due first.
+    pub(super) notices: Vec<usize>,
+    /// What was no longer owed when the office withdrew it.
+    pub(super) dropped: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +132,10 @@ pub(super) struct Said {
     pub(super) number: String,
     pub(super) paid: bool,
     pub(super) transfers: Vec<(String, i64)>,
+    /// What the payer paid, if one may believe it.
+    pub(super) total: i64,
+    /// The reference, where it is not the notice's.
+    pub(super) other_reference: Option<String>,
 }
 
 /// A receipt that was kept.
@@ -219,21 +230,23 @@ impl Books {
         self.entries += 1;
     }
 
-    pub(super) fn issue_bill(&mut self, lines: Vec<(usize, i64)>, number: String) -> usize {
+    /// A bill with a notice for each of its parts.
+    pub(super) fn issue_bill(&mut self, lines: Vec<(usize, i64)>, parts: Vec<(String, i64)>) -> usize {
         let total = lines.iter().map(|(_, cents)| cents).sum();
-        let (bill, notice) = (self.bills.len(), self.notices.len());
+        let (bill, first) = (self.bills.len(), self.notices.len());
         let purpose = Purpose::Bill(bill);
-        self.bills.push(Bill { total, paid: 0, lines, notice });
-        self.notices.push(Notice {
+        let notices = (first..first + parts.len()).collect();
+        self.bills.push(Bill { total, paid: 0, lines, notices, dropped: 0 });
+        self.notices.extend(parts.into_iter().map(|(number, cents)| Notice {
             number,
             purpose,
-            cents: total,
+            cents,
             settled: false,
             withdrawn: false,
             end: None,
             page: None,
             by: None,
-        });
+        }));
         self.earned += total;
         self.entries += 1;
         bill
@@ -330,8 +343,8 @@ impl Books {
         if !self.sees_bill(parent, bill) {
             return Err("unknown");
         }
-        let (its, notice) = (&self.bills[bill], &self.notices[self.bills[bill].notice]);
-        if its.paid >= its.total || notice.settled || notice.withdrawn {
+        let notice = &self.notices[self.next_part(bill)];
+        if self.left(bill) <= 0 || notice.settled || notice.withdrawn {
             return Err("settled");
         }
         Ok(notice.page.is_none_or(|page| now >= page + HALF_AN_HOUR))
@@ -351,10 +364,94 @@ impl Books {
         match notice.purpose {
             Purpose::Purse(_) => Ok(notice.cents),
             Purpose::Bill(bill) => {
-                let left = self.bills[bill].total - self.bills[bill].paid;
-                if left > 0 { Ok(left) } else { Err("PAA_PAGAMENTO_DUPLICATO") }
+                let place = self.named(number).unwrap_or_default();
+                let left = self.left(bill);
+                // All but the last part ask for themselves, never for more than is left.
+                let asked = if self.others_open(bill, place) { left.min(notice.cents) } else { left };
+                if left > 0 { Ok(asked) } else { Err("PAA_PAGAMENTO_DUPLICATO") }
             }
         }
+    }
+
+    /// What is still owed on a bill; below zero where too much was paid.
+    fn left(&self, bill: usize) -> i64 {
+        let Bill { total, paid, dropped, .. } = self.bills[bill];
+        total - paid - dropped
+    }
+
+    /// Whether another part of a bill can still be paid.
+    fn others_open(&self, bill: usize, notice: usize) -> bool {
+        let open = |other: &usize| *other != notice && !self.notices[*other].settled && !self.notices[*other].withdrawn;
+        self.bills[bill].notices.iter().any(open)
+    }
+
+    /// The part of a bill that is to be paid next: the first one that is open.
+    pub(super) fn next_part(&self, bill: usize) -> usize {
+        let parts = &self.bills[bill].notices;
+        let open = parts.iter().find(|part| !self.notices[**part].settled && !self.notices[**part].withdrawn);
+        *open.unwrap_or(&parts[0])
+    }
+
+    /// The office takes what a notice asks for at its counter; answers how much, if it does.
+    pub(super) fn take_at_counter(&mut self, notice: usize, now: i64) -> Option<i64> {
+        let its = self.notices[notice].clone();
+        if its.settled || its.withdrawn {
+            return None;
+        }
+        let cents = match its.purpose {
+            Purpose::Purse(purse) if self.purses[purse].closed => return None,
+            Purpose::Purse(purse) => {
+                self.fill(purse, its.cents);
+                its.cents
+            }
+            Purpose::Bill(bill) => {
+                let asked = self.price(&its.number, now).ok()?;
+                self.bills[bill].paid += asked;
+                asked
+            }
+        };
+        self.notices[notice].settled = true;
+        self.counter += cents;
+        self.acts += 1;
+        self.entries += 1;
+        self.notices_told += 1;
+        self.tell_of(its.purpose);
+        Some(cents)
+    }
+
+    /// The office makes a top-up's notice unpayable, if it can.
+    pub(super) fn cancel(&mut self, notice: usize) -> bool {
+        let its = &mut self.notices[notice];
+        if its.settled || its.withdrawn || matches!(its.purpose, Purpose::Bill(_)) {
+            return false;
+        }
+        its.withdrawn = true;
+        let purpose = its.purpose;
+        self.acts += 1;
+        self.notices_told += 1;
+        self.tell_of(purpose);
+        true
+    }
+
+    /// The office withdraws what is left of a bill; answers how much, if anything is.
+    pub(super) fn withdraw_bill(&mut self, bill: usize) -> Option<i64> {
+        let left = self.left(bill);
+        if left <= 0 {
+            return None;
+        }
+        self.bills[bill].dropped += left;
+        self.earned -= left;
+        self.acts += 1;
+        self.entries += 1;
+        for notice in self.bills[bill].notices.clone() {
+            let its = &mut self.notices[notice];
+            if !its.settled && !its.withdrawn {
+                its.withdrawn = true;
+                self.notices_told += 1;
+            }
+        }
+        self.tell_of(Purpose::Bill(bill));
+        Some(left)
     }
 
     pub(super) fn named(&self, number: &str) -> Option<usize> {
@@ -379,6 +476,11 @@ impl Books {
         let notice = &self.notices[place];
         match notice.purpose {
             _ if notice.settled => Fate::Suspense("double_payment", Some(place)),
+            // What contradicts itself proves that money moved, and not what for.
+            _ if said.other_reference.is_some() => Fate::Suspense("reference_differs", Some(place)),
+            _ if said.total != said.transfers.iter().map(|(_, cents)| *cents).sum::<i64>() => {
+                Fate::Suspense("transfers_differ", Some(place))
+            }
             Purpose::Purse(purse) if self.purses[purse].closed => Fate::Suspense("wallet_closed", Some(place)),
             Purpose::Bill(_) if notice.withdrawn => Fate::Suspense("bill_cancelled", Some(place)),
             purpose => Fate::Home(place, purpose),
@@ -406,15 +508,15 @@ impl Books {
                     Purpose::Purse(purse) => self.fill(purse, ours),
                     Purpose::Bill(bill) => self.bills[bill].paid += ours,
                 }
-                let left = |bill: usize| self.bills[bill].total > self.bills[bill].paid;
-                if !matches!(purpose, Purpose::Bill(bill) if left(bill)) {
+                let done = |bill: usize| self.others_open(bill, notice) || self.left(bill) <= 0;
+                if matches!(purpose, Purpose::Purse(_)) || matches!(purpose, Purpose::Bill(bill) if done(bill)) {
                     self.notices[notice].settled = true;
                 }
                 (if matches!(purpose, Purpose::Purse(_)) { "wallet" } else { "bill" }, None)
             }
             Fate::Suspense(reason, notice) => {
                 self.suspense += ours;
-                if let (Some(notice), "wallet_closed" | "bill_cancelled") = (notice, reason) {
+                if let Some(notice) = notice.filter(|_| reason != "double_payment") {
                     self.notices[notice].settled = true;
                 }
                 (reason, Some(if reason == "double_payment" { "double" } else { "suspense" }))
@@ -490,9 +592,12 @@ impl Books {
         let family = &self.parents[parent].children;
         let bills = self.bills.iter().enumerate().filter_map(|(place, bill)| {
             let lines = bill.lines.iter().filter(|(child, _)| family.contains(child)).count();
-            let due = bill.paid < bill.total && !self.notices[bill.notice].withdrawn;
-            let standing = self.standing(bill.notice, now);
-            (lines > 0 && due).then_some((place, bill.total - bill.paid, standing, lines))
+            let left = self.left(place);
+            let next = self.next_part(place);
+            let standing = self.standing(next, now);
+            // Where no part can be paid any more, the rest waits for the office, and nobody is asked for it.
+            let open = !self.notices[next].settled && !self.notices[next].withdrawn;
+            (lines > 0 && left > 0 && open).then_some((place, left, standing, lines))
         });
         bills.collect()
     }

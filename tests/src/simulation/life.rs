@@ -168,7 +168,7 @@ impl Simulation {
                 let (town, today) = (self.some_town(), self.day.1);
                 self.bill_goes_out(town, today).await
             }
-            78..81 => self.withdrawal().await,
+            78..81 => self.by_hand().await,
             81..83 => {
                 let town = self.some_town();
                 self.close_purse(town).await
@@ -288,7 +288,7 @@ impl Simulation {
         let said = match (expected, pay_bill(&self.world.app, who, id).await) {
             (Ok(new), Ok(page)) if page.page_url.is_some() => {
                 if new {
-                    let notice = self.books[town].bills[bill].notice;
+                    let notice = self.books[town].next_part(bill);
                     self.books[town].open_page(notice, now);
                 }
                 if new { "a new page" } else { "the same page" }

@@ -1,28 +1,59 @@
-//! What the office does: notices are withdrawn, and what waits in the queues is decided, sometimes wrongly or twice.
+//! What the office does: it cancels notices, withdraws bills, takes money at its counter, and decides what waits in the
+//! queues, sometimes wrongly or twice.
 
 use borsellino_domain::id::{BillId, EntryId, WalletId};
 use borsellino_domain::time::Millis;
 use borsellino_server::usecases::Stop as Stopped;
+use borsellino_server::usecases::office::{Act, cancel_notice, settle_notice, withdraw_bill};
 use borsellino_server::usecases::queues::{Decision, Order, resolve};
 use uuid::Uuid;
 
-use super::books::Verdict;
+use super::books::{Purpose, Verdict};
 use super::town::{self, letter};
 use super::{Simulation, Stop, found};
 
 impl Simulation {
-    /// The office withdraws a notice.
-    pub(super) async fn withdrawal(&mut self) -> Result<(), Stop> {
+    /// The office cancels a notice, withdraws a bill, or takes money at its counter.
+    pub(super) async fn by_hand(&mut self) -> Result<(), Stop> {
         let town = self.some_town();
         let books = &self.books[town];
-        let open = |place: &usize| !books.notices[*place].settled && !books.notices[*place].withdrawn;
+        let any = self.dice.percent(15);
+        let open = |place: &usize| any || (!books.notices[*place].settled && !books.notices[*place].withdrawn);
         let open: Vec<usize> = (0..books.notices.len()).filter(open).collect();
         let recent = open.len().saturating_sub(15);
         let Some(place) = self.dice.pick(&open[recent..]).copied() else { return Ok(()) };
-        let step = town::withdraw(&self.ids[town], self.books[town].notices[place].number.clone());
-        town::write(&self.world.app.store, vec![step]).await?;
-        self.books[town].notices[place].withdrawn = true;
-        self.log("withdrawal", format!("{}/N{place}", letter(town)));
+        let (now, number) = (self.server_time(), books.notices[place].number.clone());
+        let of_bill = match books.notices[place].purpose {
+            Purpose::Bill(bill) => Some(bill),
+            Purpose::Purse(_) => None,
+        };
+        let why = ("asked by the family".to_owned(), "A. Verdi".to_owned());
+        let by = Act::new(self.ids[town].code, Millis::new(now), why).map_err(anyhow::Error::from)?;
+        let store = &self.world.app.store;
+        let (what, wanted, got) = match (self.dice.below(3), of_bill) {
+            (0, _) => {
+                let got = settle_notice(store, by, number).await.map(|taken| Some(taken.cents()));
+                ("counter", self.books[town].take_at_counter(place, now), got)
+            }
+            (_, Some(bill)) if !self.dice.percent(10) => {
+                let id = self.ids[town].bills[bill];
+                let got = withdraw_bill(store, by, id).await.map(|withdrawn| Some(withdrawn.residual.cents()));
+                ("withdrawal", self.books[town].withdraw_bill(bill), got)
+            }
+            _ => {
+                let got = cancel_notice(store, by, number).await.map(|()| Some(0));
+                ("cancellation", self.books[town].cancel(place).then_some(0), got)
+            }
+        };
+        let got = match got {
+            Ok(cents) => cents,
+            Err(Stopped::Refused(_)) => None,
+            Err(Stopped::Fault(fault)) => return Err(found("fault", format!("a {what}: {fault}"))),
+        };
+        if wanted != got {
+            return Err(found("answer", format!("a {what}: expected {wanted:?}, got {got:?}")));
+        }
+        self.log(what, format!("{}/N{place}: {wanted:?}", letter(town)));
         Ok(())
     }
 

@@ -82,6 +82,8 @@ fn said(receipt: &Receipt) -> Said {
         number: receipt.notice.clone(),
         paid: receipt.outcome == "OK",
         transfers: receipt.transfers.clone(),
+        total: receipt.total.unwrap_or_else(|| receipt.transfers.iter().map(|(_, cents)| cents).sum()),
+        other_reference: receipt.reference.clone().filter(|_| receipt.notice.starts_with('3')),
     }
 }
 
@@ -131,6 +133,9 @@ impl Simulation {
     fn receipt(&mut self, town: usize, notice: &str, transfers: Vec<(String, i64)>) -> Receipt {
         self.next += 1;
         let station = if self.dice.percent(90) { town } else { 1 - town };
+        let sum: i64 = transfers.iter().map(|(_, cents)| cents).sum();
+        let total = self.dice.percent(2).then(|| sum + self.dice.between(1, 900));
+        let reference = self.dice.percent(2).then(|| self.dice.digits(17));
         Receipt {
             to: self.addressee(town, station),
             id: format!("R{:06}", self.next),
@@ -139,8 +144,8 @@ impl Simulation {
             outcome: if self.dice.percent(4) { "KO" } else { "OK" },
             transfers,
             v1: self.dice.percent(30),
-            total: None,
-            reference: None,
+            total,
+            reference,
             tail: String::new(),
         }
     }

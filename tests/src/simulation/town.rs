@@ -323,34 +323,50 @@ pub(super) fn bill(
     };
     let account = Account::bill(bill);
     let entry = booked(ids, dice, now, (EntryKind::BillIssued, account, -total.cents()))?;
-    let number = NoticeNumber::issue(ids.segregation, dice.bytes());
-    let notice = NewNotice {
-        number,
-        wallet: None,
-        bill: Some(bill),
-        instalment: None,
-        amount: total,
-        reason: "Servizi scolastici".to_owned(),
-        taxonomy: ServiceKind::Canteen.municipal_taxonomy().to_owned(),
-        debtor_code: "VRDGLI85M52F205X".to_owned(),
-        debtor_name: "Parent".to_owned(),
-        due_date: due.to_owned(),
-        created_at: Millis::new(now),
-        expires_at: None,
+    // The whole at once, or in two to four parts, a month between them.
+    let count = if dice.percent(40) && total.cents() > 1_000 { dice.between(2, 4) } else { 1 };
+    let mut left = total.cents();
+    let mut parts = Vec::new();
+    for part in 1..=count {
+        let cents = if part == count { left } else { dice.between(1, left - (count - part)) };
+        left -= cents;
+        parts.push((NoticeNumber::issue(ids.segregation, dice.bytes()), cents));
+    }
+    let first: jiff::civil::Date = due.parse()?;
+    let notice = |(place, (number, cents)): (i64, (NoticeNumber, i64))| {
+        anyhow::Ok(NewNotice {
+            number,
+            wallet: None,
+            bill: Some(bill),
+            instalment: (count > 1).then_some(place + 1),
+            amount: amount(cents)?,
+            reason: "Servizi scolastici".to_owned(),
+            taxonomy: ServiceKind::Canteen.municipal_taxonomy().to_owned(),
+            debtor_code: "VRDGLI85M52F205X".to_owned(),
+            debtor_name: "Parent".to_owned(),
+            due_date: first.checked_add(jiff::Span::new().months(place))?.to_string(),
+            created_at: Millis::new(now),
+            expires_at: None,
+        })
     };
+    let notices = (0i64..).zip(parts.clone()).map(notice).collect::<anyhow::Result<Vec<_>>>()?;
     let mut steps = vec![step!(tx, (row) => { tx.insert_bill(&code, &row).await.map(drop) })];
     for (line, (child, cents)) in (0i64..).zip(lines.clone()) {
         let (child, service) = (ids.children[child], ids.services[0].uuid());
         steps.push(step!(tx, () => { tx.insert_bill_line(&code, (bill, line), (child, service, cents)).await }));
     }
-    steps.push(step!(tx, (entry, notice) => {
+    steps.push(step!(tx, (entry, notices) => {
         tx.open_account(&code, account, &Head::genesis(&code, account)).await?;
         tx.book(&entry).await?;
-        let free = tx.insert_notice(&code, &notice).await?;
-        if free { Ok(()) } else { Err(bad(())) }
+        for notice in &notices {
+            if !tx.insert_notice(&code, notice).await? {
+                return Err(bad(()));
+            }
+        }
+        Ok(())
     }));
     ids.bills.push(bill);
-    books.issue_bill(lines, number.as_str().to_owned());
+    books.issue_bill(lines, parts.into_iter().map(|(number, cents)| (number.as_str().to_owned(), cents)).collect());
     Ok(steps)
 }
 
@@ -358,10 +374,4 @@ pub(super) fn bill(
 pub(super) fn close(ids: &Ids, purse: usize, now: i64) -> Step {
     let (code, wallet) = (ids.code, ids.purses[purse]);
     step!(tx, () => { tx.close_wallet(&code, wallet, Millis::new(now)).await })
-}
-
-/// Withdraws a notice.
-pub(super) fn withdraw(ids: &Ids, number: String) -> Step {
-    let code = ids.code;
-    step!(tx, (number) => { tx.cancel_notice(&code, &number).await.map(drop) })
 }

@@ -47,8 +47,8 @@ fn a_second_year_follows_on_the_same_database() {
 fn everything_happens() {
     let happened: BTreeSet<_> = (30..33).flat_map(|seed| sound(Options::term(seed)).kinds.into_keys()).collect();
     let all = [
-        "bill issued", "bill page", "clock", "crowd", "decision", "delivery", "enrolment", "look", "payment",
-        "purse closed", "restart", "shared payment", "tap", "unknown notice", "withdrawal",
+        "bill issued", "bill page", "cancellation", "clock", "counter", "crowd", "decision", "delivery", "enrolment",
+        "look", "payment", "purse closed", "restart", "shared payment", "tap", "unknown notice", "withdrawal",
     ];
     assert_eq!(happened, BTreeSet::from(all));
 }
