@@ -64,6 +64,25 @@ pub enum Item {
     },
 }
 
+impl Item {
+    /// Reads a name; `None` for what is none.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some((issuer, receipt_id)) = name.strip_prefix("r-").and_then(|rest| rest.split_once('-')) {
+            return Some(Self::Receipt { issuer: issuer.to_owned(), receipt_id: receipt_id.to_owned() });
+        }
+        let (queue, digits) = name.strip_prefix("m-")?.split_once('-')?;
+        let queue = Queue::try_from(queue.to_owned()).ok()?;
+        if digits.len() != 64 || !digits.is_ascii() {
+            return None;
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self::Message { queue, digest: Hash(digest) })
+    }
+}
+
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -105,7 +124,14 @@ mod tests {
     fn items_have_names_to_copy() {
         let receipt = Item::Receipt { issuer: "99900010010".to_owned(), receipt_id: "ab-12".to_owned() };
         assert_eq!(receipt.to_string(), "r-99900010010-ab-12");
+        assert_eq!(Item::parse("r-99900010010-ab-12"), Some(receipt));
         let message = Item::Message { queue: Queue::Quarantine, digest: Hash([0xab; 32]) };
         assert_eq!(message.to_string(), format!("m-quarantine-{}", "ab".repeat(32)));
+        assert_eq!(Item::parse(&message.to_string()), Some(message));
+        for wrong in
+            ["", "r-1", "x-1-2", "m-quarantine-ab", "m-nowhere-00", &format!("m-anomaly-{}", "\u{e8}".repeat(32))]
+        {
+            assert_eq!(Item::parse(wrong), None, "{wrong}");
+        }
     }
 }

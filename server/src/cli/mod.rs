@@ -12,11 +12,13 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use borsellino_domain::queue::Queue;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
-use crate::config::{Config, DatabaseKind, Log, database_kind};
+use crate::config::{Config, DatabaseKind, Log, SECRET_VARIABLE, database_kind, parse_secret};
 use crate::usecases::queues::Decision;
 
 /// Prepaid school services, topped up through pagoPA.
@@ -172,6 +174,16 @@ enum QueueCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show what pagoPA sent, as it came. It names payer and debtor: for the office's eyes only.
+    Show {
+        /// The item, as `queue list` names it.
+        item: String,
+        #[command(flatten)]
+        place: Place,
+        /// Whose item (11 digits).
+        #[arg(long)]
+        creditor: String,
+    },
     /// Decide about one item, once. Nothing is deleted.
     Resolve {
         /// The item, as `queue list` names it.
@@ -268,6 +280,19 @@ impl Place {
             (None, None, None) => anyhow::bail!("name a database with --data, --config or --database"),
         }
     }
+
+    /// The server's secret: the demo's, the configuration's, or the environment's.
+    fn secret(&self) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+        match (&self.data, &self.config) {
+            (Some(data), _) => demo::secret_of(data),
+            (_, Some(config)) => Ok(Config::read(config)?.secret()?),
+            (None, None) => {
+                let text = std::env::var(SECRET_VARIABLE);
+                let text = text.with_context(|| format!("give --config, or put the secret into {SECRET_VARIABLE}"))?;
+                Ok(parse_secret(&Zeroizing::new(text))?)
+            }
+        }
+    }
 }
 
 /// Runs the command line of this process.
@@ -322,6 +347,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             match command {
                 QueueCommand::List { place, creditor, queue, all, json } => {
                     queue::list(&place.database()?, creditor.as_deref(), queue, all, json).await
+                }
+                QueueCommand::Show { item, place, creditor } => {
+                    queue::show(&place.database()?, &place.secret()?, &creditor, &item).await
                 }
                 QueueCommand::Resolve { item, place, creditor, decision, reason, operator } => {
                     let place = place.database()?;

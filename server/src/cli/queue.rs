@@ -10,11 +10,14 @@ use borsellino_domain::queue::Queue;
 use borsellino_domain::time::Millis;
 use borsellino_store::Store;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
+use super::output::say;
+use crate::auth::keys::Keys;
 use crate::clock::{Clock, random};
 use crate::config::DatabaseKind;
 use crate::usecases::Stop;
-use crate::usecases::queues::{Decision, Order, Waiting, list as list_one, resolve as resolve_one};
+use crate::usecases::queues::{Decision, Order, Waiting, list as list_one, resolve as resolve_one, show as show_one};
 
 /// For writing.
 pub(super) async fn open(place: &DatabaseKind) -> anyhow::Result<Store> {
@@ -51,6 +54,28 @@ pub(super) async fn list(
         println!("{}", json!({ "items": items }));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The message as it came, on the standard output.
+pub(super) async fn show(
+    place: &DatabaseKind,
+    secret: &Zeroizing<[u8; 32]>,
+    creditor: &str,
+    item: &str,
+) -> anyhow::Result<ExitCode> {
+    let creditor = CreditorCode::parse(creditor).context("--creditor")?;
+    let keys = Keys::derive(secret)?;
+    let store = super::ledger::open_for_reading(place).await?;
+    let outcome = show_one(&store, &keys, creditor, item).await;
+    store.close().await;
+    match outcome {
+        Ok(message) => {
+            say(String::from_utf8_lossy(&message))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Stop::Refused(refusal)) => Err(refusal.into()),
+        Err(Stop::Fault(fault)) => Err(fault.into()),
+    }
 }
 
 fn told(creditor: &str, one: &Waiting) -> Value {

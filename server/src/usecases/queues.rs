@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::office::signed;
 use super::{Fault, Stop};
+use crate::auth::keys::Keys;
 
 /// An item of a queue.
 #[derive(Clone, Debug)]
@@ -75,6 +76,43 @@ pub async fn list(store: &Store, creditor: CreditorCode) -> Result<Vec<Waiting>,
     let mut waiting: Vec<_> = receipts.chain(messages).collect();
     waiting.sort_by(|a, b| (a.received_at, &a.item).cmp(&(b.received_at, &b.item)));
     Ok(waiting)
+}
+
+/// Why a message can't be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NotShown {
+    /// No such item.
+    #[error("no such item: `borsellino queue list` shows their names")]
+    Unknown,
+    /// It was sealed with another secret.
+    #[error("it is sealed with the key {0}: give the secret that was in use then")]
+    OtherKey(String),
+}
+
+/// What the Node sent, byte for byte: for a person of the office, since it names payer and debtor.
+///
+/// # Errors
+/// [`NotShown`], or a [`Fault`].
+pub async fn show(store: &Store, keys: &Keys, creditor: CreditorCode, item: &str) -> Result<Vec<u8>, Stop<NotShown>> {
+    let item = Item::parse(item).ok_or(Stop::Refused(NotShown::Unknown))?;
+    let purpose = match &item {
+        Item::Message { queue: Queue::Quarantine, .. } => "quarantine",
+        _ => "receipt",
+    };
+    let row = store.read(move |tx| {
+        let item = item.clone();
+        Box::pin(async move {
+            match item {
+                Item::Receipt { issuer, receipt_id } => tx.sealed_receipt(&creditor, (&issuer, &receipt_id)).await,
+                Item::Message { queue, digest } => tx.sealed_message(&creditor, (queue.code(), digest)).await,
+            }
+        })
+    });
+    let row = row.await?.ok_or(Stop::Refused(NotShown::Unknown))?;
+    if row.key_id != keys.id() {
+        return Err(Stop::Refused(NotShown::OtherKey(row.key_id)));
+    }
+    Ok(keys.open(purpose, &row.sealed).map_err(Fault::from)?)
 }
 
 fn receipt_name(row: &QueuedReceiptRow) -> String {

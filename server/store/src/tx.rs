@@ -286,6 +286,10 @@ forward! {
     fn queued_receipts(creditor: &CreditorCode) -> Vec<QueuedReceiptRow>;
     /// Messages kept because they could not be booked, oldest first.
     fn queued_messages(creditor: &CreditorCode) -> Vec<QueuedMessageRow>;
+    /// A receipt as it came, sealed.
+    fn sealed_receipt(creditor: &CreditorCode, issuer_id: (&str, &str)) -> Option<SealedMessageRow>;
+    /// A kept message as it came, sealed.
+    fn sealed_message(creditor: &CreditorCode, queue_digest: (&str, Hash)) -> Option<SealedMessageRow>;
     /// What was decided.
     fn resolutions(creditor: &CreditorCode) -> Vec<ResolutionRow>;
     /// What was decided about an item.

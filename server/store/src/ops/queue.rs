@@ -1,6 +1,7 @@
 //! What waits for the office, and what it decided. Compiled once per engine; one statement per function.
 
 use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::ledger::Hash;
 use sqlx::{query, query_as};
 use uuid::Uuid;
 
@@ -14,6 +15,8 @@ crate::tx::statements! {
         FROM receipt WHERE creditor = $1 AND outcome NOT IN ('wallet', 'bill') ORDER BY received_at_ms, receipt_id";
     QUEUED_MESSAGES = "SELECT queue, message_digest, why, received_at_ms FROM kept_message WHERE creditor = $1
         ORDER BY received_at_ms, message_digest";
+    SEALED_RECEIPT = "SELECT key_id, sealed FROM receipt WHERE creditor = $1 AND issuer = $2 AND receipt_id = $3";
+    SEALED_MESSAGE = "SELECT key_id, sealed FROM kept_message WHERE creditor = $1 AND queue = $2 AND message_digest = $3";
     RESOLUTIONS = "SELECT item, action, reason, operator, at_ms, entry FROM resolution WHERE creditor = $1";
     RESOLUTION = "SELECT item, action, reason, operator, at_ms, entry FROM resolution WHERE creditor = $1 AND item = $2";
     RESOLVE = "INSERT INTO resolution (creditor, item, action, reason, operator, at_ms, entry)
@@ -28,6 +31,24 @@ pub(crate) async fn queued_receipts(c: &mut Conn, creditor: &CreditorCode) -> sq
 
 pub(crate) async fn queued_messages(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<QueuedMessageRow>> {
     query_as(QUEUED_MESSAGES).bind(creditor.as_str()).fetch_all(c).await
+}
+
+/// A receipt as it came, sealed.
+pub(crate) async fn sealed_receipt(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    (issuer, receipt_id): (&str, &str),
+) -> sqlx::Result<Option<SealedMessageRow>> {
+    query_as(SEALED_RECEIPT).bind(creditor.as_str()).bind(issuer).bind(receipt_id).fetch_optional(c).await
+}
+
+/// A kept message as it came, sealed.
+pub(crate) async fn sealed_message(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    (queue, digest): (&str, Hash),
+) -> sqlx::Result<Option<SealedMessageRow>> {
+    query_as(SEALED_MESSAGE).bind(creditor.as_str()).bind(queue).bind(&digest.0[..]).fetch_optional(c).await
 }
 
 pub(crate) async fn resolutions(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<ResolutionRow>> {

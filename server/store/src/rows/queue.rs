@@ -77,3 +77,12 @@ pub struct ResolutionRow {
     /// What books it.
     pub entry: Option<Uuid>,
 }
+
+/// A message as it came, sealed.
+#[derive(Clone, FromRow)]
+pub struct SealedMessageRow {
+    /// The key it is sealed with.
+    pub key_id: String,
+    /// The message.
+    pub sealed: Vec<u8>,
+}

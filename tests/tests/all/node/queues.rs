@@ -4,9 +4,10 @@ use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::uuid_v7;
 use borsellino_domain::queue::{Action, Queue};
 use borsellino_domain::time::Millis;
+use borsellino_server::auth::keys::Keys;
 use borsellino_server::usecases::Stop;
 use borsellino_server::usecases::ledger_verify::verify;
-use borsellino_server::usecases::queues::{Decision, Order, QueueRefusal, Waiting, list, resolve};
+use borsellino_server::usecases::queues::{Decision, NotShown, Order, QueueRefusal, Waiting, list, resolve, show};
 use borsellino_tests::house::node::Receipt;
 use borsellino_tests::house::{House, MARIA, TOWN, UNION};
 use futures_util::future::join_all;
@@ -20,6 +21,7 @@ borsellino_tests::in_both_houses! {
     money_is_marked_for_refund_or_booked_and_never_dismissed;
     what_holds_no_money_is_dismissed;
     of_many_decisions_one_stands;
+    the_office_sees_what_came;
 }
 
 fn town() -> CreditorCode {
@@ -189,4 +191,32 @@ async fn of_many_decisions_one_stands(house: &House) {
     assert_eq!(balance(house, &paid).await, before + 2_000);
     assert_eq!(house.suspense(TOWN).await, suspense - 2_000);
     sound(house).await;
+}
+
+async fn the_office_sees_what_came(house: &House) {
+    let unreadable = Receipt::new("304123456789012345", 100).xml().replace("<noticeNumber>", "<noticeNumber>x");
+    assert!(house.soap(Some("paSendRTV2"), unreadable.clone()).await.ko().is_some());
+    let known = Receipt::new("303123456789012345", 700);
+    let other = Receipt { transfers: vec![(TOWN.to_owned(), 9_000)], ..known.clone() };
+    assert!(house.deliver(&known).await.is_ok());
+    assert!(!house.deliver(&other).await.is_ok());
+    let store = &house.fresh.store;
+    let mut seen = Vec::new();
+    for one in open(house).await {
+        let message = show(store, &house.app.keys, town(), &one.item).await.expect("what came");
+        seen.push(String::from_utf8(message).expect("text"));
+    }
+    for message in [unreadable, known.xml(), other.xml()] {
+        assert!(seen.contains(&message), "{message}");
+    }
+    let (item, union) = (only_quarantined(house).await, CreditorCode::parse(UNION).expect("a creditor"));
+    assert!(matches!(show(store, &house.app.keys, union, &item).await, Err(Stop::Refused(NotShown::Unknown))));
+    let others = Keys::derive(&[8; 32]).expect("other keys");
+    let sealed = show(store, &others, town(), &item).await;
+    assert!(matches!(sealed, Err(Stop::Refused(NotShown::OtherKey(id))) if id == house.app.keys.id()));
+}
+
+async fn only_quarantined(house: &House) -> String {
+    let mut waiting = open(house).await.into_iter();
+    waiting.find(|one| one.queue == Queue::Quarantine).expect("a message nobody could read").item
 }
