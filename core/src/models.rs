@@ -148,6 +148,8 @@ pub enum BillState {
     Paid,
     /// More paid than asked.
     Overpaid,
+    /// Withdrawn by the creditor: nothing more is to pay.
+    Withdrawn,
     /// A state this app does not know yet.
     Unknown,
 }
@@ -591,6 +593,7 @@ impl<'a> Shown<'a> {
             Ok(v1::BillState::PartPaid) => BillState::PartPaid,
             Ok(v1::BillState::Paid) => BillState::Paid,
             Ok(v1::BillState::Overpaid) => BillState::Overpaid,
+            Ok(v1::BillState::Withdrawn) => BillState::Withdrawn,
             Ok(v1::BillState::Unspecified) | Err(_) => BillState::Unknown,
         };
         let line = |line: &v1::BillLine| BillLineView {

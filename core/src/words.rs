@@ -177,6 +177,15 @@ impl Words {
                 ])
                 .to_owned();
         }
+        if state == BillState::Withdrawn {
+            return self
+                .of([
+                    "annullato dal Comune: nulla da pagare",
+                    "withdrawn: nothing to pay",
+                    "storniert: nichts zu zahlen",
+                ])
+                .to_owned();
+        }
         if state == BillState::Paid || residual <= 0 {
             return self.of(["pagato", "paid", "bezahlt"]).to_owned();
         }

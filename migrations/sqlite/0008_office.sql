@@ -3,6 +3,13 @@
 -- Which instalment of its bill a notice asks for, from 1; null for a notice that asks for all that is left.
 ALTER TABLE notice ADD COLUMN instalment INTEGER;
 
+-- What was paid under it and lies in suspense, for the office: nobody is asked for it again.
+ALTER TABLE notice ADD COLUMN held_cents INTEGER NOT NULL DEFAULT 0;
+
+-- What the office no longer asks for, and what the bill was issued from, to tell the same order from another.
+ALTER TABLE bill ADD COLUMN withdrawn_cents INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE bill ADD COLUMN order_digest BLOB;
+
 -- How many notices the page is for.
 ALTER TABLE cart ADD COLUMN notices INTEGER NOT NULL DEFAULT 1;
 
@@ -41,6 +48,8 @@ CREATE TABLE office_action (
     reason TEXT NOT NULL,
     operator TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
+    -- What was taken, or is no longer owed.
+    cents INTEGER,
     -- What books it, where it moves money.
     entry BLOB,
     PRIMARY KEY (creditor, id)

@@ -26,6 +26,7 @@ impl From<BillState> for v1::BillState {
             BillState::PartPaid { .. } => Self::PartPaid,
             BillState::Paid => Self::Paid,
             BillState::Overpaid { .. } => Self::Overpaid,
+            BillState::Withdrawn { .. } => Self::Withdrawn,
         }
     }
 }

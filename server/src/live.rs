@@ -2,8 +2,8 @@
 //! [`EVERY`] after one of another node or of a command beside the server. Both are hints: the feed is the truth, and a
 //! stream reads it from the number it has.
 //!
-//! One look for all: what each session's guardian has in the feed is asked for [`TOGETHER`] sessions at a time, so
-//! that a thousand quiet streams cost sixteen short statements a look, not a thousand.
+//! One look for all: what each session's guardian has in the feed is asked for [`TOGETHER`] sessions of a creditor at a
+//! time, so that a thousand quiet streams of one creditor cost sixteen short statements a look, not a thousand.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -22,6 +22,9 @@ pub const EVERY: Duration = Duration::from_millis(500);
 
 /// A guardian of a creditor.
 type Key = (CreditorCode, Uuid);
+
+/// How many streams a session may have at once: a phone needs one, and another while it changes networks.
+const STREAMS: usize = 8;
 
 /// Who listens for whom on this node.
 #[derive(Clone, Debug, Default)]
@@ -76,13 +79,18 @@ impl Drop for Listening {
 }
 
 impl Live {
-    /// Hears of every change of this guardian's feed from now on, and of the session's end.
-    pub fn listen(&self, creditor: CreditorCode, guardian: Uuid, session: SessionId) -> Listening {
+    /// Hears of every change of this guardian's feed from now on, and of the session's end; `None` where the session has
+    /// too many streams.
+    pub fn listen(&self, creditor: CreditorCode, guardian: Uuid, session: SessionId) -> Option<Listening> {
         let ear = Arc::new(Ear { session, read: AtomicI64::new(i64::MAX), news: Notify::new() });
         let (key, number) = ((creditor, guardian), self.0.next.fetch_add(1, Ordering::Relaxed));
         let mut ears = self.0.ears.lock().unwrap_or_else(PoisonError::into_inner);
-        ears.entry(key).or_default().insert(number, Arc::clone(&ear));
-        Listening { live: self.clone(), key, number, ear }
+        let own = ears.entry(key).or_default();
+        if own.values().filter(|other| other.session == session).count() >= STREAMS {
+            return None;
+        }
+        own.insert(number, Arc::clone(&ear));
+        Some(Listening { live: self.clone(), key, number, ear })
     }
 
     /// Wakes the streams of these guardians.

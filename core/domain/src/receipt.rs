@@ -57,6 +57,8 @@ pub enum NoticePurpose {
         bill: BillId,
         /// Whether other instalments of it, each with a notice of its own, are open.
         others_open: bool,
+        /// What lies in suspense for it, in cents.
+        held: Cents,
     },
 }
 
@@ -125,6 +127,8 @@ pub enum Booking {
         amount: Amount,
         /// Whether other instalments of it are open.
         others_open: bool,
+        /// What lies in suspense for it, in cents.
+        held: Cents,
     },
     /// To suspense, for the office.
     Suspense {
@@ -135,6 +139,14 @@ pub enum Booking {
     },
     /// Nowhere: no money moved, or none of it is ours.
     Nothing(NothingReason),
+}
+
+impl SuspenseReason {
+    /// Whether somebody paid a notice of ours that could be paid, so that nobody must be asked for it again though its
+    /// money lies in suspense. Of the other reasons the notice is unknown, not ours, or settled.
+    pub const fn holds_notice(self) -> bool {
+        !matches!(self, Self::UnknownNotice | Self::SharedPayment | Self::DoublePayment)
+    }
 }
 
 impl Booking {
@@ -165,12 +177,8 @@ impl Booking {
     pub const fn settles_notice(self, balance_after: Cents) -> bool {
         match self {
             Self::Wallet { .. } => true,
-            Self::Bill { others_open, .. } => others_open || balance_after.get() >= 0,
-            // Somebody paid this notice, wherever the money lies now; the others are not known, not ours, or settled.
-            Self::Suspense { reason, .. } => !matches!(
-                reason,
-                SuspenseReason::UnknownNotice | SuspenseReason::SharedPayment | SuspenseReason::DoublePayment
-            ),
+            Self::Bill { others_open, held, .. } => others_open || balance_after.get().saturating_add(held.get()) >= 0,
+            Self::Suspense { reason, .. } => reason.holds_notice(),
             Self::Nothing(_) => false,
         }
     }
@@ -216,7 +224,9 @@ pub fn decide(receipt: &ReceiptFacts, notice: Option<&NoticeFacts>) -> Booking {
         // Cancelled or expired, the money is here and the wallet is sure.
         NoticePurpose::TopUp { wallet, .. } => Booking::Wallet { wallet, amount },
         NoticePurpose::Bill { .. } if cancelled => suspense(SuspenseReason::BillCancelled),
-        NoticePurpose::Bill { bill, others_open } => Booking::Bill { bill, amount, others_open },
+        // Nothing is left of it: real money, paid once too often.
+        NoticePurpose::Bill { .. } if notice.balance >= Cents::ZERO => suspense(SuspenseReason::DoublePayment),
+        NoticePurpose::Bill { bill, others_open, held } => Booking::Bill { bill, amount, others_open, held },
     }
 }
 
@@ -274,21 +284,26 @@ mod tests {
         let closed = NoticeFacts { purpose: closed, ..wallet_notice(NoticeState::Open) };
         assert_eq!(decide(&paid, Some(&closed)), suspense(SuspenseReason::WalletClosed));
         let bill = BillId::from(Uuid::from_u128(3));
-        let withdrawn = NoticePurpose::Bill { bill, others_open: false };
+        let withdrawn = NoticePurpose::Bill { bill, others_open: false, held: Cents::ZERO };
         let balance = Cents::new(-2_000);
         let bill_notice = |state| NoticeFacts { state, amount, purpose: withdrawn, balance };
         let at = |state| decide(&paid, Some(&bill_notice(state)));
-        let to_bill = Booking::Bill { bill, amount, others_open: false };
+        let to_bill = Booking::Bill { bill, amount, others_open: false, held: Cents::ZERO };
         assert_eq!(at(NoticeState::Open), to_bill);
         assert_eq!(at(NoticeState::Expired), to_bill);
         assert_eq!(at(NoticeState::Cancelled), suspense(SuspenseReason::BillCancelled));
+        let settled = NoticeFacts { balance: Cents::ZERO, ..bill_notice(NoticeState::Open) };
+        assert_eq!(decide(&paid, Some(&settled)), suspense(SuspenseReason::DoublePayment), "nothing is left of it");
     }
 
     #[test]
     fn a_bill_stays_payable_until_nothing_is_left_of_it() {
         let id = BillId::from(Uuid::from_u128(3));
-        let bill = Booking::Bill { bill: id, amount: cents(100), others_open: false };
-        let instalment = Booking::Bill { bill: id, amount: cents(100), others_open: true };
+        let of =
+            |others_open, held| Booking::Bill { bill: id, amount: cents(100), others_open, held: Cents::new(held) };
+        let (bill, instalment) = (of(false, 0), of(true, 0));
+        assert!(of(false, 7).settles_notice(Cents::new(-7)), "the rest lies in suspense");
+        assert!(!of(false, 6).settles_notice(Cents::new(-7)));
         assert!(!bill.settles_notice(Cents::new(-1)));
         assert!(instalment.settles_notice(Cents::new(-1)), "the last open one asks for what is left");
         assert!(bill.settles_notice(Cents::ZERO));

@@ -36,7 +36,7 @@ pub(super) async fn list(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let store = super::ledger::open_for_reading(place).await?;
-    let mut items = Vec::new();
+    let (mut items, mut surplus) = (Vec::new(), Vec::new());
     for row in super::ledger::chosen(&store, creditor).await? {
         let mut waiting = list_one(&store, row.fiscal_code).await?;
         waiting.retain(|one| (all || one.resolution.is_none()) && queue.is_none_or(|queue| one.queue == queue));
@@ -47,11 +47,27 @@ pub(super) async fn list(
             }
             waiting.iter().for_each(print);
         }
+        let code = row.fiscal_code;
+        let overpaid = store.read(move |tx| Box::pin(async move { tx.surplus(&code).await })).await?;
+        if !as_json && queue.is_none() {
+            for bill in &overpaid {
+                let amount = bill.surplus_cents.text(Language::Italian);
+                say(format_args!("  overpaid    bill {}  {amount} too much\n    {}", bill.number, bill.id))?;
+            }
+        }
+        surplus.extend(overpaid.iter().map(|bill| {
+            json!({
+                "creditor": code.as_str(),
+                "bill": bill.id.to_string(),
+                "number": bill.number,
+                "surplus_cents": bill.surplus_cents.get(),
+            })
+        }));
         items.extend(waiting.iter().map(|one| told(row.fiscal_code.as_str(), one)));
     }
     store.close().await;
     if as_json {
-        println!("{}", json!({ "items": items }));
+        say(json!({ "items": items, "overpaid": surplus }))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -55,8 +55,10 @@ pub(super) fn bill(view: BillView) -> v1::Bill {
     let residual = view.state.residual().map_or(0, Amount::cents);
     let surplus = match view.state {
         borsellino_domain::bill::BillState::Overpaid { surplus } => surplus.cents(),
+        borsellino_domain::bill::BillState::Withdrawn { surplus } => surplus.get(),
         _ => 0,
     };
+    let unpaid = residual.saturating_add(view.withdrawn.get());
     let lines = view.lines.into_iter().map(|line| v1::BillLine {
         child_id: line.child.to_string(),
         service_name: line.service_name,
@@ -68,7 +70,7 @@ pub(super) fn bill(view: BillView) -> v1::Bill {
         period: view.period,
         due_date: view.due_date,
         total_cents: view.total.cents(),
-        paid_cents: view.total.cents().saturating_sub(residual).saturating_add(surplus),
+        paid_cents: view.total.cents().saturating_sub(unpaid).saturating_add(surplus),
         residual_cents: residual,
         state: v1::BillState::from(view.state).into(),
         lines: lines.collect(),

@@ -12,13 +12,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::accounts::session_ended;
-use super::{Service, caller, encode, fault, language, plain};
+use super::{Service, caller, encode, fault, language, plain, refuse, sentences};
 use crate::auth::token::Identity;
+use crate::live::Listening;
 use crate::usecases::feed::{After, Change, after};
 use crate::usecases::{App, Stop};
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// When a session with too many streams may try again, in milliseconds.
+const RETRY: i64 = 5_000;
 
 /// How many messages may wait for a slow phone before the stream waits for it.
 const WAITING: usize = 16;
@@ -31,8 +35,10 @@ impl v1::feed_server::Feed for Service {
         let who = caller(&self.0, &request)?;
         let language = language(&request);
         let from = i64::try_from(request.get_ref().after_seq).unwrap_or(i64::MAX);
+        let live = self.0.live.listen(who.creditor, who.guardian.uuid(), who.session);
+        let live = live.ok_or_else(|| refuse(&sentences::try_later(RETRY, language), language))?;
         let (sender, receiver) = mpsc::channel(WAITING);
-        let stream = Stream { app: self.0.clone(), who, language, sender };
+        let stream = Stream { app: self.0.clone(), who, language, live, sender };
         tokio::spawn(stream.run(from));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -42,6 +48,7 @@ struct Stream {
     app: App,
     who: Identity,
     language: Language,
+    live: Listening,
     sender: mpsc::Sender<Result<v1::WatchResponse, Status>>,
 }
 
@@ -55,8 +62,7 @@ impl Stream {
     }
 
     async fn follow(&self, mut seq: i64) -> Result<(), Gone> {
-        // Listening starts before the backlog is read, so that nothing falls between.
-        let live = self.app.live.listen(self.who.creditor, self.who.guardian.uuid(), self.who.session);
+        // Listening began before the backlog is read, so that nothing falls between.
         let mut stopping = self.app.stopping.clone();
         self.send(self.heartbeat(seq)).await?;
         let mut next_heartbeat = Instant::now() + HEARTBEAT;
@@ -81,9 +87,9 @@ impl Stream {
                 Err(Stop::Refused(refusal)) => return self.end(session_ended(refusal, self.language)).await,
                 Err(Stop::Fault(error)) => return self.end(fault(&error, self.language)).await,
             }
-            live.read(seq);
+            self.live.read(seq);
             tokio::select! {
-                () = live.news() => {}
+                () = self.live.news() => {}
                 () = sleep_until(next_heartbeat) => {}
                 () = stopped(&mut stopping) => {
                     // The phone comes back, to this node or another, and resumes.

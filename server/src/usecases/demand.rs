@@ -125,10 +125,9 @@ impl Plan {
         if let Err(limit) = known.rules.check(self.demand.amount, known.balance, known.open_sum, known.open_count) {
             return Ok(Err(DemandRefusal::Limit(limit)));
         }
-        let outside = || StoreError::Corrupt("the clock is outside the calendar");
-        // Paid on the spot, or not at all: the room it takes in the wallet is free again after the next day.
-        let due_date = now.plus_days(1).day_in_italy().ok_or_else(outside)?;
-        let expires_at = Millis::end_of_day_in_italy(due_date).ok_or_else(outside)?;
+        // Paid on the spot, or not at all: a stranger takes a parent's room in the wallet for an hour at most.
+        let expires_at = now.plus(2 * PAYMENT_TOKEN_MILLIS);
+        let due_date = expires_at.day_in_italy().ok_or(StoreError::Corrupt("the clock is outside the calendar"))?;
         let mut notice = NewNotice {
             number: self.numbers[0],
             wallet: Some(wallet),

@@ -97,6 +97,5 @@ pub async fn look_up(app: &App, creditor: &CreditorRow, number: &str) -> Result<
 pub(super) fn amount_due(row: &NoticeRow) -> Result<Option<Amount>, Fault> {
     let Some(balance) = row.bill_balance_cents else { return Ok(Some(row.amount_cents)) };
     let owed = balance.checked_neg().ok_or(Fault::BadData("a bill's balance"))?;
-    let instalment = row.instalment.map(|_| (row.amount_cents, row.others_open > Some(0)));
-    Ok(asked(Amount::from_cents(owed).ok(), instalment))
+    Ok(asked(Amount::from_cents(owed).ok(), row.share()))
 }

@@ -4,8 +4,9 @@
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::draft::{Draft, DraftError, DraftLine, DraftPart, MAX_INSTALMENTS};
+use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{BillId, EntryId, OutboxId, uuid_v7};
-use borsellino_domain::ledger::{Account, Entry, EntryKind, Head};
+use borsellino_domain::ledger::{Account, Entry, EntryKind, Hash, Head};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::office::OfficeAction;
@@ -60,7 +61,7 @@ impl Act {
         &self,
         tx: &mut Tx,
         (action, subject): (OfficeAction, &str),
-        entry: Option<EntryId>,
+        booked: Option<Cents>,
     ) -> Result<bool, StoreError> {
         let row = OfficeActionRow {
             id: self.id,
@@ -69,9 +70,16 @@ impl Act {
             reason: self.reason.clone(),
             operator: self.operator.clone(),
             at_ms: self.at,
-            entry: entry.map(|entry| entry.uuid()),
+            cents: booked.map(Cents::get),
+            entry: booked.map(|_| self.entry.uuid()),
         };
         tx.insert_action(&self.creditor, &row).await
+    }
+
+    /// What a run of it whose answer was lost has booked.
+    async fn done(&self, tx: &mut Tx) -> Result<Option<Amount>, StoreError> {
+        let row = tx.action(&self.creditor, self.id).await?;
+        Ok(row.and_then(|row| row.cents).and_then(|cents| Amount::from_cents(cents).ok()))
     }
 
     /// Moves money into an account that somebody owns; answers where it stands after it.
@@ -134,6 +142,9 @@ pub enum OfficeRefusal {
     /// No such guardian.
     #[error("no guardian of this creditor signs in as {0}")]
     NoGuardian(String),
+    /// They have nothing to do with the children of the bill.
+    #[error("{0} is no guardian of a child on this bill")]
+    NotTheirs(String),
     /// No such child; which one stands in the file.
     #[error("line {0}: this creditor has no child with this codice fiscale")]
     NoChild(usize),
@@ -209,8 +220,8 @@ pub async fn settle_notice(store: &Store, by: Act, number: String) -> Result<Amo
 async fn settle(tx: &mut Tx, by: &Act, number: &str) -> Result<Result<Amount, OfficeRefusal>, StoreError> {
     let Some(row) = tx.notice(&by.creditor, number).await? else { return Ok(Err(OfficeRefusal::NoNotice)) };
     let bad = |_| StoreError::Corrupt("a notice's amount");
-    if !by.keep(tx, (OfficeAction::NoticeSettled, number), Some(by.entry)).await? {
-        return Ok(Ok(row.amount_cents));
+    if let Some(taken) = by.done(tx).await? {
+        return Ok(Ok(taken));
     }
     match row.state {
         NoticeState::Paid => return Ok(Err(OfficeRefusal::Paid)),
@@ -221,6 +232,7 @@ async fn settle(tx: &mut Tx, by: &Act, number: &str) -> Result<Result<Amount, Of
         return Ok(Err(OfficeRefusal::WalletClosed));
     }
     let Some(amount) = amount_due(&row).map_err(bad)? else { return Ok(Err(OfficeRefusal::Paid)) };
+    by.keep(tx, (OfficeAction::NoticeSettled, number), Some(amount.as_cents())).await?;
     let account = match (row.wallet, row.bill) {
         (Some(wallet), None) => Account::wallet(wallet.into()),
         (None, Some(bill)) => Account::bill(bill.into()),
@@ -267,17 +279,18 @@ async fn withdraw(tx: &mut Tx, by: &Act, bill: BillId) -> Result<Result<Withdraw
     let opened = notices.iter().filter_map(|notice| notice.page_opened_at_ms).max();
     let page_until = opened.map(|at| Millis::new(at).plus(PAYMENT_TOKEN_MILLIS)).filter(|until| by.at < *until);
     let owed = row.balance_cents.negated().map_err(|_| StoreError::Corrupt("a bill's balance"))?;
-    if !by.keep(tx, (OfficeAction::BillWithdrawn, &bill.to_string()), Some(by.entry)).await? {
-        let residual = row.total_cents;
+    if let Some(residual) = by.done(tx).await? {
         return Ok(Ok(Withdrawn { residual, page_until }));
     }
     let Ok(residual) = Amount::from_cents(owed.get()) else { return Ok(Err(OfficeRefusal::Settled)) };
+    by.keep(tx, (OfficeAction::BillWithdrawn, &bill.to_string()), Some(residual.as_cents())).await?;
     let sides = (Account::bill(bill), Account::REVENUE, residual.as_cents());
     let after = by.book(tx, EntryKind::BillWithdrawn, sides).await?;
     if after.is_none_or(|head| head.balance != Cents::ZERO) {
         // Paid in the same moment.
         return Err(StoreError::Conflict);
     }
+    tx.withdraw_bill(code, bill, residual.cents()).await?;
     tx.cancel_bill(code, bill).await?;
     for (place, notice) in notices.iter().enumerate().filter(|(_, notice)| notice.state == NoticeState::Open) {
         by.tell_archive(tx, (place, notice.number.as_str())).await?;
@@ -302,12 +315,19 @@ pub struct BillOrder {
     pub parts: Vec<DraftPart>,
 }
 
+impl BillOrder {
+    /// Tells the same order from another.
+    fn digest(&self) -> Hash {
+        Hash::of(format!("borsellino.bill.v1|{self:?}").as_bytes())
+    }
+}
+
 /// A bill that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     /// Its id.
     pub bill: BillId,
-    /// Its notices, in the order of its parts; empty where it stood before.
+    /// Its notices, in the order of its parts.
     pub notices: Vec<NoticeNumber>,
     /// It was issued before, with the same content.
     pub stood: bool,
@@ -356,13 +376,22 @@ impl Issue {
             Err(refusal) => return Ok(Err(refusal)),
         };
         if let Some(row) = tx.bill_by_number(code, draft.number()).await? {
-            let stands = (row.guardian, row.period.as_str(), row.total_cents);
-            if row.id != self.bill && stands != (debtor.id, draft.period(), draft.total()) {
+            if row.order_digest.as_deref() != Some(&self.order.digest().0[..]) {
                 return Ok(Err(OfficeRefusal::NumberUsed(draft.number().to_owned())));
             }
-            return Ok(Ok(Issued { bill: row.id, notices: Vec::new(), stood: true }));
+            let notices = tx.notices_of_bill(code, row.id).await?.into_iter().map(|notice| notice.number).collect();
+            // Our own: this runs again because the answer to its commit was lost.
+            return Ok(Ok(Issued { bill: row.id, notices, stood: row.id != self.bill }));
         }
-        self.by.keep(tx, (OfficeAction::BillIssued, &self.bill.to_string()), Some(self.by.entry)).await?;
+        let mut related = false;
+        for line in draft.lines() {
+            related |= tx.is_guardian_of(code, (debtor.id.uuid(), line.child.uuid())).await?;
+        }
+        if !related {
+            return Ok(Err(OfficeRefusal::NotTheirs(self.order.guardian.clone())));
+        }
+        let act = (OfficeAction::BillIssued, &*self.bill.to_string());
+        self.by.keep(tx, act, Some(draft.total().as_cents())).await?;
         self.write(tx, &draft, &debtor, &taxonomy).await.map(Ok)
     }
 
@@ -370,15 +399,16 @@ impl Issue {
     async fn draft(&self, tx: &mut Tx) -> Result<Result<(Draft, String), OfficeRefusal>, StoreError> {
         let code = &self.by.creditor;
         let services = tx.services(code).await?;
-        let reason = self.order.words.2.to_lowercase();
+        if self.order.words.2.split_whitespace().any(|word| PersonalCode::parse(word).is_ok()) {
+            return Ok(Err(OfficeRefusal::ChildNamed));
+        }
         let (mut lines, mut taxonomy) = (Vec::new(), None);
         for (line, (child, service, amount)) in (1usize..).zip(&self.order.lines) {
             let Some(child) = tx.child_by_code(code, child).await? else {
                 return Ok(Err(OfficeRefusal::NoChild(line)));
             };
-            let names = [child.given_name.to_lowercase(), child.family_name.to_lowercase()];
-            let mut words = reason.split(|letter: char| !letter.is_alphanumeric() && letter != '\'');
-            if words.any(|word| names.iter().any(|name| name.split_whitespace().any(|part| part == word))) {
+            let names = [words(&child.given_name), words(&child.family_name)].concat();
+            if words(&self.order.words.2).iter().any(|word| names.contains(word)) {
                 return Ok(Err(OfficeRefusal::ChildNamed));
             }
             let Some(found) = services.iter().find(|row| row.name == *service) else {
@@ -408,6 +438,7 @@ impl Issue {
             due_date: due.to_string(),
             issued_at: by.at,
             total: draft.total(),
+            order_digest: Some(self.order.digest()),
         };
         if !tx.insert_bill(code, &row).await? {
             // Issued in the same moment: look again.
@@ -448,6 +479,12 @@ impl Issue {
         }
         Ok(Issued { bill, notices, stood: false })
     }
+}
+
+/// The words of a name or a reason, of more than one letter, in small letters; every apostrophe, hyphen or blank ends one.
+fn words(text: &str) -> Vec<String> {
+    let words = text.split(|letter: char| !letter.is_alphanumeric()).map(str::to_lowercase);
+    words.filter(|word| word.chars().count() > 1).collect()
 }
 
 /// Under the first of the numbers that is free.

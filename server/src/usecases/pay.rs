@@ -276,15 +276,19 @@ async fn ask_and_keep(
     };
     let (code, row) =
         (creditor.fiscal_code, NewCart { id, url: url.clone(), opened_at, notices: i64::try_from(wanted.len()).ok()? });
-    let wanted: Vec<_> = wanted.iter().map(|one| (one.wallet, one.bill, one.notice.number)).collect();
+    let mut wanted: Vec<_> = wanted.iter().map(|one| (one.wallet, one.bill, one.notice.number)).collect();
+    wanted.sort_by(|(.., one), (.., other)| one.as_str().cmp(other.as_str()));
     let kept = app.store.write::<Vec<Uuid>, (), _>("keep a page", move |tx| {
         let (row, wanted) = (row.clone(), wanted.clone());
         Box::pin(async move {
             tx.insert_cart(&code, &row).await?;
             // Every phone of the family learns that a payment is under way.
             let mut guardians = Vec::new();
-            for (wallet, bill, number) in wanted {
+            // Notices first and in order, guardians after: as everybody takes them.
+            for (.., number) in &wanted {
                 tx.set_cart(&code, number.as_str(), row.id.uuid()).await?;
+            }
+            for (wallet, bill, number) in wanted {
                 if let Some(wallet) = wallet {
                     guardians.extend(tx.number_wallet_change(&code, wallet).await?);
                     tx.feed_wallet_change(&code, wallet, row.opened_at, number.as_str()).await?;

@@ -6,7 +6,9 @@ use borsellino_domain::id::{BillId, EntryId, WalletId};
 use borsellino_domain::ledger::{Account, Entry, EntryKind, ReceiptProof};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::queue::{Action, Item, Queue};
+use borsellino_domain::receipt::SuspenseReason;
 use borsellino_domain::time::Millis;
+use borsellino_domain::top_up::NoticeState;
 use borsellino_store::rows::{QueuedMessageRow, QueuedReceiptRow, ResolutionRow};
 use borsellino_store::{Store, StoreError, Tx};
 use thiserror::Error;
@@ -187,6 +189,9 @@ pub enum QueueRefusal {
     /// No bill takes the money.
     #[error("this creditor has no such bill")]
     NoBill,
+    /// The bill does not owe so much.
+    #[error("only {0} are left of this bill: book the money elsewhere, or mark it for refund")]
+    BillTakesLess(Cents),
     /// There is nothing to book or pay back.
     #[error("there is no money of ours in it: it can only be dismissed")]
     NoMoney,
@@ -229,11 +234,17 @@ impl Order {
             (Decision::ToWallet(id), _) if !tx.wallet_stands(&creditor, id.uuid()).await? => {
                 return Ok(Err(QueueRefusal::NoWallet));
             }
-            (Decision::ToBill(id), _) if !tx.bill_stands(&creditor, id.uuid()).await? => {
-                return Ok(Err(QueueRefusal::NoBill));
+            (Decision::ToBill(id), Some((_, amount))) => {
+                tx.hold_bill(&creditor, id.uuid()).await?;
+                let Some(bill) = tx.bill(&creditor, id).await? else { return Ok(Err(QueueRefusal::NoBill)) };
+                let after = bill.balance_cents.plus(amount.as_cents());
+                if after.is_ok_and(|after| after > Cents::ZERO) {
+                    let left = bill.balance_cents.negated().unwrap_or(Cents::ZERO).max(Cents::ZERO);
+                    return Ok(Err(QueueRefusal::BillTakesLess(left)));
+                }
+                Some((Account::bill(id), EntryKind::BillPayment))
             }
             (Decision::ToWallet(id), _) => Some((Account::wallet(id), EntryKind::TopUp)),
-            (Decision::ToBill(id), _) => Some((Account::bill(id), EntryKind::BillPayment)),
         };
         let row = ResolutionRow {
             item: self.item.clone(),
@@ -252,7 +263,34 @@ impl Order {
         if let (Some((account, kind)), Some((receipt, amount))) = (account, money) {
             self.book(tx, receipt, (account, kind, amount)).await?;
         }
+        if let Some((receipt, amount)) = money {
+            self.release(tx, receipt, amount).await?;
+        }
         Ok(Ok(row))
+    }
+
+    /// What was held under a notice has found its place: where that leaves something of the notice's bill for which no
+    /// notice can be paid, this one can be again.
+    async fn release(&self, tx: &mut Tx, receipt: &QueuedReceiptRow, amount: Amount) -> Result<(), StoreError> {
+        let holds = SuspenseReason::try_from(receipt.outcome.clone()).is_ok_and(SuspenseReason::holds_notice);
+        let (creditor, number) = (&self.creditor, receipt.notice_number.as_str());
+        if !holds || receipt.issuer != creditor.as_str() {
+            return Ok(());
+        }
+        let Some(bill) = tx.notice(creditor, number).await?.and_then(|row| row.bill) else { return Ok(()) };
+        tx.hold_bill(creditor, bill).await?;
+        tx.release_notice(creditor, number, amount.cents()).await?;
+        let Some(row) = tx.bill(creditor, bill.into()).await? else { return Ok(()) };
+        let notices = tx.notices_of_bill(creditor, bill.into()).await?;
+        let held = notices.iter().try_fold(Cents::ZERO, |sum, notice| sum.plus(Cents::new(notice.held_cents)));
+        let left = held.and_then(|held| row.balance_cents.plus(held));
+        let payable = notices.iter().any(|notice| notice.state == NoticeState::Open);
+        if left.is_ok_and(|left| left < Cents::ZERO) && !payable {
+            tx.reopen_notice(creditor, number).await?;
+            tx.number_bill_change(creditor, bill).await?;
+            tx.feed_bill_change(creditor, bill, self.at, number).await?;
+        }
+        Ok(())
     }
 
     /// Moves the money out of suspense, and tells those who see where it goes.

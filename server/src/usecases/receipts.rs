@@ -5,7 +5,7 @@ use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{EntryId, OutboxId};
 use borsellino_domain::ledger::{Account, Entry, Hash, Head, ReceiptProof};
 use borsellino_domain::money::{Amount, Cents};
-use borsellino_domain::receipt::{Booking, NoticeFacts, NoticePurpose, ReceiptFacts, decide};
+use borsellino_domain::receipt::{Booking, NoticeFacts, NoticePurpose, ReceiptFacts, SuspenseReason, decide};
 use borsellino_domain::time::Millis;
 use borsellino_store::rows::{KeptMessage, NewReceipt, NoticeRow};
 use borsellino_store::together::Ordinary;
@@ -142,8 +142,16 @@ impl Plan {
             return self.known(tx).await;
         }
         let balance = self.book(tx, booking, notice.as_ref()).await?;
-        let booking = self.beside_others(tx, booking, notice.as_ref()).await?;
-        if booking.settles_notice(balance) && !tx.settle_notice(&creditor, number, self.now).await? {
+        let settled = match booking {
+            Booking::Suspense { reason, amount } if reason.holds_notice() => {
+                self.hold(tx, reason, amount, notice.as_ref()).await?
+            }
+            _ => {
+                let booking = self.beside_others(tx, booking).await?;
+                !booking.settles_notice(balance) || tx.settle_notice(&creditor, number, self.now).await?
+            }
+        };
+        if !settled {
             // Another receipt for the same notice was faster: decide again, knowing that.
             return Err(StoreError::Conflict);
         }
@@ -151,20 +159,36 @@ impl Plan {
         Ok((Received::Booked(booking), guardians))
     }
 
-    /// The booking of an instalment, with what is known of the others now that its bill's account is held.
-    async fn beside_others(
+    /// The booking of a bill, with what is known of its other notices now that its account is held.
+    async fn beside_others(&self, tx: &mut Tx, booking: Booking) -> Result<Booking, StoreError> {
+        let Booking::Bill { bill, amount, .. } = booking else { return Ok(booking) };
+        let row = tx.notice(&self.incoming.facts.addressed_to, &self.incoming.notice_number).await?;
+        let row = row.ok_or(StoreError::Corrupt("a notice that was just there"))?;
+        let (others_open, held) = (row.others_open > Some(0), Cents::new(row.held_cents));
+        Ok(Booking::Bill { bill, amount, others_open, held })
+    }
+
+    /// Nobody is asked again for what lies in suspense. A bill's notice stays payable for what that leaves of the bill,
+    /// where no other does. `false` where another receipt settled it meanwhile.
+    async fn hold(
         &self,
         tx: &mut Tx,
-        booking: Booking,
+        reason: SuspenseReason,
+        amount: Amount,
         notice: Option<&NoticeRow>,
-    ) -> Result<Booking, StoreError> {
-        let Booking::Bill { bill, amount, .. } = booking else { return Ok(booking) };
-        if notice.is_none_or(|row| row.instalment.is_none()) {
-            return Ok(booking);
+    ) -> Result<bool, StoreError> {
+        let (creditor, number) = (&self.incoming.facts.addressed_to, self.incoming.notice_number.as_str());
+        let mut settles = true;
+        if let Some(bill) = notice.and_then(|row| row.bill).filter(|_| reason != SuspenseReason::BillCancelled) {
+            tx.hold_bill(creditor, bill).await?;
+            let row = tx.notice(creditor, number).await?;
+            let row = row.ok_or(StoreError::Corrupt("a notice that was just there"))?;
+            let overflow = |_| StoreError::Corrupt("what is held for a bill");
+            let held = Cents::new(row.held_cents).plus(amount.as_cents()).map_err(overflow)?;
+            let balance = Cents::new(row.bill_balance_cents.unwrap_or_default()).plus(held).map_err(overflow)?;
+            settles = row.others_open > Some(0) || balance >= Cents::ZERO;
         }
-        let row = tx.notice(&self.incoming.facts.addressed_to, &self.incoming.notice_number).await?;
-        let others_open = row.is_some_and(|row| row.others_open > Some(0));
-        Ok(Booking::Bill { bill, amount, others_open })
+        tx.hold_notice(creditor, number, (self.now, amount.cents(), settles)).await
     }
 
     fn row(&self, booking: Booking) -> Result<NewReceipt, StoreError> {
@@ -279,7 +303,10 @@ fn notice_facts(row: &NoticeRow, now: Millis) -> Result<NoticeFacts, StoreError>
         (Some(wallet), None) => {
             NoticePurpose::TopUp { wallet: wallet.into(), wallet_open: row.wallet_closed_at_ms.is_none() }
         }
-        (None, Some(bill)) => NoticePurpose::Bill { bill: bill.into(), others_open: row.others_open > Some(0) },
+        (None, Some(bill)) => {
+            let (others_open, held) = (row.others_open > Some(0), Cents::new(row.held_cents));
+            NoticePurpose::Bill { bill: bill.into(), others_open, held }
+        }
         _ => return Err(StoreError::Corrupt("a notice for nothing, or for two things")),
     };
     let state = row.state.at(row.expires_at_ms.map(Millis::new), now);

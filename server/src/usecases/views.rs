@@ -1,6 +1,6 @@
 //! What use cases answer: domain types, ready for any edge to encode.
 
-use borsellino_domain::bill::{BillState, asked};
+use borsellino_domain::bill::{BillState, Share, asked};
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{BillId, ChildId, GuardianId, TopUpId, WalletId};
 use borsellino_domain::ledger::EntryKind;
@@ -169,6 +169,8 @@ pub struct BillView {
     pub due_date: String,
     /// What it was issued for.
     pub total: Amount,
+    /// What of it the creditor no longer asks for.
+    pub withdrawn: Cents,
     /// How far it is paid.
     pub state: BillState,
     /// Its lines.
@@ -205,7 +207,9 @@ impl BillView {
         let bad = Fault::BadData("a bill's amounts");
         let total = first.total_cents.and_then(|cents| Amount::from_cents(cents).ok()).ok_or(bad)?;
         let balance = Cents::new(first.bill_balance_cents.unwrap_or_default());
-        let state = BillState::of(total, balance).map_err(|_| Fault::BadData("a bill's balance"))?;
+        let withdrawn = Cents::new(first.withdrawn_cents.unwrap_or_default());
+        let state = BillState::with_withdrawn(total, withdrawn, balance);
+        let state = state.map_err(|_| Fault::BadData("a bill's balance"))?;
         // Of the rows of each notice one, of the rows of each line one.
         let mut notices: Vec<&DueRow> = Vec::new();
         let (mut lines, mut seen) = (Vec::new(), Vec::new());
@@ -218,18 +222,27 @@ impl BillView {
                 lines.extend(Self::line(row));
             }
         }
+        let held = sum(notices.iter().map(|row| row.held_cents));
         let asking = |row: &DueRow| {
-            let open = notices.iter().filter(|other| other.number != row.number && other.state == NoticeState::Open);
-            let instalment = row.instalment.map(|_| (row.amount_cents, open.count() > 0));
-            let residual = state.residual().filter(|_| row.instalment.is_none() || row.state == NoticeState::Open);
-            asked(residual, instalment)
+            let open = notices.iter().filter(|other| other.state == NoticeState::Open);
+            let before = open.clone().filter(|other| other.instalment < row.instalment);
+            let share = Share {
+                own: row.instalment.map(|_| row.amount_cents),
+                before: sum(before.map(|other| other.amount_cents.cents())),
+                others_after: open.clone().any(|other| other.instalment > row.instalment),
+                held,
+            };
+            asked(state.residual().filter(|_| row.state == NoticeState::Open), share)
                 .map(|amount| NoticeView::new(creditor, row.number, amount, row.reason.clone(), row.expires_at_ms))
         };
         let payment = |row: &DueRow| {
             let opened = row.page_opened_at_ms.map(Millis::new);
-            match state.residual() {
-                Some(_) => payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now),
-                None => PaymentState::Paid,
+            match state {
+                BillState::Open { .. } | BillState::PartPaid { .. } => {
+                    payment_state(row.state, row.expires_at_ms.map(Millis::new), opened, now)
+                }
+                BillState::Withdrawn { .. } => PaymentState::Cancelled,
+                BillState::Paid | BillState::Overpaid { .. } => PaymentState::Paid,
             }
         };
         let next = notices.iter().find(|row| row.state == NoticeState::Open).copied().unwrap_or(first);
@@ -249,6 +262,7 @@ impl BillView {
             period: first.period.clone().unwrap_or_default(),
             due_date: next.due_date.clone(),
             total,
+            withdrawn,
             state,
             lines,
             notice: asking(next),
@@ -265,6 +279,12 @@ impl BillView {
             cents: Cents::new(row.line_cents?),
         })
     }
+}
+
+/// A sum, or the largest number where it does not fit one.
+fn sum(mut cents: impl Iterator<Item = i64>) -> Cents {
+    let sum = cents.try_fold(Cents::ZERO, |sum, cents| sum.plus(Cents::new(cents)));
+    sum.unwrap_or(Cents::new(i64::MAX))
 }
 
 /// One movement of a wallet.

@@ -203,6 +203,14 @@ forward! {
     fn notice(creditor: &CreditorCode, number: &str) -> Option<NoticeRow>;
     /// Settle notice.
     fn settle_notice(creditor: &CreditorCode, number: &str, at: Millis) -> bool;
+    /// Says what was paid under a notice and lies in suspense, and settles it; `false` where it is settled already.
+    fn hold_notice(creditor: &CreditorCode, number: &str, at_cents_settles: (Millis, i64, bool)) -> bool;
+    /// What was held under a notice found its place.
+    fn release_notice(creditor: &CreditorCode, number: &str, cents: i64) -> ();
+    /// Lets a bill's notice be paid again.
+    fn reopen_notice(creditor: &CreditorCode, number: &str) -> ();
+    /// Holds a bill's account until the transaction ends, so that what is left of it stays true.
+    fn hold_bill(creditor: &CreditorCode, bill: Uuid) -> ();
     /// Cancel notice.
     fn cancel_notice(creditor: &CreditorCode, number: &str) -> bool;
     /// Insert top up.
@@ -298,8 +306,6 @@ forward! {
     fn resolve(creditor: &CreditorCode, row: &ResolutionRow) -> bool;
     /// Whether the wallet exists and takes money.
     fn wallet_stands(creditor: &CreditorCode, wallet: Uuid) -> bool;
-    /// Whether the bill exists.
-    fn bill_stands(creditor: &CreditorCode, bill: Uuid) -> bool;
 }
 
 forward! {
@@ -328,6 +334,14 @@ forward! {
     fn notices_of_bill(creditor: &CreditorCode, bill: BillId) -> Vec<BillNoticeRow>;
     /// Cancels every open notice of a bill; answers how many.
     fn cancel_bill(creditor: &CreditorCode, bill: BillId) -> u64;
+    /// Says that so many cents of a bill are no longer asked for.
+    fn withdraw_bill(creditor: &CreditorCode, bill: BillId, cents: i64) -> ();
+    /// Bills for which more was paid than they ask for.
+    fn surplus(creditor: &CreditorCode) -> Vec<SurplusRow>;
+    /// Whether the guardian is one of the child's.
+    fn is_guardian_of(creditor: &CreditorCode, guardian_child: (Uuid, Uuid)) -> bool;
+    /// An act of the office.
+    fn action(creditor: &CreditorCode, id: Uuid) -> Option<OfficeActionRow>;
     /// Keeps an act of the office; `false` where it stands already.
     fn insert_action(creditor: &CreditorCode, row: &OfficeActionRow) -> bool;
     /// What the office did, oldest first.

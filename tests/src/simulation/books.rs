@@ -100,6 +100,8 @@ pub(super) struct Notice {
     pub(super) withdrawn: bool,
     /// The instant from which it can't be paid any more.
     pub(super) end: Option<i64>,
+    /// What was paid under it and waits in suspense.
+    pub(super) held: i64,
     /// When its last page was opened.
     pub(super) page: Option<i64>,
     /// Who asked for it.
@@ -244,6 +246,7 @@ impl Books {
             settled: false,
             withdrawn: false,
             end: None,
+            held: 0,
             page: None,
             by: None,
         }));
@@ -304,6 +307,7 @@ impl Books {
             settled: false,
             withdrawn: false,
             end: end_of_day_after(now, self.days),
+            held: 0,
             page: None,
             by: Some(wish.parent),
         });
@@ -344,7 +348,7 @@ impl Books {
             return Err("unknown");
         }
         let notice = &self.notices[self.next_part(bill)];
-        if self.left(bill) <= 0 || notice.settled || notice.withdrawn {
+        if self.ask_of(bill, self.next_part(bill)) <= 0 || notice.settled || notice.withdrawn {
             return Err("settled");
         }
         Ok(notice.page.is_none_or(|page| now >= page + HALF_AN_HOUR))
@@ -364,13 +368,35 @@ impl Books {
         match notice.purpose {
             Purpose::Purse(_) => Ok(notice.cents),
             Purpose::Bill(bill) => {
-                let place = self.named(number).unwrap_or_default();
-                let left = self.left(bill);
-                // All but the last part ask for themselves, never for more than is left.
-                let asked = if self.others_open(bill, place) { left.min(notice.cents) } else { left };
-                if left > 0 { Ok(asked) } else { Err("PAA_PAGAMENTO_DUPLICATO") }
+                let asked = self.ask_of(bill, self.named(number).unwrap_or_default());
+                if asked > 0 { Ok(asked) } else { Err("PAA_PAGAMENTO_DUPLICATO") }
             }
         }
+    }
+
+    /// What an open part of a bill asks for: what is left and waits nowhere goes to the first part first, no part gets more
+    /// than it was made for, and the last open one gets all the rest.
+    fn ask_of(&self, bill: usize, part: usize) -> i64 {
+        let open: Vec<usize> = self.bills[bill].notices.iter().copied().filter(|part| self.is_open(*part)).collect();
+        let mut rest = self.left(bill) - self.held(bill);
+        for (place, one) in open.iter().enumerate() {
+            let own = self.notices[*one].cents;
+            let asked = if place + 1 == open.len() { rest } else { rest.min(own) }.max(0);
+            if *one == part {
+                return asked;
+            }
+            rest -= asked;
+        }
+        0
+    }
+
+    fn is_open(&self, notice: usize) -> bool {
+        !self.notices[notice].settled && !self.notices[notice].withdrawn
+    }
+
+    /// What was paid for a bill and waits in suspense.
+    fn held(&self, bill: usize) -> i64 {
+        self.bills[bill].notices.iter().map(|part| self.notices[*part].held).sum()
     }
 
     /// What is still owed on a bill; below zero where too much was paid.
@@ -381,15 +407,13 @@ impl Books {
 
     /// Whether another part of a bill can still be paid.
     fn others_open(&self, bill: usize, notice: usize) -> bool {
-        let open = |other: &usize| *other != notice && !self.notices[*other].settled && !self.notices[*other].withdrawn;
-        self.bills[bill].notices.iter().any(open)
+        self.bills[bill].notices.iter().any(|other| *other != notice && self.is_open(*other))
     }
 
     /// The part of a bill that is to be paid next: the first one that is open.
     pub(super) fn next_part(&self, bill: usize) -> usize {
         let parts = &self.bills[bill].notices;
-        let open = parts.iter().find(|part| !self.notices[**part].settled && !self.notices[**part].withdrawn);
-        *open.unwrap_or(&parts[0])
+        *parts.iter().find(|part| self.is_open(**part)).unwrap_or(&parts[0])
     }
 
     /// The office takes what a notice asks for at its counter; answers how much, if it does.
@@ -483,6 +507,7 @@ impl Books {
             }
             Purpose::Purse(purse) if self.purses[purse].closed => Fate::Suspense("wallet_closed", Some(place)),
             Purpose::Bill(_) if notice.withdrawn => Fate::Suspense("bill_cancelled", Some(place)),
+            Purpose::Bill(bill) if self.left(bill) <= 0 => Fate::Suspense("double_payment", Some(place)),
             purpose => Fate::Home(place, purpose),
         }
     }
@@ -508,7 +533,7 @@ impl Books {
                     Purpose::Purse(purse) => self.fill(purse, ours),
                     Purpose::Bill(bill) => self.bills[bill].paid += ours,
                 }
-                let done = |bill: usize| self.others_open(bill, notice) || self.left(bill) <= 0;
+                let done = |bill: usize| self.others_open(bill, notice) || self.left(bill) <= self.held(bill);
                 if matches!(purpose, Purpose::Purse(_)) || matches!(purpose, Purpose::Bill(bill) if done(bill)) {
                     self.notices[notice].settled = true;
                 }
@@ -517,7 +542,15 @@ impl Books {
             Fate::Suspense(reason, notice) => {
                 self.suspense += ours;
                 if let Some(notice) = notice.filter(|_| reason != "double_payment") {
-                    self.notices[notice].settled = true;
+                    self.notices[notice].held += ours;
+                    // Nobody is asked for it again; the rest of a bill stays payable where no other part is.
+                    let done = match self.notices[notice].purpose {
+                        Purpose::Bill(bill) if reason != "bill_cancelled" => {
+                            self.others_open(bill, notice) || self.left(bill) <= self.held(bill)
+                        }
+                        _ => true,
+                    };
+                    self.notices[notice].settled = done;
                 }
                 (reason, Some(if reason == "double_payment" { "double" } else { "suspense" }))
             }
@@ -563,7 +596,7 @@ impl Books {
                 self.moved_out_of_suspense(cents, Purpose::Purse(purse));
                 "booked_to_wallet"
             }
-            (Verdict::ToBill(bill), Some(cents)) => {
+            (Verdict::ToBill(bill), Some(cents)) if self.left(bill) >= cents => {
                 self.bills[bill].paid += cents;
                 self.moved_out_of_suspense(cents, Purpose::Bill(bill));
                 "booked_to_bill"
@@ -571,7 +604,26 @@ impl Books {
             _ => return false,
         };
         self.queue[item].decided = Some(action);
+        if let Some(cents) = cents {
+            self.release(item, cents);
+        }
         true
+    }
+
+    /// What waited has found its place: what that leaves of its bill can be paid again, if nothing else of it can.
+    fn release(&mut self, item: usize, cents: i64) {
+        let name = &self.queue[item].name;
+        let kept = self.receipts.iter().find(|((issuer, id), _)| *name == format!("r-{issuer}-{id}"));
+        let Some((_, kept)) = kept else { return };
+        let holds = !matches!(kept.outcome, "double_payment" | "unknown_notice" | "shared_payment");
+        let Some(notice) = self.named(&kept.said.number).filter(|_| holds) else { return };
+        let Purpose::Bill(bill) = self.notices[notice].purpose else { return };
+        self.notices[notice].held -= cents;
+        let payable = self.bills[bill].notices.iter().any(|part| self.is_open(*part));
+        if self.left(bill) > self.held(bill) && !payable && self.notices[notice].settled {
+            self.notices[notice].settled = false;
+            self.tell_of(Purpose::Bill(bill));
+        }
     }
 
     fn moved_out_of_suspense(&mut self, cents: i64, to: Purpose) {
@@ -596,7 +648,7 @@ impl Books {
             let next = self.next_part(place);
             let standing = self.standing(next, now);
             // Where no part can be paid any more, the rest waits for the office, and nobody is asked for it.
-            let open = !self.notices[next].settled && !self.notices[next].withdrawn;
+            let open = self.is_open(next);
             (lines > 0 && left > 0 && open).then_some((place, left, standing, lines))
         });
         bills.collect()

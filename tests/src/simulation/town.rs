@@ -320,6 +320,7 @@ pub(super) fn bill(
         due_date: due.to_owned(),
         issued_at: Millis::new(now),
         total,
+        order_digest: None,
     };
     let account = Account::bill(bill);
     let entry = booked(ids, dice, now, (EntryKind::BillIssued, account, -total.cents()))?;

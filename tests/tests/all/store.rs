@@ -2,6 +2,7 @@
 
 mod disk;
 mod plans;
+mod privileges;
 mod tenants;
 mod together;
 

@@ -18,6 +18,7 @@ borsellino_tests::in_both_houses! {
     everybody_concerned_is_told;
     a_stopping_server_says_so;
     a_slow_reader_holds_up_nobody;
+    a_session_has_a_few_streams;
 }
 
 /// Tops Giulia's canteen up by notice; answers the payment.
@@ -198,4 +199,29 @@ async fn a_slow_reader_holds_up_nobody(house: &House) {
     in_order(&late, from);
     let heard = late.iter().filter(|change| change.payment.is_some()).count();
     assert_eq!(heard, 40, "slow, and complete");
+}
+
+async fn a_session_has_a_few_streams(house: &House) {
+    let phone = house.phone(MARIA).await;
+    let from = phone.home().await.expect("home").feed_seq;
+    let mut streams = Vec::new();
+    let refused = loop {
+        match phone.watch(from).await {
+            Ok(stream) => streams.push(stream),
+            Err(status) => break status,
+        }
+        assert!(streams.len() < 100, "streams without end");
+    };
+    assert_eq!(reason(Err::<(), _>(refused)), Reason::TryLater);
+    let other = house.phone(MARIA).await;
+    let mut stream = other.watch(from).await.expect("another session has its own");
+    streams.clear();
+    top_up(&phone, 1_000).await;
+    assert_eq!(next_change(&mut stream).await.seq, from + 1);
+    // Given up places are free again, once the server has noticed.
+    let begun = Instant::now();
+    while phone.watch(from).await.is_err() {
+        assert!(begun.elapsed() < SOON, "the places stay taken");
+        tokio::task::yield_now().await;
+    }
 }

@@ -386,6 +386,7 @@ impl Sower {
             due_date: due.to_string(),
             issued_at,
             total,
+            order_digest: None,
         };
         tx.insert_bill(&code, &row).await?;
         for (line, (child, kind, cents)) in (0i64..).zip(seed.lines) {

@@ -38,16 +38,24 @@ crate::tx::statements! {
     CHILD_BY_CODE = "SELECT id, given_name, family_name FROM child WHERE creditor = $1 AND fiscal_code = $2";
     SERVICES = "SELECT id, name, taxonomy FROM service WHERE creditor = $1 ORDER BY name, id";
     DEBTOR = "SELECT id, fiscal_code, full_name FROM guardian WHERE creditor = $1 AND username = $2";
-    BILL = "SELECT b.id, b.guardian, b.period, b.total_cents, a.balance_cents FROM bill b
+    BILL = "SELECT b.id, b.guardian, b.total_cents, a.balance_cents, b.order_digest FROM bill b
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id WHERE b.creditor = $1 AND b.id = $2";
-    BILL_BY_NUMBER = "SELECT b.id, b.guardian, b.period, b.total_cents, a.balance_cents FROM bill b
+    BILL_BY_NUMBER = "SELECT b.id, b.guardian, b.total_cents, a.balance_cents, b.order_digest FROM bill b
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id WHERE b.creditor = $1 AND b.number = $2";
-    NOTICES_OF_BILL = "SELECT n.number, n.state, k.opened_at_ms AS page_opened_at_ms FROM notice n
-        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart WHERE n.creditor = $1 AND n.bill = $2 ORDER BY n.number";
+    NOTICES_OF_BILL = "SELECT n.number, n.state, n.held_cents, k.opened_at_ms AS page_opened_at_ms FROM notice n
+        LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart WHERE n.creditor = $1 AND n.bill = $2
+        ORDER BY n.instalment, n.number";
+    WITHDRAW_BILL = "UPDATE bill SET withdrawn_cents = withdrawn_cents + $3 WHERE creditor = $1 AND id = $2";
+    SURPLUS = "SELECT b.id, b.number, a.balance_cents AS surplus_cents FROM account a
+        JOIN bill b ON b.creditor = $1 AND b.id = a.id
+        WHERE a.creditor = $1 AND a.kind = 'bill' AND a.balance_cents > 0 ORDER BY b.number";
+    DEBTOR_OF = "SELECT COUNT(*) FROM guardian_child WHERE creditor = $1 AND guardian = $2 AND child = $3";
+    ACTION = "SELECT id, action, subject, reason, operator, at_ms, cents, entry FROM office_action
+        WHERE creditor = $1 AND id = $2";
     CANCEL_BILL = "UPDATE notice SET state = 'cancelled' WHERE creditor = $1 AND bill = $2 AND state = 'open'";
-    INSERT_ACTION = "INSERT INTO office_action (creditor, id, action, subject, reason, operator, at_ms, entry)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (creditor, id) DO NOTHING";
-    ACTIONS = "SELECT id, action, subject, reason, operator, at_ms, entry FROM office_action WHERE creditor = $1
+    INSERT_ACTION = "INSERT INTO office_action (creditor, id, action, subject, reason, operator, at_ms, entry, cents)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (creditor, id) DO NOTHING";
+    ACTIONS = "SELECT id, action, subject, reason, operator, at_ms, cents, entry FROM office_action WHERE creditor = $1
         ORDER BY at_ms, id";
 }
 
@@ -134,6 +142,31 @@ pub(crate) async fn cancel_bill(c: &mut Conn, creditor: &CreditorCode, bill: Bil
     Ok(done.rows_affected())
 }
 
+/// Says that so much of a bill is no longer asked for.
+pub(crate) async fn withdraw_bill(c: &mut Conn, creditor: &CreditorCode, bill: BillId, cents: i64) -> sqlx::Result<()> {
+    query(WITHDRAW_BILL).bind(creditor.as_str()).bind(bill.uuid()).bind(cents).execute(c).await.map(drop)
+}
+
+/// Bills for which more was paid than they ask for.
+pub(crate) async fn surplus(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<SurplusRow>> {
+    query_as(SURPLUS).bind(creditor.as_str()).fetch_all(c).await
+}
+
+/// Whether the guardian is one of the child's.
+pub(crate) async fn is_guardian_of(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    (guardian, child): (Uuid, Uuid),
+) -> sqlx::Result<bool> {
+    let row: (i64,) = query_as(DEBTOR_OF).bind(creditor.as_str()).bind(guardian).bind(child).fetch_one(c).await?;
+    Ok(row.0 > 0)
+}
+
+/// An act of the office.
+pub(crate) async fn action(c: &mut Conn, creditor: &CreditorCode, id: Uuid) -> sqlx::Result<Option<OfficeActionRow>> {
+    query_as(ACTION).bind(creditor.as_str()).bind(id).fetch_optional(c).await
+}
+
 /// Whether the act is new.
 pub(crate) async fn insert_action(c: &mut Conn, creditor: &CreditorCode, row: &OfficeActionRow) -> sqlx::Result<bool> {
     let done = query(INSERT_ACTION)
@@ -145,6 +178,7 @@ pub(crate) async fn insert_action(c: &mut Conn, creditor: &CreditorCode, row: &O
         .bind(&row.operator)
         .bind(row.at_ms.get())
         .bind(row.entry)
+        .bind(row.cents)
         .execute(c)
         .await?;
     Ok(done.rows_affected() == 1)

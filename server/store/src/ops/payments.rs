@@ -21,7 +21,14 @@ crate::tx::statements! {
             CASE WHEN n.bill IS NOT NULL THEN a.balance_cents END AS bill_balance_cents,
             a.seq AS account_seq, a.balance_cents AS account_balance_cents, a.head AS account_head, n.instalment,
             CASE WHEN n.instalment IS NOT NULL THEN (SELECT COUNT(*) FROM notice o WHERE o.creditor = $1
-                AND o.bill = n.bill AND o.number <> n.number AND o.state = 'open') END AS others_open
+                AND o.bill = n.bill AND o.number <> n.number AND o.state = 'open') END AS others_open,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT COUNT(*) FROM notice o WHERE o.creditor = $1
+                AND o.bill = n.bill AND o.instalment > n.instalment AND o.state = 'open') END AS others_after,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT CAST(COALESCE(SUM(o.amount_cents), 0) AS BIGINT)
+                FROM notice o WHERE o.creditor = $1 AND o.bill = n.bill AND o.instalment < n.instalment
+                AND o.state = 'open') END AS before_cents,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT CAST(SUM(o.held_cents) AS BIGINT)
+                FROM notice o WHERE o.creditor = $1 AND o.bill = n.bill) ELSE n.held_cents END AS held_cents
         FROM notice n
         LEFT JOIN wallet w ON w.creditor = $1 AND w.id = n.wallet
         LEFT JOIN account a ON a.creditor = $1 AND a.id = COALESCE(n.bill, n.wallet)
@@ -29,6 +36,13 @@ crate::tx::statements! {
         WHERE n.creditor = $1 AND n.number = $2";
     SETTLE_NOTICE = "UPDATE notice SET state = 'paid', settled_at_ms = $3 WHERE creditor = $1 AND number = $2
         AND state <> 'paid'";
+    HOLD_NOTICE = "UPDATE notice SET held_cents = held_cents + $4, state = CASE WHEN $5 = 1 THEN 'paid' ELSE state END,
+            settled_at_ms = CASE WHEN $5 = 1 THEN $3 ELSE settled_at_ms END
+        WHERE creditor = $1 AND number = $2 AND state <> 'paid'";
+    RELEASE_NOTICE = "UPDATE notice SET held_cents = held_cents - $3
+        WHERE creditor = $1 AND number = $2 AND held_cents >= $3";
+    REOPEN_NOTICE = "UPDATE notice SET state = 'open', settled_at_ms = NULL
+        WHERE creditor = $1 AND number = $2 AND state = 'paid' AND bill IS NOT NULL";
     CANCEL_NOTICE = "UPDATE notice SET state = 'cancelled' WHERE creditor = $1 AND number = $2 AND state = 'open'";
     INSERT_TOP_UP = "INSERT INTO top_up (creditor, id, guardian, wallet, amount_cents, pay_by, fingerprint, notice,
             created_at_ms)
@@ -47,12 +61,15 @@ crate::tx::statements! {
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         WHERE t.creditor = $1 AND t.notice = $2";
     HOLD_WALLET = "UPDATE account SET seq = seq WHERE creditor = $1 AND kind = 'wallet' AND id = $2";
-    INSERT_CART = "INSERT INTO cart (creditor, id, url, opened_at_ms, notices) VALUES ($1, $2, $3, $4, $5)";
+    HOLD_BILL = "UPDATE account SET seq = seq WHERE creditor = $1 AND kind = 'bill' AND id = $2";
+    INSERT_CART = "INSERT INTO cart (creditor, id, url, opened_at_ms, notices) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (creditor, id) DO NOTHING";
     CART_OF_NOTICE = "SELECT k.url, k.opened_at_ms, k.notices FROM notice n
         JOIN cart k ON k.creditor = $1 AND k.id = n.cart WHERE n.creditor = $1 AND n.number = $2";
     SET_CART = "UPDATE notice SET cart = $3 WHERE creditor = $1 AND number = $2";
-    INSERT_BILL = "INSERT INTO bill (creditor, id, guardian, number, period, due_date, issued_at_ms, total_cents)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (creditor, number) DO NOTHING";
+    INSERT_BILL = "INSERT INTO bill (creditor, id, guardian, number, period, due_date, issued_at_ms, total_cents,
+            order_digest)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (creditor, number) DO NOTHING";
     INSERT_BILL_LINE = "INSERT INTO bill_line (creditor, bill, line, child, service, cents)
         VALUES ($1, $2, $3, $4, $5, $6)";
     OPEN_TOP_UPS = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms,
@@ -60,7 +77,7 @@ crate::tx::statements! {
             t.pay_by, n.bill, CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
             CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
             CAST(NULL AS TEXT) AS line_service, CAST(NULL AS BIGINT) AS line_cents, CAST(NULL AS BIGINT) AS line,
-            n.instalment
+            n.instalment, n.held_cents, CAST(NULL AS BIGINT) AS withdrawn_cents
         FROM top_up t
         JOIN notice n ON n.creditor = $1 AND n.number = t.notice
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
@@ -68,7 +85,8 @@ crate::tx::statements! {
         UNION ALL
         SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
             k.url, k.opened_at_ms, n.wallet, n.wallet, CAST(NULL AS TEXT), b.id, b.number, b.period, n.due_date,
-            b.total_cents, a.balance_cents, l.child, v.name, l.cents, l.line, n.instalment
+            b.total_cents, a.balance_cents, l.child, v.name, l.cents, l.line, n.instalment,
+            n.held_cents, b.withdrawn_cents
         FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -83,7 +101,7 @@ crate::tx::statements! {
             k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
             CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,
             a.balance_cents AS bill_balance_cents, l.child AS line_child, v.name AS line_service,
-            l.cents AS line_cents, l.line, n.instalment
+            l.cents AS line_cents, l.line, n.instalment, n.held_cents, b.withdrawn_cents
         FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -106,6 +124,7 @@ crate::tx::statements! {
             n.reason, n.bill, n.debtor_code
         FROM notice n LEFT JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = n.bill
         WHERE n.creditor = $1 AND n.state = 'open' AND (n.expires_at_ms IS NULL OR n.expires_at_ms > $2)
+            AND (n.bill IS NULL OR a.balance_cents < 0)
         ORDER BY n.number LIMIT $3";
 }
 
@@ -142,6 +161,38 @@ pub(crate) async fn settle_notice(
 ) -> sqlx::Result<bool> {
     let done = query(SETTLE_NOTICE).bind(creditor.as_str()).bind(number).bind(at.get()).execute(c).await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Says what was paid under a notice and lies in suspense, and settles it; `false` where it is settled already.
+pub(crate) async fn hold_notice(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    number: &str,
+    (at, cents, settles): (Millis, i64, bool),
+) -> sqlx::Result<bool> {
+    let update = query(HOLD_NOTICE).bind(creditor.as_str()).bind(number).bind(at.get()).bind(cents);
+    let done = update.bind(i64::from(settles)).execute(c).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What was held under a notice found its place.
+pub(crate) async fn release_notice(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    number: &str,
+    cents: i64,
+) -> sqlx::Result<()> {
+    query(RELEASE_NOTICE).bind(creditor.as_str()).bind(number).bind(cents).execute(c).await.map(drop)
+}
+
+/// Lets a bill's notice be paid again.
+pub(crate) async fn reopen_notice(c: &mut Conn, creditor: &CreditorCode, number: &str) -> sqlx::Result<()> {
+    query(REOPEN_NOTICE).bind(creditor.as_str()).bind(number).execute(c).await.map(drop)
+}
+
+/// Holds a bill's account until the transaction ends, so that what is left of it, and of its instalments, stays true.
+pub(crate) async fn hold_bill(c: &mut Conn, creditor: &CreditorCode, bill: Uuid) -> sqlx::Result<()> {
+    query(HOLD_BILL).bind(creditor.as_str()).bind(bill).execute(c).await.map(drop)
 }
 
 pub(crate) async fn cancel_notice(c: &mut Conn, creditor: &CreditorCode, number: &str) -> sqlx::Result<bool> {
@@ -217,6 +268,7 @@ pub(crate) async fn insert_bill(c: &mut Conn, creditor: &CreditorCode, row: &New
         .bind(&row.due_date)
         .bind(row.issued_at.get())
         .bind(row.total.cents())
+        .bind(row.order_digest.map(|digest| digest.0.to_vec()))
         .execute(c)
         .await?;
     Ok(done.rows_affected() == 1)

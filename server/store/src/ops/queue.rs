@@ -22,7 +22,6 @@ crate::tx::statements! {
     RESOLVE = "INSERT INTO resolution (creditor, item, action, reason, operator, at_ms, entry)
         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (creditor, item) DO NOTHING";
     WALLET_STANDS = "SELECT COUNT(*) FROM wallet WHERE creditor = $1 AND id = $2 AND closed_at_ms IS NULL";
-    BILL_STANDS = "SELECT COUNT(*) FROM bill WHERE creditor = $1 AND id = $2";
 }
 
 pub(crate) async fn queued_receipts(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<QueuedReceiptRow>> {
@@ -81,11 +80,5 @@ pub(crate) async fn resolve(c: &mut Conn, creditor: &CreditorCode, row: &Resolut
 /// Whether the wallet exists and takes money.
 pub(crate) async fn wallet_stands(c: &mut Conn, creditor: &CreditorCode, wallet: Uuid) -> sqlx::Result<bool> {
     let row: (i64,) = query_as(WALLET_STANDS).bind(creditor.as_str()).bind(wallet).fetch_one(c).await?;
-    Ok(row.0 > 0)
-}
-
-/// Whether the bill exists.
-pub(crate) async fn bill_stands(c: &mut Conn, creditor: &CreditorCode, bill: Uuid) -> sqlx::Result<bool> {
-    let row: (i64,) = query_as(BILL_STANDS).bind(creditor.as_str()).bind(bill).fetch_one(c).await?;
     Ok(row.0 > 0)
 }

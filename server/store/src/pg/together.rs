@@ -21,7 +21,14 @@ crate::tx::statements! {
             CASE WHEN n.bill IS NOT NULL THEN a.balance_cents END AS bill_balance_cents,
             a.seq AS account_seq, a.balance_cents AS account_balance_cents, a.head AS account_head, n.instalment,
             CASE WHEN n.instalment IS NOT NULL THEN (SELECT COUNT(*) FROM notice o WHERE o.creditor = v.creditor
-                AND o.bill = n.bill AND o.number <> n.number AND o.state = 'open') END AS others_open
+                AND o.bill = n.bill AND o.number <> n.number AND o.state = 'open') END AS others_open,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT COUNT(*) FROM notice o WHERE o.creditor = v.creditor
+                AND o.bill = n.bill AND o.instalment > n.instalment AND o.state = 'open') END AS others_after,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT CAST(COALESCE(SUM(o.amount_cents), 0) AS BIGINT)
+                FROM notice o WHERE o.creditor = v.creditor AND o.bill = n.bill AND o.instalment < n.instalment
+                AND o.state = 'open') END AS before_cents,
+            CASE WHEN n.instalment IS NOT NULL THEN (SELECT CAST(SUM(o.held_cents) AS BIGINT)
+                FROM notice o WHERE o.creditor = v.creditor AND o.bill = n.bill) ELSE n.held_cents END AS held_cents
         FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS v(creditor, number, place)
         JOIN notice n ON n.creditor = v.creditor AND n.number = v.number
         LEFT JOIN wallet w ON w.creditor = v.creditor AND w.id = n.wallet

@@ -259,6 +259,10 @@ pub struct DueRow {
     pub line: Option<i64>,
     /// Which instalment of its bill the notice asks for; `None` where it asks for all that is left.
     pub instalment: Option<i64>,
+    /// What was paid under it and lies in suspense.
+    pub held_cents: i64,
+    /// What of its bill is no longer asked for.
+    pub withdrawn_cents: Option<i64>,
 }
 
 /// One movement of a wallet.

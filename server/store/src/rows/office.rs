@@ -93,14 +93,27 @@ pub struct BillRow {
     /// Who owes.
     #[sqlx(try_from = "Uuid")]
     pub guardian: GuardianId,
-    /// For which period.
-    pub period: String,
     /// What it was issued for.
     #[sqlx(try_from = "i64")]
     pub total_cents: Amount,
     /// Its account: minus what is owed.
     #[sqlx(try_from = "i64")]
     pub balance_cents: Cents,
+    /// Of the order it was issued from.
+    pub order_digest: Option<Vec<u8>>,
+}
+
+/// A bill for which more was paid than it asks for.
+#[derive(Clone, Debug, FromRow)]
+pub struct SurplusRow {
+    /// Its id.
+    #[sqlx(try_from = "Uuid")]
+    pub id: BillId,
+    /// The creditor's number.
+    pub number: String,
+    /// What is too much.
+    #[sqlx(try_from = "i64")]
+    pub surplus_cents: Cents,
 }
 
 /// A notice of a bill.
@@ -112,6 +125,8 @@ pub struct BillNoticeRow {
     /// As stored.
     #[sqlx(try_from = "String")]
     pub state: NoticeState,
+    /// What was paid under it and lies in suspense.
+    pub held_cents: i64,
     /// When the last page was opened for it.
     pub page_opened_at_ms: Option<i64>,
 }
@@ -133,6 +148,8 @@ pub struct OfficeActionRow {
     /// When.
     #[sqlx(try_from = "i64")]
     pub at_ms: Millis,
+    /// What was taken, or is no longer owed.
+    pub cents: Option<i64>,
     /// What books it, where it moves money.
     pub entry: Option<Uuid>,
 }

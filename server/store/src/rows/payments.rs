@@ -1,5 +1,6 @@
 //! Notices, top-ups, pages, bills and receipts.
 
+use borsellino_domain::bill::Share;
 use borsellino_domain::id::{BillId, CartId, GuardianId, TopUpId, WalletId};
 use borsellino_domain::ledger::{Hash, Head};
 use borsellino_domain::money::{Amount, Cents};
@@ -48,9 +49,25 @@ pub struct NoticeRow {
     pub instalment: Option<i64>,
     /// For an instalment: how many others of its bill are open.
     pub others_open: Option<i64>,
+    /// For an instalment: how many later ones are open.
+    pub others_after: Option<i64>,
+    /// For an instalment: what the open ones before it were made for.
+    pub before_cents: Option<i64>,
+    /// What was paid under it (for an instalment: under any of its bill) and lies in suspense.
+    pub held_cents: i64,
 }
 
 impl NoticeRow {
+    /// What decides how much of its bill it asks for.
+    pub fn share(&self) -> Share {
+        Share {
+            own: self.instalment.map(|_| self.amount_cents),
+            before: Cents::new(self.before_cents.unwrap_or_default()),
+            others_after: self.others_after > Some(0),
+            held: Cents::new(self.held_cents),
+        }
+    }
+
     /// Where the account of its wallet or bill stood when this was read.
     pub fn head(&self) -> Option<Head> {
         let hash = Hash::try_from(self.account_head.clone()?).ok()?;
@@ -192,6 +209,8 @@ pub struct NewBill {
     pub issued_at: Millis,
     /// The sum of its lines.
     pub total: Amount,
+    /// Of the order it was issued from.
+    pub order_digest: Option<Hash>,
 }
 
 /// What is stored of a receipt to tell a redelivery.

@@ -14,9 +14,9 @@ use borsellino_server::usecases::ledger_verify::verify;
 use borsellino_server::usecases::office::{
     Act, BillOrder, Issued, OfficeRefusal, cancel_notice, issue_bill, settle_notice, withdraw_bill,
 };
-use borsellino_server::usecases::queues::list;
+use borsellino_server::usecases::queues::{Decision, Order, QueueRefusal, list, resolve};
 use borsellino_tests::house::node::Receipt;
-use borsellino_tests::house::{AMINA, House, MARIA, PAOLO, TOWN, reason, wallet};
+use borsellino_tests::house::{AMINA, House, MARIA, PAOLO, TOWN, new_id, next_change, reason, wallet};
 use futures_util::future::join_all;
 
 use super::{balance, number, payable};
@@ -36,6 +36,11 @@ borsellino_tests::in_both_houses! {
     counter_and_receipt_at_once;
     a_cart_of_bills_and_top_ups;
     what_makes_no_cart;
+    nobody_is_asked_twice_for_what_waits_in_suspense;
+    what_a_contradiction_leaves_can_still_be_paid;
+    all_open_notices_ask_for_what_is_left;
+    a_bill_takes_no_more_than_it_owes;
+    a_withdrawn_bill_is_not_paid;
 }
 
 fn town() -> CreditorCode {
@@ -177,7 +182,10 @@ async fn a_bill_stands_once(house: &House) {
     let issued = issue(house, order("2026/304", &[5_000])).await.expect("a bill");
     let after = house.rows().await;
     let again = issue(house, order("2026/304", &[5_000])).await.expect("the same bill");
-    assert_eq!((again.bill, again.stood), (issued.bill, true));
+    assert_eq!((again.bill, again.stood, &again.notices), (issued.bill, true, &issued.notices));
+    let mut later = order("2026/304", &[5_000]);
+    later.parts[0].due = "2026-12-24".parse().expect("a day");
+    assert_eq!(issue(house, later).await, Err(OfficeRefusal::NumberUsed("2026/304".to_owned())));
     let other = issue(house, order("2026/304", &[5_001])).await;
     assert_eq!(other, Err(OfficeRefusal::NumberUsed("2026/304".to_owned())));
     assert_eq!(house.rows().await, after);
@@ -206,6 +214,9 @@ async fn what_makes_no_bill(house: &House) {
         ),
         (with(&|order| order.words.2 = "Mensa di Giulia".to_owned()), OfficeRefusal::ChildNamed),
         (with(&|order| order.words.2 = "MENSA ROSSI".to_owned()), OfficeRefusal::ChildNamed),
+        (with(&|order| order.words.2 = "Mensa di Anna-Giulia".to_owned()), OfficeRefusal::ChildNamed),
+        (with(&|order| order.words.2 = format!("Mensa {}", giulia())), OfficeRefusal::ChildNamed),
+        (with(&|order| order.guardian = AMINA.to_owned()), OfficeRefusal::NotTheirs(AMINA.to_owned())),
         (with(&|order| order.parts.clear()), OfficeRefusal::Draft(DraftError::Parts)),
         (with(&|order| order.lines.clear()), OfficeRefusal::Draft(DraftError::Lines)),
     ] {
@@ -381,4 +392,128 @@ async fn what_makes_no_cart(house: &House) {
     let phone = house.phone(MARIA).await;
     assert_eq!(reason(phone.open_cart(&[of_bill, number(gone.notice.as_ref())]).await), Reason::NoticeNotPayable);
     assert_eq!(house.number("SELECT COUNT(*) FROM cart").await, pages);
+}
+
+/// Decides about the only open item for this notice.
+async fn decide(house: &House, notice: &str, decision: Decision) -> Result<(), QueueRefusal> {
+    let waiting = list(&house.fresh.store, town()).await.expect("a readable database").into_iter();
+    let mut open = waiting.filter(|one| one.notice.as_deref() == Some(notice) && one.resolution.is_none());
+    let item = open.next().expect("something waits").item;
+    assert!(open.next().is_none(), "only one thing waits");
+    let order = Order {
+        creditor: town(),
+        item,
+        decision,
+        reason: "checked with the family".to_owned(),
+        operator: "A. Verdi".to_owned(),
+        at: house.app.now(),
+        entry: new_id().parse::<uuid::Uuid>().expect("an id").into(),
+    };
+    match resolve(&house.fresh.store, order).await {
+        Ok(_) => Ok(()),
+        Err(Stop::Refused(refusal)) => Err(refusal),
+        Err(Stop::Fault(fault)) => panic!("{fault}"),
+    }
+}
+
+async fn asks(house: &House, notices: &[String]) -> Vec<Option<String>> {
+    let mut asks = Vec::new();
+    for notice in notices {
+        asks.push(amount(house, notice).await);
+    }
+    asks
+}
+
+fn says(amounts: &[&str]) -> Vec<Option<String>> {
+    amounts.iter().map(|amount| Some(*amount).filter(|amount| !amount.is_empty()).map(str::to_owned)).collect()
+}
+
+/// One of two instalments was paid by a receipt that contradicts itself: the other asks for itself alone.
+async fn nobody_is_asked_twice_for_what_waits_in_suspense(house: &House) {
+    let issued = issue(house, order("2026/320", &[3_000, 3_000])).await.expect("a bill");
+    let notices: Vec<String> = issued.notices.iter().map(ToString::to_string).collect();
+    let odd = Receipt { total: Some(4_000), ..Receipt::new(&notices[1], 3_000) };
+    assert!(house.deliver(&odd).await.is_ok());
+    assert_eq!(asks(house, &notices).await, says(&["30.00", ""]));
+    let seen = bill(house, &issued).await.expect("the bill");
+    assert_eq!(seen.notice.as_ref().map(|notice| notice.amount_cents), Some(3_000));
+    pay(house, &notices[0], 3_000).await;
+    assert_eq!(asks(house, &notices).await, says(&["", ""]));
+    assert!(bill(house, &issued).await.is_none(), "what is left waits for the office");
+    decide(house, &notices[1], Decision::ToBill(issued.bill)).await.expect("it belongs there");
+    let stands = house.fresh.store.read(move |tx| Box::pin(async move { tx.bill(&town(), issued.bill).await }));
+    assert_eq!(stands.await.expect("a database").expect("the bill").balance_cents.get(), 0, "paid to the cent");
+}
+
+async fn what_a_contradiction_leaves_can_still_be_paid(house: &House) {
+    // Short: the rest stays payable at once.
+    let issued = issue(house, order("2026/321", &[5_733])).await.expect("a bill");
+    let notice = vec![issued.notices[0].to_string()];
+    let odd = |cents| Receipt { total: Some(cents + 1), ..Receipt::new(&notice[0], cents) };
+    assert!(house.deliver(&odd(1_000)).await.is_ok());
+    assert_eq!(asks(house, &notice).await, says(&["47.33"]));
+    // Given back: all of it is owed again.
+    decide(house, &notice[0], Decision::Refund).await.expect("it is paid back");
+    assert_eq!(asks(house, &notice).await, says(&["57.33"]));
+    // Held in full: nothing is asked, until the office says that it was somebody else's.
+    assert!(house.deliver(&odd(5_733)).await.is_ok());
+    assert_eq!(asks(house, &notice).await, says(&[""]));
+    decide(house, &notice[0], Decision::Refund).await.expect("it is paid back");
+    assert_eq!(asks(house, &notice).await, says(&["57.33"]), "and can be paid again");
+    assert_eq!(bill(house, &issued).await.expect("the bill").residual_cents, 5_733);
+    pay(house, &notice[0], 5_733).await;
+    assert!(bill(house, &issued).await.is_none());
+
+    // Both of two at once, each contradicting itself and short: the rest can be paid, under one of them.
+    let issued = issue(house, order("2026/322", &[3_000, 3_000])).await.expect("a bill");
+    let notices: Vec<String> = issued.notices.iter().map(ToString::to_string).collect();
+    let receipts: Vec<_> =
+        notices.iter().map(|notice| Receipt { total: Some(9), ..Receipt::new(notice, 2_000) }).collect();
+    let answers = join_all(receipts.iter().map(|receipt| house.deliver(receipt))).await;
+    assert!(answers.iter().all(|answer| answer.is_ok()));
+    let asked: Vec<_> = asks(house, &notices).await.into_iter().flatten().collect();
+    assert_eq!(asked, ["20.00"]);
+}
+
+async fn all_open_notices_ask_for_what_is_left(house: &House) {
+    let issued = issue(house, order("2026/323", &[4_000, 3_000, 3_000])).await.expect("a bill");
+    let notices: Vec<String> = issued.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(asks(house, &notices).await, says(&["40.00", "30.00", "30.00"]));
+    pay(house, &notices[0], 6_000).await;
+    assert_eq!(asks(house, &notices).await, says(&["", "30.00", "10.00"]));
+    let phone = house.phone(MARIA).await;
+    let page = phone.open_cart(&[&notices[1], &notices[2]]).await.expect("a page");
+    house.pay_page(&page.checkout_url).await;
+    assert!(bill(house, &issued).await.is_none());
+    let stands = house.fresh.store.read(move |tx| Box::pin(async move { tx.bill(&town(), issued.bill).await }));
+    assert_eq!(stands.await.expect("a database").expect("the bill").balance_cents.get(), 0, "paid to the cent");
+}
+
+async fn a_bill_takes_no_more_than_it_owes(house: &House) {
+    let issued = issue(house, order("2026/324", &[2_000])).await.expect("a bill");
+    let stranger = "301123456789012345";
+    pay(house, stranger, 2_500).await;
+    let refused = decide(house, stranger, Decision::ToBill(issued.bill)).await;
+    assert_eq!(refused, Err(QueueRefusal::BillTakesLess(cents(2_000).as_cents())));
+    // Overpaid by its own notice: in the ledger, and on the office's list.
+    pay(house, issued.notices[0].as_str(), 2_300).await;
+    let surplus = house.fresh.store.read(move |tx| Box::pin(async move { tx.surplus(&town()).await }));
+    let surplus = surplus.await.expect("a readable database");
+    let listed: Vec<_> = surplus.iter().map(|row| (row.id, row.surplus_cents.get())).collect();
+    assert_eq!(listed, [(issued.bill, 300)]);
+    pay(house, issued.notices[0].as_str(), 2_000).await;
+    assert!(house.outcomes(TOWN, issued.notices[0].as_str()).await.contains(&"double_payment".to_owned()));
+}
+
+/// Every phone is told that it was withdrawn, and nobody that it was paid.
+async fn a_withdrawn_bill_is_not_paid(house: &House) {
+    let issued = issue(house, order("2026/325", &[3_000, 2_000])).await.expect("a bill");
+    pay(house, issued.notices[0].as_str(), 3_000).await;
+    let phone = house.phone(MARIA).await;
+    let mut stream = phone.watch(phone.home().await.expect("home").feed_seq).await.expect("a stream");
+    withdraw_bill(&house.fresh.store, act(house), issued.bill).await.expect("part of it is open");
+    let told = next_change(&mut stream).await.bill.expect("the bill");
+    assert_eq!((told.state(), told.payment_state()), (BillState::Withdrawn, PaymentState::Cancelled));
+    assert_eq!((told.total_cents, told.paid_cents, told.residual_cents), (5_000, 3_000, 0));
+    assert!(told.notice.is_none());
 }

@@ -88,6 +88,7 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         due_date: "2026-12-31".to_owned(),
         issued_at: NOW,
         total: cents(amount),
+        order_digest: None,
     };
     tx.insert_bill(c, &issued).await?;
     tx.insert_bill_line(c, (bill, 0), (uuid(20), service.uuid(), amount)).await?;

@@ -250,7 +250,16 @@ async fn a_bill_seen_through_two_children(fresh: Fresh) {
             let guardian = GuardianId::from(uuid(10));
             let (number, period) = ("1".to_owned(), "ottobre 2026".to_owned());
             let due_date = "2026-12-31".to_owned();
-            let row = NewBill { id: bill, guardian, number, period, due_date, issued_at: NOW, total: cents(100) };
+            let row = NewBill {
+                id: bill,
+                guardian,
+                number,
+                period,
+                due_date,
+                issued_at: NOW,
+                total: cents(100),
+                order_digest: None,
+            };
             tx.insert_bill(&ours(), &row).await?;
             for (line, child) in [(0, 20), (1, 21), (2, 21)] {
                 tx.insert_bill_line(&ours(), (bill, line), (uuid(child), uuid(1_100), 33)).await?;
