@@ -8,3 +8,4 @@ pub mod certificates;
 pub mod house;
 pub mod postgres;
 pub mod stores;
+pub mod torture;

@@ -19,5 +19,6 @@ mod all {
     mod store;
     mod tap;
     mod tidy;
+    mod torture;
     mod watch;
 }
