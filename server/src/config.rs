@@ -37,6 +37,9 @@ pub struct Config {
     pub checkout: Option<Checkout>,
     /// A file with the server's secret; the environment wins.
     pub secret_file: Option<PathBuf>,
+    /// For how many seconds a node that was asked to stop goes on answering while it says that it is not ready.
+    #[serde(default)]
+    pub drain_seconds: u64,
     /// What is logged.
     #[serde(default)]
     pub log: Log,

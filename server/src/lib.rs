@@ -17,6 +17,7 @@ pub mod web;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use borsellino_pagopa::checkout::CheckoutClient;
@@ -85,6 +86,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         behind_proxy: false,
         seal_every: jobs::seal::EVERY,
         stopping,
+        draining: Arc::default(),
     };
     app.directory.reload(&app.store).await?;
     Ok((app, stop))
@@ -99,6 +101,9 @@ pub struct Listeners {
     pub node: Listener,
     /// When their certificates are read again.
     pub reload: Reload,
+    /// How long a server that was asked to stop goes on, saying that it is not ready, so that what spreads the load has
+    /// time to look elsewhere.
+    pub drain: Duration,
 }
 
 impl Listeners {
@@ -108,6 +113,7 @@ impl Listeners {
             public: Listener::in_clear("public", public, Callers::Anybody),
             node: Listener::in_clear("node", node, Callers::These(Vec::new())),
             reload: Reload::default(),
+            drain: Duration::ZERO,
         }
     }
 }
@@ -122,16 +128,22 @@ pub async fn run(
     listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
+    let draining = Arc::clone(&app.draining);
     let public = web::router(app.clone()).merge(grpc::router(app.clone()).await?);
     let node = soap::router(app.clone());
     let directory = tokio::spawn(keep_directory(app.clone()));
     let looking = tokio::spawn(app.live.clone().look_around(app.store.clone()));
     let seals = tokio::spawn(jobs::seal::run(app.clone()));
-    let Listeners { public: public_port, node: node_port, reload } = listeners;
+    let Listeners { public: public_port, node: node_port, reload, drain } = listeners;
     let public = tokio::spawn(public_port.serve(public, reload.clone(), app.stopping.clone()));
     let node = tokio::spawn(node_port.serve(node, reload, app.stopping.clone()));
 
     shutdown.await;
+    if !drain.is_zero() {
+        tracing::info!(seconds = drain.as_secs(), "not ready any more, still answering");
+        draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(drain).await;
+    }
     tracing::info!("stopping");
     // Streams end, probes say "not ready", listeners take no more calls.
     let _ = stop.send(true);

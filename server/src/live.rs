@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// How often what other nodes did is looked for.
 pub const EVERY: Duration = Duration::from_millis(500);
 
+/// A guardian of a creditor.
+type Key = (CreditorCode, Uuid);
+
 /// Who listens for whom on this node.
 #[derive(Clone, Debug, Default)]
 pub struct Live(Arc<Audience>);
@@ -27,7 +30,7 @@ pub struct Live(Arc<Audience>);
 #[derive(Debug, Default)]
 struct Audience {
     next: AtomicU64,
-    ears: Mutex<HashMap<(CreditorCode, Uuid), HashMap<u64, Arc<Ear>>>>,
+    ears: Mutex<HashMap<Key, HashMap<u64, Arc<Ear>>>>,
 }
 
 /// One stream.
@@ -43,7 +46,7 @@ struct Ear {
 #[derive(Debug)]
 pub struct Listening {
     live: Live,
-    key: (CreditorCode, Uuid),
+    key: Key,
     number: u64,
     ear: Arc<Ear>,
 }

@@ -4,6 +4,7 @@
 //! receipt shows.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use askama::Template;
@@ -62,7 +63,8 @@ impl Probe {
 
 /// Ready when the database answers.
 async fn ready(State(probe): State<Probe>) -> Response {
-    if probe.database_answers().await && !*probe.app.stopping.borrow() {
+    let leaving = probe.app.draining.load(Ordering::Relaxed) || *probe.app.stopping.borrow();
+    if !leaving && probe.database_answers().await {
         return "ready\n".into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()

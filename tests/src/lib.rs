@@ -7,5 +7,6 @@
 pub mod certificates;
 pub mod house;
 pub mod postgres;
+pub mod simulation;
 pub mod stores;
 pub mod torture;

@@ -10,12 +10,14 @@ mod all {
     mod ledger_verify;
     mod listeners;
     mod node;
+    mod nodes;
     mod phone;
     mod postgres;
     mod proof;
     mod refusals;
     mod seals;
     mod sessions;
+    mod simulation;
     mod store;
     mod tap;
     mod tidy;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -51,7 +52,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
         limits: Limits::new(config.node.max_connections.get()),
         ..Listener::in_clear("node", node, config.node_callers())
     };
-    let listeners = Listeners { public, node, reload };
+    let listeners = Listeners { public, node, reload, drain: Duration::from_secs(config.drain_seconds) };
     run(app, stop, listeners, asked).await?;
     Ok(ExitCode::SUCCESS)
 }

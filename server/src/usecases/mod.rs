@@ -23,6 +23,7 @@ pub mod sessions;
 pub mod till;
 pub mod views;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct App {
     pub seal_every: Duration,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
+    /// True once the server was asked to stop: probes say so, everything else goes on for a while.
+    pub draining: Arc<AtomicBool>,
 }
 
 /// A fault of ours: nothing the caller did. Logged here, shown to people as "try again later".

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, PgPool, SqlitePool};
 
 pub use crate::error::StoreError;
@@ -105,8 +105,20 @@ impl Store {
     /// # Errors
     /// As there.
     pub async fn open_sqlite_batching(path: &Path, max_batch: NonZeroUsize) -> Result<Self, StoreError> {
+        Self::open_lite(lite::options(path), max_batch).await
+    }
+
+    /// Opens (and creates) a SQLite database in this process's memory, for tests: everybody who opens `name` shares it,
+    /// and it is gone with its last connection. (SQLite's `memdb`, file `/name`.)
+    ///
+    /// # Errors
+    /// [`StoreError`] where it can't be migrated.
+    pub async fn open_sqlite_in_memory(name: &str) -> Result<Self, StoreError> {
+        Self::open_lite(lite::in_memory(name), MAX_BATCH).await
+    }
+
+    async fn open_lite(options: SqliteConnectOptions, max_batch: NonZeroUsize) -> Result<Self, StoreError> {
         let statements = Arc::new(AtomicU64::new(0));
-        let options = lite::options(path);
         let writer = Writer::start(options.clone(), Arc::clone(&statements), max_batch.get()).await?;
         let pool = |connections, patience| {
             SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience).test_before_acquire(false)

@@ -45,6 +45,12 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "10000")
 }
 
+/// The same in memory. `memdb` locks as a file does, where SQLite's shared cache would refuse whoever reads a table that is
+/// being written; a write-ahead log it has none.
+pub(crate) fn in_memory(name: &str) -> SqliteConnectOptions {
+    options(Path::new(&format!("/{name}"))).vfs("memdb").journal_mode(SqliteJournalMode::Memory)
+}
+
 /// The same file for a connection that can't write. (Not SQLite's read-only mode: WAL needs its shared memory.)
 pub(crate) fn reader(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options.pragma("query_only", "1").pragma("cache_size", "-2048")

@@ -91,6 +91,7 @@ impl Doors {
             public: Listener { certificates: load(rules.public_tls).await, limits, ..in_clear.public },
             node: Listener { certificates: load(rules.node_tls).await, limits, callers: node_callers, ..in_clear.node },
             reload: Reload { every: rules.every, asked },
+            drain: Duration::ZERO,
         };
         let inside = app.clone();
         let (stop, asked) = oneshot::channel::<()>();

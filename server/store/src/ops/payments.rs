@@ -77,6 +77,7 @@ crate::tx::statements! {
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = l.child AND gc.guardian = $2
         WHERE b.creditor = $1 AND a.balance_cents < 0 AND n.state <> 'cancelled'
+            AND EXISTS (SELECT 1 FROM notice o WHERE o.creditor = $1 AND o.bill = b.id AND o.state = 'open')
         ORDER BY due_date, number, line";
     BILL_DUE = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
             k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,

@@ -167,6 +167,8 @@ async fn a_cancelled_notice_still_gets_its_money(house: &House) {
     assert_eq!(balance(house, &top_up.wallet_id).await, before + 2_000, "the wallet is sure");
     assert_eq!(house.suspense(TOWN).await, suspense + 23_733, "the bill was withdrawn");
     assert_eq!(house.outcomes(TOWN, for_bill).await, ["bill_cancelled"]);
+    let home = house.phone(MARIA).await.home().await.expect("home");
+    assert_eq!((home.bills, home.total_due_cents), (Vec::new(), 0), "what was withdrawn is owed no more");
 }
 
 async fn a_receipt_that_says_ko_moves_nothing(house: &House) {
