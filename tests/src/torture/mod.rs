@@ -27,12 +27,13 @@ mod town;
 use std::fmt;
 use std::path::PathBuf;
 
+use borsellino_store::Store;
+use sqlx::Connection;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 pub use self::tally::Tally;
 use crate::postgres::server;
-use borsellino_store::Store;
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +180,42 @@ pub async fn torture(disaster: Disaster, engine: Engine, times: u64, orders: &Or
     store.close().await;
     tally.took = begun.elapsed();
     Ok(tally)
+}
+
+/// Whether the books would tell: lets the Node send for a while without any disaster, then spoils the database (SQLite)
+/// with each of these statements, each on a copy of its own, and answers what is found; first of the unspoiled one.
+///
+/// # Errors
+/// Where the ground fails, or a statement.
+pub async fn spoiled(statements: &[&str], seed: u64) -> anyhow::Result<Vec<Tally>> {
+    let ground = Ground::lay(Disaster::ClockJumps, Engine::Sqlite).await?;
+    let store = ground.store().await?;
+    town::build(&store, 400).await?;
+    let inside = inside::Inside::start(store, borsellino_server::clock::Clock::system()).await?;
+    let driver = driver::Driver::new(inside.address(), 400, seed);
+    let mut rng = driver.rng(0);
+    for _ in 0..200 {
+        driver.act(&mut rng).await;
+    }
+    inside.stop().await?;
+    let Place::Sqlite(folder) = &ground.place else { anyhow::bail!("SQLite") };
+    let mut found = Vec::new();
+    for statement in std::iter::once("").chain(statements.iter().copied()) {
+        let copy = TempDir::with_prefix("borsellino-torture-")?;
+        let path = copy.path().join("borsellino.sqlite");
+        std::fs::copy(folder.path().join("borsellino.sqlite"), &path)?;
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).foreign_keys(false);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
+        let changed = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await?;
+        anyhow::ensure!(statement.is_empty() || changed.rows_affected() > 0, "it spoils nothing: {statement}");
+        connection.close().await?;
+        let store = Store::open_sqlite(&path).await?;
+        let mut tally = Tally { name: statement.to_owned(), ..driver.tally() };
+        books::check(&store, &driver.sent(), &mut tally).await?;
+        store.close().await;
+        found.push(tally);
+    }
+    Ok(found)
 }
 
 /// Where the data is.
