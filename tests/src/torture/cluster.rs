@@ -100,8 +100,8 @@ impl Cluster {
 
     /// Stops every process of it in the middle of whatever it does.
     pub(super) fn freeze(&self) {
-        // The server first: it starts no more children.
-        for process in self.processes() {
+        // The server is the first of them; at the second look it starts no more children.
+        for process in (0..2).flat_map(|_| self.processes()) {
             // One that has ended meanwhile stands still, too.
             let _ = kill_process(process, Signal::STOP);
         }
@@ -148,7 +148,8 @@ impl Cluster {
     /// refuses writes as a full disk does, with another word for it.
     pub(super) fn limit_files(&self, bytes: Option<u64>) {
         let limit = Rlimit { current: bytes, maximum: getrlimit(Resource::Fsize).maximum };
-        for process in self.processes() {
+        // Twice, for who was started by the server before it had its own.
+        for process in (0..2).flat_map(|_| self.processes()) {
             // One that has ended meanwhile needs none.
             let _ = prlimit(Some(process), Resource::Fsize, limit);
         }
