@@ -9,3 +9,4 @@ pub mod house;
 pub mod postgres;
 pub mod simulation;
 pub mod stores;
+pub mod torture;

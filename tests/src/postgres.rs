@@ -218,7 +218,7 @@ impl Template<'_> {
 }
 
 /// Everything is named, so that no PGPORT, PGUSER or PGSSLMODE of the caller leaks in.
-fn url(directory: &Path, database: &str) -> String {
+pub(crate) fn url(directory: &Path, database: &str) -> String {
     format!("postgres:///{database}?host={}&port=5432&user=postgres&sslmode=disable", directory.display())
 }
 
@@ -247,29 +247,44 @@ fn keep(
 }
 
 fn start_process(options: Options, directory: &Path) -> anyhow::Result<(Child, u32)> {
+    // `create_dir` refuses a directory that someone else laid out for us.
+    fs::create_dir(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    initialise(options, directory)?;
+    launch(options, directory)
+}
+
+/// Makes the files of a new server in an empty `directory`, which becomes the property of the account it runs under.
+///
+/// # Errors
+/// What is missing, or what `initdb` ends with.
+pub(crate) fn initialise(options: Options, directory: &Path) -> anyhow::Result<()> {
     let socket_path = directory.as_os_str().len() + "/.s.PGSQL.5432".len();
     ensure!(socket_path < LONGEST_SOCKET_PATH, "{} is too long for a socket: set TMPDIR", directory.display());
     let binaries = Binaries::find()?;
     let account = Account::to_run_as()?;
-
-    // `create_dir` refuses a directory that someone else laid out for us.
-    fs::create_dir(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     if let Some(Account { user, group }) = account {
         chown(directory, Some(user), Some(group))?;
     }
-    let data = directory.join("data");
-
     let mut initdb = command(&binaries.initdb, directory, account)?;
-    initdb.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
+    initdb.arg("-D").arg(directory.join("data")).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
     if !options.durable {
         initdb.arg("--no-sync");
     }
     let done = initdb.status().with_context(|| format!("cannot run {}", binaries.initdb.display()))?;
     ensure!(done.success(), "initdb failed: {done}");
+    Ok(())
+}
 
-    let mut postgres = command(&binaries.postgres, directory, account)?;
-    postgres.arg("-D").arg(&data).arg("-k").arg(directory);
+/// Starts a server on the files in `directory` and waits until it answers; with its version (150018 for 15.18). The
+/// kernel stops it when the calling thread ends.
+///
+/// # Errors
+/// Where it ends or stays silent.
+pub(crate) fn launch(options: Options, directory: &Path) -> anyhow::Result<(Child, u32)> {
+    let binaries = Binaries::find()?;
+    let mut postgres = command(&binaries.postgres, directory, Account::to_run_as()?)?;
+    postgres.arg("-D").arg(directory.join("data")).arg("-k").arg(directory);
     let mut settings = vec!["listen_addresses=", "port=5432", "max_connections=300", "timezone=UTC"];
     if !options.durable {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"]);
@@ -303,7 +318,7 @@ fn command(program: &Path, directory: &Path, account: Option<Account>) -> anyhow
 
 /// Lets the kernel stop `command` when the thread that spawns it ends, which a killed process's threads all do.
 #[allow(unsafe_code, reason = "the standard library offers no safe way to run code between fork and exec")]
-fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command) {
     // SAFETY: the closure runs in the forked child, where only async-signal-safe work is allowed: it makes one system
     // call (prctl) and neither allocates nor locks. It runs after the change of user, which would clear the setting.
     unsafe {
@@ -338,7 +353,7 @@ async fn version(directory: &Path) -> anyhow::Result<u32> {
 }
 
 /// Fast shutdown: SIGINT disconnects the clients and ends in order.
-fn shut_down(child: &mut Child) {
+pub(crate) fn shut_down(child: &mut Child) {
     // The child has not been waited for, so its id can't belong to another process yet.
     kill_process(Pid::from_child(child), Signal::INT).ok();
     child.wait().ok();
@@ -409,6 +424,13 @@ impl Account {
     }
 }
 
+/// Where one of this process's servers beside the shared one may lie; [`sweep`] knows it.
+pub(crate) fn torture_directory(options: Options, number: u32) -> PathBuf {
+    let base = base_directory(options);
+    sweep(&base);
+    base.join(format!("{PREFIX}{}-t{number}", std::process::id()))
+}
+
 fn base_directory(options: Options) -> PathBuf {
     let memory = Path::new("/dev/shm");
     let has_room =
@@ -434,6 +456,8 @@ fn sweep(base: &Path) {
         let server = fs::read_to_string(entry.path().join("data/postmaster.pid")).unwrap_or_default();
         let server = server.lines().next().is_some_and(alive);
         if owner.is_some_and(|(process, _)| !process.is_empty() && !alive(process)) && !server {
+            // One may be a file system of its own.
+            rustix::mount::unmount(entry.path(), rustix::mount::UnmountFlags::DETACH).ok();
             match fs::remove_dir_all(entry.path()) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     eprintln!("{} stays: {error}", entry.path().display());

@@ -21,5 +21,6 @@ mod all {
     mod store;
     mod tap;
     mod tidy;
+    mod torture;
     mod watch;
 }

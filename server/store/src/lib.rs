@@ -306,6 +306,15 @@ impl Store {
         }
     }
 
+    /// For tests: on SQLite, as if the disk had room for `pages` of the file and no more; with its present size or less,
+    /// as if it were full. Nothing on PostgreSQL.
+    #[doc(hidden)]
+    pub async fn limit_pages(&self, pages: u32) {
+        if let Engine::Lite { writer, .. } = &self.engine {
+            writer.limit(pages).await;
+        }
+    }
+
     /// For tests that look at, or spoil, the rows themselves.
     pub fn raw(&self) -> RawPool<'_> {
         match &self.engine {

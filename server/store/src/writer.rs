@@ -26,6 +26,8 @@ pub(crate) struct Writer(Option<(mpsc::Sender<Order>, Lane)>);
 
 enum Order {
     Write(Operation),
+    /// Open the file anew, which may not grow beyond this many pages.
+    Limit(u32),
     /// Finish what is queued and end.
     Stop(oneshot::Sender<()>),
 }
@@ -92,6 +94,14 @@ impl Writer {
         answer.ok_or(StoreError::Panicked)
     }
 
+    /// Lets the file grow to `pages` at most, from the next transaction on.
+    pub(crate) async fn limit(&self, pages: u32) {
+        if let Some((sender, _)) = &self.0 {
+            // An error means that the task is gone, and writes nothing any more.
+            let _ = sender.send(Order::Limit(pages)).await;
+        }
+    }
+
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
         if let Some((sender, _)) = &self.0
@@ -118,7 +128,7 @@ where
 }
 
 async fn work(
-    options: SqliteConnectOptions,
+    mut options: SqliteConnectOptions,
     connection: SqliteConnection,
     statements: Arc<AtomicU64>,
     mut orders: mpsc::Receiver<Order>,
@@ -132,6 +142,10 @@ async fn work(
         for order in batch.drain(..) {
             match order {
                 Order::Write(operation) => operations.push(operation),
+                Order::Limit(pages) => {
+                    options = options.pragma("max_page_count", pages.to_string());
+                    connection = None;
+                }
                 Order::Stop(done) => stop = Some(done),
             }
         }
