@@ -7,6 +7,7 @@ mod all {
     mod demo;
     mod faults;
     mod history;
+    mod hostile;
     mod ledger_verify;
     mod listeners;
     mod node;
