@@ -4,9 +4,11 @@
 // Always true here; it tells clippy that the helpers between the tests may panic too.
 #[cfg(test)]
 mod all {
+    mod chance;
     mod demo;
     mod faults;
     mod history;
+    mod hostile;
     mod ledger_verify;
     mod listeners;
     mod node;

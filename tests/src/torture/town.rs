@@ -423,6 +423,7 @@ impl Builder {
             due_date: self.due()?,
             issued_at: self.now,
             total,
+            order_digest: None,
         };
         tx.insert_bill(&self.code, &row).await?;
         let line = (self.children[family], self.services[0].uuid(), total.cents());

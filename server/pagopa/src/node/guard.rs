@@ -13,10 +13,17 @@ pub const MAX_BYTES: usize = 512 * 1024;
 pub const MAX_DEPTH: usize = 64;
 /// Most attributes (namespace declarations included) on one tag.
 pub const MAX_ATTRIBUTES: usize = 64;
-/// Most nodes (elements, texts, comments) in one message.
-pub const MAX_NODES: u32 = 20_000;
-/// Most prefixes in scope at once: the parser's work per tag grows with their square.
+/// Most nodes (elements, texts, comments) in one message, and most `<`; the largest receipt has about a thousand.
+pub const MAX_NODES: u32 = 10_000;
+/// Most `=` in one message, wherever they stand. The parser reserves memory for a node by each `<` and for an attribute
+/// by each `=`, before it has looked what they are.
+pub const MAX_EQUALS: usize = 4_096;
+/// Most `&` in one message, so most references.
+pub const MAX_REFERENCES: usize = 10_000;
+/// Most prefixes in scope at once: the parser's work on a tag that declares some grows with the square of all in scope.
 const MAX_PREFIXES: usize = 64;
+/// Most of these squares together.
+const MAX_SCOPES: usize = 400_000;
 
 /// Why bytes are not a message at all. The reasons never quote the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -36,9 +43,12 @@ pub enum Malformed {
     /// Elements nested deeper than [`MAX_DEPTH`].
     #[error("elements are nested too deeply")]
     TooDeep,
-    /// More than [`MAX_ATTRIBUTES`] attributes on a tag.
-    #[error("a tag has too many attributes")]
+    /// More than [`MAX_ATTRIBUTES`] attributes on a tag, or [`MAX_EQUALS`] equal signs in all.
+    #[error("there are too many attributes")]
     TooManyAttributes,
+    /// More than [`MAX_REFERENCES`] references to characters and entities.
+    #[error("there are too many references")]
+    TooManyReferences,
     /// Too many namespace prefixes in scope at once.
     #[error("too many namespace prefixes are in scope")]
     TooManyPrefixes,
@@ -56,7 +66,7 @@ pub enum Malformed {
     NotOneOperation,
 }
 
-/// Checks size, encoding, DOCTYPE, depth and attributes in linear time.
+/// Checks size, encoding, DOCTYPE, depth, attributes and references to characters in linear time.
 ///
 /// Answers the text without its byte order mark; it may still be ill-formed, but parsing it is cheap.
 ///
@@ -68,11 +78,28 @@ pub fn guard(bytes: &[u8]) -> Result<&str, Malformed> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // The parser would forgive a second one.
+    if text.starts_with('\u{feff}') {
+        return Err(Malformed::NotXml);
+    }
     declared_utf8(text)?;
+    let count = |wanted: u8| text.bytes().filter(|byte| *byte == wanted).count();
+    if count(b'<') > usize::try_from(MAX_NODES).unwrap_or(usize::MAX) {
+        return Err(Malformed::TooManyNodes);
+    }
+    if count(b'=') > MAX_EQUALS {
+        return Err(Malformed::TooManyAttributes);
+    }
+    if count(b'&') > MAX_REFERENCES {
+        return Err(Malformed::TooManyReferences);
+    }
+    let mut scopes = 0_usize;
     let mut open: Vec<usize> = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('<') {
-        rest = rest.get(at..).ok_or(Malformed::NotXml)?;
+        let (before, markup) = rest.split_at_checked(at).ok_or(Malformed::NotXml)?;
+        sound_references(before)?;
+        rest = markup;
         if let Some(inner) = rest.strip_prefix("<!--") {
             rest = after(inner, "-->")?;
         } else if let Some(inner) = rest.strip_prefix("<![CDATA[") {
@@ -87,11 +114,16 @@ pub fn guard(bytes: &[u8]) -> Result<&str, Malformed> {
             rest = after(inner, ">")?;
         } else {
             let tag = scan_tag(rest)?;
+            sound_references(tag.text)?;
             if open.len() >= MAX_DEPTH {
                 return Err(Malformed::TooDeep);
             }
             let prefixes = open.last().copied().unwrap_or(0).saturating_add(tag.prefixes);
-            if prefixes > MAX_PREFIXES {
+            if tag.declares {
+                let scope = prefixes.saturating_add(1);
+                scopes = scopes.saturating_add(scope.saturating_mul(scope));
+            }
+            if prefixes > MAX_PREFIXES || scopes > MAX_SCOPES {
                 return Err(Malformed::TooManyPrefixes);
             }
             if !tag.closed {
@@ -103,15 +135,39 @@ pub fn guard(bytes: &[u8]) -> Result<&str, Malformed> {
     Ok(text)
 }
 
-/// What a start tag told: how many prefixes it binds, whether it closes itself, and the text after it.
+/// Refuses references to what is no character of XML, for which the parser would put another (`&#xD800;`). What is no
+/// reference at all the parser refuses.
+fn sound_references(text: &str) -> Result<(), Malformed> {
+    // Most texts have none, and a search for one character is quicker.
+    if !text.contains('&') {
+        return Ok(());
+    }
+    for reference in text.split("&#").skip(1) {
+        let Some((digits, _)) = reference.split_once(';') else { return Err(Malformed::NotXml) };
+        let code = match digits.strip_prefix('x') {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => digits.parse(),
+        };
+        let named = code.ok().and_then(char::from_u32).ok_or(Malformed::NotXml)?;
+        if matches!(named, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}') {
+            return Err(Malformed::NotXml);
+        }
+    }
+    Ok(())
+}
+
+/// What a start tag told: its own text, whether it declares namespaces, how many prefixes it binds, whether it closes
+/// itself, and the text after it.
 struct Tag<'a> {
+    text: &'a str,
+    declares: bool,
     prefixes: usize,
     closed: bool,
     rest: &'a str,
 }
 
 fn scan_tag(text: &str) -> Result<Tag<'_>, Malformed> {
-    let (mut attributes, mut prefixes) = (0_usize, 0_usize);
+    let (mut attributes, mut prefixes, mut declares) = (0_usize, 0_usize, false);
     let mut quote = None;
     let mut name_from = 0;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -129,15 +185,17 @@ fn scan_tag(text: &str) -> Result<Tag<'_>, Malformed> {
                 }
                 // Up to the previous value (or the tag's name) there is only this attribute's name.
                 let name = text.get(name_from..at).unwrap_or_default();
-                if name.split_ascii_whitespace().next_back().is_some_and(|n| n.starts_with("xmlns:")) {
-                    prefixes = prefixes.saturating_add(1);
+                let declared = name.split_ascii_whitespace().next_back().and_then(|name| name.strip_prefix("xmlns"));
+                if let Some(rest) = declared {
+                    declares = true;
+                    prefixes = prefixes.saturating_add(usize::from(rest.starts_with(':')));
                 }
             }
             (None, b'<') => return Err(Malformed::NotXml),
             (None, b'>') => {
                 let (tag, rest) = text.split_at(at);
                 let rest = rest.get(1..).unwrap_or_default();
-                return Ok(Tag { prefixes, closed: tag.ends_with('/'), rest });
+                return Ok(Tag { text: tag, declares, prefixes, closed: tag.ends_with('/'), rest });
             }
             (None, _) => {}
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use borsellino_pagopa::node::{Flaw, MAX_BYTES, Malformed, Problem, Refusal, decode, guard};
+use borsellino_pagopa::node::{Flaw, MAX_BYTES, MAX_EQUALS, Malformed, Problem, Refusal, decode, guard};
 
 use super::{altered, fixture};
 
@@ -27,6 +27,8 @@ fn malformed(what: &str, body: &[u8]) -> Malformed {
 fn attacks_on_the_parser_are_refused_quickly() {
     let attributes = |n: usize| (0..n).map(|i| format!(" a{i}=''")).collect::<String>();
     let full = |unit: &str| unit.repeat(MAX_BYTES / unit.len() - 10);
+    let some = |unit: &str| unit.repeat(4_000);
+    let tags = format!("<b{}/>", attributes(60));
     for (what, body, expected) in [
         ("10 MB", "<a>".repeat(10 << 20), Malformed::TooLarge),
         ("100,000 attributes", format!("<a{}/>", attributes(30_000)), Malformed::TooManyAttributes),
@@ -34,13 +36,18 @@ fn attacks_on_the_parser_are_refused_quickly() {
         ("depth 10,000", "<a>".repeat(10_000), Malformed::TooDeep),
         ("depth 65", "<a>".repeat(65) + &"</a>".repeat(65), Malformed::TooDeep),
         ("nodes", format!("<a>{}</a>", "<b/>".repeat(30_000)), Malformed::TooManyNodes),
-        ("unclosed tags", "<a ".repeat(100_000), Malformed::NotXml),
-        ("unclosed comments", full("<!--"), Malformed::NotXml),
-        ("unclosed values", full("<a b='"), Malformed::NotXml),
-        ("stray ends", full("</a>"), Malformed::NotXml),
-        ("texts to be joined", format!("<a>{}", full("x<![CDATA[y]]>")), Malformed::NotXml),
-        ("references", format!("<a>{}", full("&lt;")), Malformed::NotXml),
-        ("equal signs", format!("<a>{}</a>", "=".repeat(500_000)), Malformed::NotSoap),
+        ("unclosed tags", some("<a "), Malformed::NotXml),
+        ("as many as fit", full("<a "), Malformed::TooManyNodes),
+        ("unclosed comments", some("<!--"), Malformed::NotXml),
+        ("unclosed values", some("<a b='"), Malformed::NotXml),
+        ("stray ends", some("</a>"), Malformed::NotXml),
+        ("texts to be joined", format!("<a>{}", full("x<![CDATA[y]]>")), Malformed::TooManyNodes),
+        ("references", format!("<a>{}", full("&lt;")), Malformed::TooManyReferences),
+        ("some of them", format!("<a>{}", some("&lt;")), Malformed::NotXml),
+        ("equal signs", format!("<a>{}</a>", "=".repeat(MAX_EQUALS + 1)), Malformed::TooManyAttributes),
+        ("a few less", format!("<a>{}</a>", "=".repeat(MAX_EQUALS)), Malformed::NotSoap),
+        ("tags of many attributes", format!("<a>{}</a>", tags.repeat(100)), Malformed::TooManyAttributes),
+        ("what is no tag", format!("<a><!--{}--></a>", "<".repeat(10_000)), Malformed::TooManyNodes),
         ("nothing", String::new(), Malformed::NotXml),
         ("blanks", full(" "), Malformed::NotXml),
         ("two roots", "<a/><b/>".into(), Malformed::NotXml),
@@ -58,11 +65,11 @@ fn prefixes_in_scope_are_bounded_and_siblings_may_redeclare() {
     assert_eq!(guard(two_levels.as_bytes()), Err(Malformed::TooManyPrefixes));
     let siblings = format!("<a>{}</a>", format!("<b{}/>", declare(0, 40)).repeat(50));
     assert!(guard(siblings.as_bytes()).is_ok());
-    // The most work the bounds leave to the parser.
-    let child = "<b xmlns=''/>".repeat(19_000);
-    let worst = format!("<a{}>{child}</a>", declare(0, 64));
-    assert_eq!(malformed("many scopes", worst.as_bytes()), Malformed::NotSoap);
-    let distinct: String = (0..9_000).map(|i| format!("<b xmlns:a='{i}' xmlns:b='{i}'/>")).collect();
+    // The most work the bounds leave to the parser, and a little more.
+    let scopes = |n: usize| format!("<a{}>{}</a>", declare(0, 64), "<b xmlns=''/>".repeat(n));
+    assert_eq!(malformed("many scopes", scopes(93).as_bytes()), Malformed::NotSoap);
+    assert_eq!(malformed("too many scopes", scopes(94).as_bytes()), Malformed::TooManyPrefixes);
+    let distinct: String = (0..2_000).map(|i| format!("<b xmlns:a='{i}' xmlns:b='{i}'/>")).collect();
     assert_eq!(malformed("many namespaces", format!("<a>{distinct}</a>").as_bytes()), Malformed::NotSoap);
 }
 
@@ -95,8 +102,14 @@ fn doctypes_and_entities_are_refused() {
     ] {
         assert_eq!(malformed(doctype, doctype.as_bytes()), Malformed::Doctype);
     }
-    let unknown = altered(VERIFY, "99900020019_01", "&station;");
-    assert_eq!(malformed("unknown entity", &unknown), Malformed::NotXml);
+    for reference in ["&station;", "&#xD800;", "&#x110000;", "&#0;", "&#xFFFE;", "&#;", "&#1", "&#-1;"] {
+        let body = altered(VERIFY, "99900020019_01", reference);
+        assert_eq!(malformed(reference, &body), Malformed::NotXml);
+        let body = altered(VERIFY, "<idStation>", &format!("<idStation xmlns:x='{reference}'>"));
+        assert_eq!(malformed(reference, &body), Malformed::NotXml);
+    }
+    let hidden = altered(VERIFY, "<idStation>", "<!-- &#xD800; --><idStation>");
+    assert!(decode(&hidden, None).is_ok(), "what is no reference");
 }
 
 #[test]
@@ -113,6 +126,8 @@ fn encodings_other_than_utf8_are_refused() {
     }
     let marked = [b"\xef\xbb\xbf", fixture(VERIFY).as_slice()].concat();
     assert!(decode(&marked, None).is_ok(), "byte order mark");
+    let twice = [b"\xef\xbb\xbf", marked.as_slice()].concat();
+    assert_eq!(malformed("two marks", &twice), Malformed::NotXml);
 }
 
 #[test]
