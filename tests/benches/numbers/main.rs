@@ -5,6 +5,8 @@
 //! cargo bench -p borsellino-tests                                     all, about five minutes
 //! cargo bench -p borsellino-tests -- receipts-sqlite                  only this one
 //! cargo bench -p borsellino-tests -- --rounds 9 receipts-postgres     for longer
+//! cargo bench -p borsellino-tests -- load                             1,600 calls a second for five minutes, with streams
+//! cargo bench -p borsellino-tests -- load --find --sqlite             the highest rate that is answered in time
 //! ```
 
 // Ratios and rates, never money.
@@ -14,6 +16,7 @@
 
 mod home;
 mod load;
+mod mixed;
 mod pgbench;
 mod product;
 mod receipts;
@@ -31,6 +34,9 @@ const ONE_EACH: &str = "one-each";
 
 /// The internal call that keeps a processor awake.
 const AWAKE: &str = "awake";
+
+/// What runs only where it is named, for it takes long.
+const LOAD: &str = "load";
 
 const ALL: [&str; 5] = ["start", "home-sqlite", "home-postgres", "receipts-sqlite", "receipts-postgres"];
 
@@ -64,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         return runtime.block_on(receipts::serve_one_each(Path::new(file)));
     }
     let mut sizes = Sizes { rounds: 3, receipts: 8_192, seconds: 5, home_seconds: 2, scale: 100, starts: 5 };
+    let mut mix = mixed::Options::default();
     let mut chosen = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -77,9 +84,20 @@ fn main() -> anyhow::Result<()> {
             "--seconds" => {
                 sizes.seconds = number()?.max(1);
                 sizes.home_seconds = sizes.seconds;
+                mix.seconds = Some(sizes.seconds);
             }
+            "--rate" => mix.rate = Some(number()?.max(1)),
+            "--streams" => mix.streams = number()?.min(town::GUARDIANS),
+            "--connections" => mix.connections = number()?.max(1),
+            "--find" => mix.find = true,
+            "--sqlite" => mix.sqlite = true,
+            LOAD => chosen.push(LOAD.to_owned()),
             name if ALL.contains(&name) => chosen.push(name.to_owned()),
-            other => bail!("{other}? One of {}, --rounds N, --receipts N, --seconds N, --scale N", ALL.join(", ")),
+            other => bail!(
+                "{other}? One of {}, {LOAD}, --rounds N, --receipts N, --seconds N, --scale N; for {LOAD} also --rate N, \
+                 --streams N, --connections N, --find, --sqlite",
+                ALL.join(", ")
+            ),
         }
     }
     // One thread: the load shares two cores with what it measures.
@@ -93,6 +111,9 @@ fn main() -> anyhow::Result<()> {
             "receipts-sqlite" => runtime.block_on(receipts::sqlite(sizes))?,
             _ => runtime.block_on(receipts::postgres(sizes))?,
         }
+    }
+    if chosen.iter().any(|chosen| chosen == LOAD) {
+        runtime.block_on(mixed::run(mix))?;
     }
     println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     Ok(())

@@ -41,6 +41,7 @@ impl Drop for Running {
 #[derive(Debug)]
 pub(crate) struct Serving {
     pub(crate) node: SocketAddr,
+    pub(crate) public: SocketAddr,
     _process: Running,
     _settings: TempDir,
 }
@@ -48,10 +49,16 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it on the database at `url`.
     pub(crate) fn start(url: &str) -> anyhow::Result<Self> {
+        Self::start_with(url, "")
+    }
+
+    /// Starts it with more settings at the end of its configuration, where `[node]` stands.
+    pub(crate) fn start_with(url: &str, more: &str) -> anyhow::Result<Self> {
         let settings = TempDir::with_prefix("borsellino-bench-")?;
         let config = settings.path().join("borsellino.toml");
         let any = "listen = '127.0.0.1:0'";
-        let text = format!("[database]\nurl = '{url}'\n[public]\n{any}\n[node]\n{any}\n[log]\njson = true\n");
+        let log = "[log]\njson = true";
+        let text = format!("[database]\nurl = '{url}'\n[public]\n{any}\n{log}\n[node]\n{any}\n{more}");
         std::fs::write(&config, text)?;
         let mut command = Command::new(binary()?);
         command.arg("serve").arg("--config").arg(&config).env("BORSELLINO_SECRET", SECRET);
@@ -60,17 +67,18 @@ impl Serving {
         let process = Running(child);
         let mut log = BufReader::new(log);
         let mut line = String::new();
-        let node = loop {
+        let (public, node) = loop {
             line.clear();
             ensure!(log.read_line(&mut line)? > 0, "the server ended while starting");
             let event: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+            let port = |name: &str| event["fields"][name].as_str().and_then(|text| text.parse().ok());
             if event["fields"]["message"] == "serving" {
-                break event["fields"]["node"].as_str().context("no address")?.parse()?;
+                break (port("public").context("no address")?, port("node").context("no address")?);
             }
         };
         // Somebody has to read the log, or the server would wait for them.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Ok(Self { node, _process: process, _settings: settings })
+        Ok(Self { node, public, _process: process, _settings: settings })
     }
 }
 

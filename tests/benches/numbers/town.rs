@@ -59,6 +59,19 @@ fn wallet_id(index: u64) -> anyhow::Result<Uuid> {
     Ok(Uuid::parse_str(&format!("{:032}", index + 1))?)
 }
 
+/// How many guardians: one to a family.
+pub(crate) const GUARDIANS: u64 = WALLETS / 4;
+
+/// Guardian `g` of the town belongs to creditor `g % CREDITORS`; their id, which is their session's too.
+pub(crate) fn guardian(g: u64) -> anyhow::Result<Uuid> {
+    Ok(Uuid::parse_str(&format!("{:032}", 1_000_000 + g))?)
+}
+
+/// Which wallet an id of the town's is, from 0 to [`WALLETS`].
+pub(crate) fn wallet_number(id: &str) -> Option<u64> {
+    id.replace('-', "").parse::<u64>().ok()?.checked_sub(1).filter(|number| *number < WALLETS)
+}
+
 /// Writes the town and the notices `0..notices`.
 pub(crate) async fn build(store: &Store, notices: u64) -> anyhow::Result<()> {
     let codes: Vec<String> = (0..CREDITORS).map(creditor).collect();
@@ -120,7 +133,7 @@ async fn families(tx: &mut Tx, code: CreditorCode, index: u64, now: Millis) -> a
     // Families lie four wallets apart in steps of the number of creditors, so that a wallet's number names its creditor.
     for family in 0..WALLETS / (4 * CREDITORS) {
         let guardian = NewGuardian {
-            id: fresh(now)?.into(),
+            id: self::guardian(family * CREDITORS + index)?.into(),
             username: format!("guardian-{family}"),
             full_name: "Maria Rossi".to_owned(),
             fiscal_code: "RSSMRA80A41H501X".to_owned(),

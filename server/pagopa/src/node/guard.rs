@@ -18,6 +18,8 @@ pub const MAX_NODES: u32 = 10_000;
 /// Most `=` in one message, wherever they stand. The parser reserves memory for a node by each `<` and for an attribute
 /// by each `=`, before it has looked what they are.
 pub const MAX_EQUALS: usize = 4_096;
+/// Most `&` in one message, so most references.
+pub const MAX_REFERENCES: usize = 10_000;
 /// Most prefixes in scope at once: the parser's work on a tag that declares some grows with the square of all in scope.
 const MAX_PREFIXES: usize = 64;
 /// Most of these squares together.
@@ -44,6 +46,9 @@ pub enum Malformed {
     /// More than [`MAX_ATTRIBUTES`] attributes on a tag, or [`MAX_EQUALS`] equal signs in all.
     #[error("there are too many attributes")]
     TooManyAttributes,
+    /// More than [`MAX_REFERENCES`] references to characters and entities.
+    #[error("there are too many references")]
+    TooManyReferences,
     /// Too many namespace prefixes in scope at once.
     #[error("too many namespace prefixes are in scope")]
     TooManyPrefixes,
@@ -84,6 +89,9 @@ pub fn guard(bytes: &[u8]) -> Result<&str, Malformed> {
     }
     if count(b'=') > MAX_EQUALS {
         return Err(Malformed::TooManyAttributes);
+    }
+    if count(b'&') > MAX_REFERENCES {
+        return Err(Malformed::TooManyReferences);
     }
     let mut scopes = 0_usize;
     let mut open: Vec<usize> = Vec::new();

@@ -16,7 +16,7 @@ mod spontaneous;
 mod wire;
 
 pub use fault::{Fault, FaultCode};
-pub use guard::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_EQUALS, MAX_NODES, Malformed, guard};
+pub use guard::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_EQUALS, MAX_NODES, MAX_REFERENCES, Malformed, guard};
 pub use read::{Flaw, Problem};
 pub use receipt::{Channel, MapEntry, Outcome, Psp, Receipt, Subject, SubjectKind, Transfer};
 pub use request::{

@@ -3,7 +3,7 @@
 use super::Finding;
 
 /// Who may import whom inside the house. `borsellino-tests` may import everything.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("borsellino-domain", &[]),
     ("borsellino-proto", &["borsellino-domain"]),
     ("borsellino-core", &["borsellino-proto", "borsellino-domain"]),
@@ -15,6 +15,7 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
         "borsellino-server",
         &["borsellino-store", "borsellino-pagopa", "borsellino-documents", "borsellino-proto", "borsellino-domain"],
     ),
+    ("borsellino-fuzz", &["borsellino-server", "borsellino-pagopa", "borsellino-domain"]),
     (TESTS, &[]),
 ];
 const TESTS: &str = "borsellino-tests";
