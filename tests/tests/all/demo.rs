@@ -7,11 +7,12 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
+use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_tests::house::node::{self, Addressee, Receipt};
 use borsellino_tests::house::{MARIA, PASSWORD, Phone, SOON, Soap, TOWN, http};
 use borsellino_tests::postgres::server;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::transport::Endpoint;
 
@@ -330,6 +331,65 @@ async fn the_office_lists_and_decides_while_the_demo_runs() {
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     let said = String::from_utf8(again.stderr).expect("text");
     assert!(said.contains("A. Verdi decided this already (refund)"), "{said}");
+    verify(data.path());
+    demo.stop();
+}
+
+/// Bills and notices by hand, on the command line, while the demo runs: each act signed, each refusal said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_office_works_by_hand_while_the_demo_runs() {
+    let data = TempDir::new().expect("a folder");
+    let (mut demo, line) = Running::demo(Some(data.path()));
+    let signed = ["--creditor", TOWN, "--reason", "asked by the family", "--operator", "A. Verdi", "--data"];
+    let office = |arguments: &[&str]| {
+        let output = run(command(arguments).args(signed).arg(data.path()));
+        let told = String::from_utf8([&output.stdout[..], &output.stderr[..]].concat()).expect("text");
+        (output.status.code(), told)
+    };
+    let codes = ('A'..='Z').map(|last| format!("RSSGLI17C48F205{last}"));
+    let child = codes.into_iter().find(|code| PersonalCode::parse(code).is_ok()).expect("one of them fits");
+    let bill = |number: &str, child: &str| {
+        json!({
+            "guardian": "maria.bianchi", "number": number, "period": "dicembre 2026", "reason": "Mensa, quota annuale",
+            "lines": [{ "child": child, "service": "Mensa scolastica", "amount_cents": 9_000 }],
+            "due": [{ "date": "2027-01-15", "amount_cents": 4_000 }, { "date": "2027-02-15", "amount_cents": 5_000 }],
+        })
+    };
+    let file = data.path().join("bills.json");
+    let path = file.to_str().expect("a path").to_owned();
+    let write = |bills: Value| std::fs::write(&file, bills.to_string()).expect("a file");
+    write(json!([bill("2026/900", &child.to_lowercase()), bill("2026/901", "BNCLRA14P55H501E")]));
+    let (code, told) = office(&["bill", "issue", &path]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("2026/900: issued") && told.contains("2026/901: not issued: line 1: this creditor has no child")
+    );
+    write(json!([bill("2026/900", &child)]));
+    let (code, told) = office(&["bill", "issue", &path]);
+    assert_eq!(code, Some(0), "{told}");
+    let id =
+        told.split_once("stands already (").and_then(|(_, rest)| rest.split_once(')')).expect("its id").0.to_owned();
+    for broken in ["", "{}", r#"[{"guardian":"x"}]"#] {
+        std::fs::write(&file, broken).expect("a file");
+        let (code, told) = office(&["bill", "issue", &path]);
+        assert!(code == Some(1) && told.contains("is no list of bills"), "{told}");
+    }
+
+    let waiting = line["notices"].as_array().expect("notices").iter().find(|notice| notice["kind"] == "top_up");
+    let notice = text(waiting.expect("a top-up"), "/number").to_owned();
+    let (code, told) = office(&["notice", "settle", &notice]);
+    assert!(code == Some(0) && told.contains("20,00 € taken at the counter"), "{told}");
+    let (code, told) = office(&["notice", "cancel", &notice]);
+    assert!(code == Some(1) && told.contains("the notice is paid"), "{told}");
+    let (code, told) = office(&["bill", "withdraw", &id]);
+    assert!(code == Some(0) && told.contains("90,00 € no longer owed"), "{told}");
+    let (code, told) = office(&["bill", "withdraw", &id]);
+    assert!(code == Some(1) && told.contains("nothing is left of the bill"), "{told}");
+
+    let log = run(command(&["office", "log", "--json", "--creditor", TOWN, "--data"]).arg(data.path()));
+    let log: Value = serde_json::from_slice(&log.stdout).expect("JSON");
+    let acts: Vec<_> = log["acts"].as_array().expect("acts").iter().map(|act| text(act, "/action")).collect();
+    assert_eq!(acts, ["bill_issued", "notice_settled", "bill_withdrawn"]);
     verify(data.path());
     demo.stop();
 }

@@ -2,8 +2,11 @@
 
 use borsellino_domain::id::{BillId, CartId, EnrolmentId, OutboxId, SessionId, TopUpId};
 use borsellino_domain::notice::NoticeNumber;
+use borsellino_domain::office::OfficeAction;
 use borsellino_domain::top_up::PayBy;
-use borsellino_store::rows::{KeptMessage, NewBill, NewCart, NewNotice, NewSession, NewTopUp};
+use borsellino_store::rows::{
+    KeptMessage, NewBill, NewCart, NewDemand, NewNotice, NewSession, NewTopUp, OfficeActionRow,
+};
 
 use super::*;
 
@@ -117,8 +120,25 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         key_id: "k".to_owned(),
         sealed: vec![1],
     };
-    tx.keep_message(c, &kept).await
+    tx.keep_message(c, &kept).await?;
+    tx.insert_spontaneous(c, CATALOGUE, service).await?;
+    tx.put_demand(c, &NewDemand { digest: Hash::of(b"d"), notice: number(1), at: NOW }).await?;
+    let act = OfficeActionRow {
+        id: uuid(86),
+        action: OfficeAction::NoticeCancelled,
+        subject: name.to_owned(),
+        reason: name.to_owned(),
+        operator: name.to_owned(),
+        at_ms: NOW,
+        cents: None,
+        entry: None,
+    };
+    assert!(tx.insert_action(c, &act).await?, "the act is another creditor's");
+    Ok(())
 }
+
+/// A service of pagoPA's catalogue.
+const CATALOGUE: (&str, &str) = ("00009", "00035");
 
 /// The answer of every question that takes a creditor, as text.
 async fn look(store: &Store, creditor: CreditorCode) -> Vec<(&'static str, String)> {
@@ -167,6 +187,29 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("accounts", format!("{:?}", tx.accounts(c, ("", Uuid::nil()), 9).await?));
     say("chain", format!("{:?}", tx.chain(c, Account::wallet(wallet(1)), 0, 9).await?));
     say("totals", format!("{:?}", tx.totals(c).await?));
+    let found = tx.spontaneous_service(c, CATALOGUE).await?;
+    say("catalogue", format!("{found:?}"));
+    let found = tx.spontaneous_wallet(c, ("RSSDAA16A41H501X", uuid(31)), NOW).await?;
+    say("spontaneous", format!("{found:?}"));
+    say("demand", format!("{:?}", tx.demand(c, Hash::of(b"d")).await?));
+    let found = tx.child_by_code(c, "RSSDAA16A41H501X").await?;
+    say("child", format!("{:?}", found.map(|row| row.family_name)));
+    say("services", format!("{:?}", tx.services(c).await?));
+    let found = tx.debtor(c, "guardian 10").await?;
+    say("debtor", format!("{:?}", found.map(|row| row.full_name)));
+    say("a bill", format!("{:?}", tx.bill(c, BillId::from(uuid(BILL))).await?));
+    say("bill by number", format!("{:?}", tx.bill_by_number(c, "1/2026").await?));
+    say("notices of a bill", format!("{:?}", tx.notices_of_bill(c, BillId::from(uuid(BILL))).await?));
+    say("page", format!("{:?}", tx.cart_of_notice(c, number(1).as_str()).await?));
+    say("act", format!("{:?}", tx.action(c, uuid(86)).await?));
+    say("acts", format!("{:?}", tx.actions(c).await?));
+    say("surplus", format!("{:?}", tx.surplus(c).await?));
+    say("guardian of", tx.is_guardian_of(c, (guardian.uuid(), uuid(20))).await?.to_string());
+    say("standings", format!("{:?}", tx.standings(c, &[session]).await?));
+    let found = tx.sealed_receipt(c, (OURS, "R")).await?;
+    say("sealed receipt", format!("{:?}", found.map(|row| row.key_id)));
+    let found = tx.sealed_message(c, ("anomaly", Hash::of(b"m"))).await?;
+    say("sealed message", format!("{:?}", found.map(|row| row.key_id)));
     Ok(answers)
 }
 
@@ -178,6 +221,13 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     assert!(tx.cancel_notice(c, number(2).as_str()).await?);
     assert!(tx.settle_notice(c, number(1).as_str(), NOW).await?);
     tx.set_cart(c, number(2).as_str(), uuid(80)).await?;
+    assert!(tx.hold_notice(c, number(2).as_str(), (NOW, 5, true)).await?);
+    tx.release_notice(c, number(2).as_str(), 2).await?;
+    tx.reopen_notice(c, number(2).as_str()).await?;
+    tx.hold_bill(c, uuid(BILL)).await?;
+    tx.withdraw_bill(c, BillId::from(uuid(BILL)), 7).await?;
+    assert_eq!(tx.cancel_bill(c, BillId::from(uuid(BILL))).await?, 1);
+    tx.put_demand(c, &NewDemand { digest: Hash::of(b"d"), notice: number(2), at: NOW }).await?;
     tx.rotate_session(c, session, (Hash::of(b"previous"), Hash::of(b"next")), NOW).await?;
     tx.end_session(c, session, NOW).await?;
     tx.clear_sign_ins(c, Hash::of(WHO)).await?;
@@ -202,7 +252,9 @@ async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
     let theirs = look(store, code(THEIRS)).await;
     for ((what, ours), (_, theirs)) in alone.iter().zip(&theirs) {
         // These say the same of both.
-        if !["sees", "kept", "outbox", "last entry"].contains(what) {
+        let alike = ["sees", "kept", "outbox", "last entry", "catalogue", "demand", "notices of a bill", "surplus"];
+        let also = ["guardian of", "standings", "sealed receipt", "sealed message"];
+        if !alike.contains(what) && !also.contains(what) {
             assert_ne!(ours, theirs, "{what}: one creditor's answer to both");
         }
     }
