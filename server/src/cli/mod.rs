@@ -9,7 +9,7 @@ mod proof;
 mod queue;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -283,14 +283,19 @@ impl Place {
 
     /// The server's secret: the demo's, the configuration's, or the environment's.
     fn secret(&self) -> anyhow::Result<Zeroizing<[u8; 32]>> {
-        match (&self.data, &self.config) {
-            (Some(data), _) => demo::secret_of(data),
-            (_, Some(config)) => Ok(Config::read(config)?.secret()?),
-            (None, None) => {
-                let text = std::env::var(SECRET_VARIABLE);
-                let text = text.with_context(|| format!("give --config, or put the secret into {SECRET_VARIABLE}"))?;
-                Ok(parse_secret(&Zeroizing::new(text))?)
-            }
+        secret(self.data.as_deref(), self.config.as_deref())
+    }
+}
+
+/// The secret of the demo in `data`, of the configuration `config`, or of the environment.
+fn secret(data: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    match (data, config) {
+        (Some(data), _) => demo::secret_of(data),
+        (None, Some(config)) => Ok(Config::read(config)?.secret()?),
+        (None, None) => {
+            let text = std::env::var(SECRET_VARIABLE);
+            let text = text.with_context(|| format!("give --config, or put the secret into {SECRET_VARIABLE}"))?;
+            Ok(parse_secret(&Zeroizing::new(text))?)
         }
     }
 }

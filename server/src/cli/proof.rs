@@ -11,12 +11,12 @@ use borsellino_domain::money::Cents;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::Place;
 use super::ledger::open_for_reading;
 use super::output::{Output, say};
-use super::{Place, demo};
 use crate::auth::keys::Keys;
 use crate::auth::signature::PublicKey;
-use crate::config::{Config, DatabaseKind, SECRET_VARIABLE, parse_secret};
+use crate::config::DatabaseKind;
 use crate::usecases::Stop;
 use crate::usecases::proof::{Sought, look_up, of_receipt};
 use crate::usecases::proof_file::{Checked, LARGEST, check as check_file};
@@ -226,15 +226,7 @@ fn in_words(checked: &Checked, compared: bool, in_ledger: bool) -> String {
 }
 
 fn key(args: &KeyArgs) -> anyhow::Result<ExitCode> {
-    let secret = match (&args.config, &args.data) {
-        (Some(config), _) => Config::read(config)?.secret()?,
-        (None, Some(data)) => demo::secret_of(data)?,
-        (None, None) => {
-            let text = std::env::var(SECRET_VARIABLE);
-            let text = text.with_context(|| format!("give --config, or put the secret into {SECRET_VARIABLE}"))?;
-            parse_secret(&zeroize::Zeroizing::new(text))?
-        }
-    };
+    let secret = super::secret(args.data.as_deref(), args.config.as_deref())?;
     let key = Keys::derive(&secret)?.proof_key()?;
     if args.json {
         say(json!({ "public_key": key.to_string(), "key_id": key.id() }))?;

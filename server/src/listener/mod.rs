@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How often the same trouble is logged.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// How many connections a port has where nobody says otherwise.
+/// How many connections a port has where nobody says otherwise. (Unwrapped while compiling: a zero would not build.)
 pub const DEFAULT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(4_096).unwrap();
 
 /// What a stranger can have of a port at most.

@@ -17,7 +17,7 @@ use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
 use super::node::{NotPayable, Payable, look_up};
-use super::pay::{DRAWS, draw, wallet_facts};
+use super::pay::{DRAWS, draw, insert_notice, wallet_facts};
 use super::{App, Fault, Stop};
 
 /// What somebody at a PSP asks for.
@@ -128,7 +128,7 @@ impl Plan {
         // Paid on the spot, or not at all: a stranger takes a parent's room in the wallet for an hour at most.
         let expires_at = now.plus(2 * PAYMENT_TOKEN_MILLIS);
         let due_date = expires_at.day_in_italy().ok_or(StoreError::Corrupt("the clock is outside the calendar"))?;
-        let mut notice = NewNotice {
+        let notice = NewNotice {
             number: self.numbers[0],
             wallet: Some(wallet),
             bill: None,
@@ -142,16 +142,11 @@ impl Plan {
             created_at: now,
             expires_at: Some(expires_at),
         };
-        for number in self.numbers {
-            notice.number = number;
-            if tx.insert_notice(&code, &notice).await? {
-                tx.put_demand(&code, &NewDemand { digest: self.digest, notice: number, at: now }).await?;
-                let due = now.plus(PAYMENT_TOKEN_MILLIS);
-                tx.insert_outbox(&code, self.outbox, ("aca_position", number.as_str()), due).await?;
-                return Ok(Ok(number));
-            }
-        }
-        Err(StoreError::Conflict)
+        let number = insert_notice(tx, &code, notice, &self.numbers).await?;
+        tx.put_demand(&code, &NewDemand { digest: self.digest, notice: number, at: now }).await?;
+        let due = now.plus(PAYMENT_TOKEN_MILLIS);
+        tx.insert_outbox(&code, self.outbox, ("aca_position", number.as_str()), due).await?;
+        Ok(Ok(number))
     }
 
     async fn wallet(&self, tx: &mut Tx, service: Uuid) -> Result<Option<SpontaneousRow>, StoreError> {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::Stop;
 use super::node::amount_due;
-use super::pay::{DRAWS, draw};
+use super::pay::{DRAWS, draw, insert_notice};
 use crate::clock::{NoRandomness, random};
 
 /// The longest reason or name, in characters.
@@ -468,7 +468,7 @@ impl Issue {
                 created_at: by.at,
                 expires_at: None,
             };
-            notices.push(insert(tx, code, notice, numbers).await?);
+            notices.push(insert_notice(tx, code, notice, numbers).await?);
         }
         for (place, number) in notices.iter().enumerate() {
             by.tell_archive(tx, (place, number.as_str())).await?;
@@ -485,20 +485,4 @@ impl Issue {
 fn words(text: &str) -> Vec<String> {
     let words = text.split(|letter: char| !letter.is_alphanumeric()).map(str::to_lowercase);
     words.filter(|word| word.chars().count() > 1).collect()
-}
-
-/// Under the first of the numbers that is free.
-async fn insert(
-    tx: &mut Tx,
-    creditor: &CreditorCode,
-    mut notice: NewNotice,
-    numbers: &[NoticeNumber],
-) -> Result<NoticeNumber, StoreError> {
-    for number in numbers {
-        notice.number = *number;
-        if tx.insert_notice(creditor, &notice).await? {
-            return Ok(*number);
-        }
-    }
-    Err(StoreError::Conflict)
 }

@@ -3,6 +3,7 @@
 //! One transaction keeps {top-up, notice, feed, outbox}; only after its commit is Checkout asked for a page, and only a
 //! page that was had is kept. With Checkout down the top-up stands all the same: its notice can be paid at any PSP.
 
+use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{BillId, CartId, OutboxId, TopUpId};
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::notice::NoticeNumber;
@@ -33,6 +34,22 @@ pub(super) fn draw(creditor: &CreditorRow) -> Result<[NoticeNumber; DRAWS], NoRa
         *number = NoticeNumber::issue(creditor.segregation_code, random()?);
     }
     Ok(numbers)
+}
+
+/// Keeps a notice under the first of the numbers that is free; answers which.
+pub(super) async fn insert_notice(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    mut notice: NewNotice,
+    numbers: &[NoticeNumber],
+) -> Result<NoticeNumber, StoreError> {
+    for number in numbers {
+        notice.number = *number;
+        if tx.insert_notice(creditor, &notice).await? {
+            return Ok(*number);
+        }
+    }
+    Err(StoreError::Conflict)
 }
 
 /// Why nothing was started.
@@ -145,7 +162,7 @@ impl Plan {
         let outside = || StoreError::Corrupt("the clock is outside the calendar");
         let due_date = now.plus_days(self.days).day_in_italy().ok_or_else(outside)?;
         let expires_at = Millis::end_of_day_in_italy(due_date).ok_or_else(outside)?;
-        let mut notice = NewNotice {
+        let notice = NewNotice {
             number: self.numbers[0],
             wallet: Some(order.wallet),
             bill: None,
@@ -159,17 +176,7 @@ impl Plan {
             created_at: now,
             expires_at: Some(expires_at),
         };
-        let mut free = false;
-        for number in self.numbers {
-            notice.number = number;
-            free = tx.insert_notice(&who.creditor, &notice).await?;
-            if free {
-                break;
-            }
-        }
-        if !free {
-            return Err(StoreError::Conflict);
-        }
+        let number = insert_notice(tx, &who.creditor, notice, &self.numbers).await?;
         let top_up = NewTopUp {
             id: order.id,
             guardian: who.guardian,
@@ -177,11 +184,11 @@ impl Plan {
             amount: order.amount,
             pay_by: order.pay_by,
             fingerprint: order.fingerprint(),
-            notice: notice.number,
+            notice: number,
             created_at: now,
         };
         tx.insert_top_up(&who.creditor, &top_up).await?;
-        let number = notice.number.as_str();
+        let number = number.as_str();
         let guardians = tx.number_wallet_change(&who.creditor, order.wallet.uuid()).await?;
         tx.feed_wallet_change(&who.creditor, order.wallet.uuid(), now, number).await?;
         // The platform's archive has to know every notice that is not paid on the spot (SANP 3.12.0, synchronous

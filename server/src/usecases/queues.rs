@@ -227,46 +227,58 @@ impl Order {
             return Ok(Err(QueueRefusal::Unknown));
         }
         let money = receipt.and_then(|row| Some((row, held(row)?)));
-        let account = match (self.decision, money) {
+        match (self.decision, money) {
             (Decision::Dismiss, Some(_)) => return Ok(Err(QueueRefusal::Money)),
-            (Decision::Dismiss, None) | (Decision::Refund, Some(_)) => None,
+            (Decision::Dismiss, None) | (_, Some(_)) => {}
             (_, None) => return Ok(Err(QueueRefusal::NoMoney)),
-            (Decision::ToWallet(id), _) if !tx.wallet_stands(&creditor, id.uuid()).await? => {
-                return Ok(Err(QueueRefusal::NoWallet));
-            }
-            (Decision::ToBill(id), Some((_, amount))) => {
-                tx.hold_bill(&creditor, id.uuid()).await?;
-                let Some(bill) = tx.bill(&creditor, id).await? else { return Ok(Err(QueueRefusal::NoBill)) };
-                let after = bill.balance_cents.plus(amount.as_cents());
-                if after.is_ok_and(|after| after > Cents::ZERO) {
-                    let left = bill.balance_cents.negated().unwrap_or(Cents::ZERO).max(Cents::ZERO);
-                    return Ok(Err(QueueRefusal::BillTakesLess(left)));
-                }
-                Some((Account::bill(id), EntryKind::BillPayment))
-            }
-            (Decision::ToWallet(id), _) => Some((Account::wallet(id), EntryKind::TopUp)),
-        };
+        }
+        let moves = matches!(self.decision, Decision::ToWallet(_) | Decision::ToBill(_));
         let row = ResolutionRow {
             item: self.item.clone(),
             action: self.decision.action(),
             reason: self.reason.clone(),
             operator: self.operator.clone(),
             at_ms: self.at.get(),
-            entry: account.map(|_| self.entry.uuid()),
+            entry: moves.then(|| self.entry.uuid()),
         };
-        // The decision first: of several at once one is kept, the others wait here and find it.
+        // The decision first: of several at once one is kept, the others wait here and find it. What refuses it below
+        // undoes it.
         if !tx.resolve(&creditor, &row).await? {
             let stored = tx.resolution(&creditor, &self.item).await?.ok_or(StoreError::Conflict)?;
             // Our own: this runs again because the answer to its commit was lost.
             return Ok(if stored == row { Ok(row) } else { Err(QueueRefusal::Decided(Box::new(stored))) });
         }
-        if let (Some((account, kind)), Some((receipt, amount))) = (account, money) {
-            self.book(tx, receipt, (account, kind, amount)).await?;
+        let Some((receipt, amount)) = money else { return Ok(Ok(row)) };
+        match self.place(tx, amount).await? {
+            Ok(Some(place)) => self.book(tx, receipt, place, amount).await?,
+            Ok(None) => {}
+            Err(refusal) => return Ok(Err(refusal)),
         }
-        if let Some((receipt, amount)) = money {
-            self.release(tx, receipt, amount).await?;
-        }
+        self.release(tx, receipt, amount).await?;
         Ok(Ok(row))
+    }
+
+    /// Where so much money goes, if it leaves suspense.
+    async fn place(
+        &self,
+        tx: &mut Tx,
+        amount: Amount,
+    ) -> Result<Result<Option<(Account, EntryKind)>, QueueRefusal>, StoreError> {
+        let creditor = self.creditor;
+        Ok(match self.decision {
+            Decision::Refund | Decision::Dismiss => Ok(None),
+            Decision::ToWallet(id) if !tx.wallet_stands(&creditor, id.uuid()).await? => Err(QueueRefusal::NoWallet),
+            Decision::ToWallet(id) => Ok(Some((Account::wallet(id), EntryKind::TopUp))),
+            Decision::ToBill(id) => {
+                tx.hold_bill(&creditor, id.uuid()).await?;
+                let Some(bill) = tx.bill(&creditor, id).await? else { return Ok(Err(QueueRefusal::NoBill)) };
+                let owed = bill.balance_cents.negated().unwrap_or(Cents::ZERO).max(Cents::ZERO);
+                if owed < amount.as_cents() {
+                    return Ok(Err(QueueRefusal::BillTakesLess(owed)));
+                }
+                Ok(Some((Account::bill(id), EntryKind::BillPayment)))
+            }
+        })
     }
 
     /// What was held under a notice has found its place: where that leaves something of the notice's bill for which no
@@ -298,7 +310,8 @@ impl Order {
         &self,
         tx: &mut Tx,
         receipt: &QueuedReceiptRow,
-        (account, kind, amount): (Account, EntryKind, Amount),
+        (account, kind): (Account, EntryKind),
+        amount: Amount,
     ) -> Result<(), StoreError> {
         let creditor = self.creditor;
         let issuer = CreditorCode::from_digits(&receipt.issuer).map_err(|_| StoreError::Corrupt("an issuer"))?;

@@ -41,6 +41,7 @@ borsellino_tests::in_both_houses! {
     all_open_notices_ask_for_what_is_left;
     a_bill_takes_no_more_than_it_owes;
     a_withdrawn_bill_is_not_paid;
+    the_same_decision_for_a_bill_again_finds_itself_done;
 }
 
 fn town() -> CreditorCode {
@@ -516,4 +517,28 @@ async fn a_withdrawn_bill_is_not_paid(house: &House) {
     assert_eq!((told.state(), told.payment_state()), (BillState::Withdrawn, PaymentState::Cancelled));
     assert_eq!((told.total_cents, told.paid_cents, told.residual_cents), (5_000, 3_000, 0));
     assert!(told.notice.is_none());
+}
+
+/// Because an answer was lost: though the bill, settled by the first run, would take nothing more.
+async fn the_same_decision_for_a_bill_again_finds_itself_done(house: &House) {
+    let issued = issue(house, order("2026/326", &[2_000])).await.expect("a bill");
+    pay(house, "301123456789012345", 2_000).await;
+    let waiting = list(&house.fresh.store, town()).await.expect("a readable database").into_iter();
+    let item = waiting.last().expect("something waits").item;
+    let order = Order {
+        creditor: town(),
+        item,
+        decision: Decision::ToBill(issued.bill),
+        reason: "checked with the family".to_owned(),
+        operator: "A. Verdi".to_owned(),
+        at: house.app.now(),
+        entry: new_id().parse::<uuid::Uuid>().expect("an id").into(),
+    };
+    for _ in 0..2 {
+        resolve(&house.fresh.store, order.clone()).await.expect("done once");
+    }
+    let other = Order { operator: "B. Neri".to_owned(), ..order };
+    let refused = resolve(&house.fresh.store, other).await;
+    assert!(matches!(refused, Err(Stop::Refused(QueueRefusal::Decided(_)))), "{refused:?}");
+    assert!(bill(house, &issued).await.is_none());
 }
