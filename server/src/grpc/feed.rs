@@ -68,14 +68,16 @@ impl Stream {
         let mut next_heartbeat = Instant::now() + HEARTBEAT;
         loop {
             match after(&self.app, self.who, seq).await {
-                Ok(After::Changes(changes, last)) => {
-                    let quiet = last == seq;
-                    seq = last;
-                    for change in changes {
+                Ok(After::Changes(page)) => {
+                    if page.last > seq {
+                        next_heartbeat = Instant::now() + HEARTBEAT;
+                    }
+                    seq = page.last;
+                    for change in page.changes {
                         self.send(encode_change(change)).await?;
                     }
-                    if !quiet {
-                        next_heartbeat = Instant::now() + HEARTBEAT;
+                    // Else whatever comes after it wakes this stream, also when it came meanwhile.
+                    if page.more {
                         continue;
                     }
                 }

@@ -42,11 +42,22 @@ pub struct Change {
     pub bill: Option<BillView>,
 }
 
+/// A part of the feed.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// What changed, oldest first.
+    pub changes: Vec<Change>,
+    /// The last number read, also where it shows nothing to this guardian.
+    pub last: i64,
+    /// There may be more behind it.
+    pub more: bool,
+}
+
 /// What there is after a number.
 #[derive(Clone, Debug)]
 pub enum After {
-    /// These changes, and the last number read (also where it shows nothing to this guardian).
-    Changes(Vec<Change>, i64),
+    /// What was read.
+    Changes(Page),
     /// The number is from another life of the database: ask for the home screen and go on from its number.
     Resync(i64),
 }
@@ -66,22 +77,20 @@ pub async fn after(app: &App, who: Identity, after: i64) -> Result<After, Stop<S
                     return Ok(Err(SessionRefusal::Ended));
                 };
                 if after > session.feed_seq || after < 0 {
-                    return Ok(Ok((Vec::new(), Err(session.feed_seq))));
+                    return Ok(Ok(After::Resync(session.feed_seq)));
                 }
                 if after == session.feed_seq {
-                    return Ok(Ok((Vec::new(), Ok(after))));
+                    return Ok(Ok(After::Changes(Page { changes: Vec::new(), last: after, more: false })));
                 }
                 let rows = tx.feed_after(&who.creditor, who.guardian, after, BATCH).await?;
                 let last = rows.last().map_or(after, |row| row.seq);
-                Ok(Ok((changes(tx, who, rows, now).await?, Ok(last))))
+                let more = i64::try_from(rows.len()).is_ok_and(|rows| rows >= BATCH);
+                let changes = changes(tx, who, rows, now).await?;
+                Ok(Ok(After::Changes(Page { changes, last, more })))
             })
         })
         .await?;
-    let (changes, last) = answer.map_err(Stop::Refused)?;
-    Ok(match last {
-        Ok(last) => After::Changes(changes, last),
-        Err(newest) => After::Resync(newest),
-    })
+    answer.map_err(Stop::Refused)
 }
 
 /// The state of everything the rows name, each thing once, under the last number that names it.

@@ -36,6 +36,10 @@ type Key = (String, String);
 /// # Errors
 /// Where they can't be read.
 pub(super) async fn check(store: &Store, sent: &[(Paper, bool)], tally: &mut Tally) -> anyhow::Result<()> {
+    if let RawPool::Pg(pool) = store.raw() {
+        // The tests' cluster has no autovacuum, which does this elsewhere.
+        sqlx::query("ANALYZE").execute(pool).await?;
+    }
     for (code, _) in CREDITORS {
         let creditor = CreditorCode::parse(code)?;
         let mut books = Books { store, creditor, tally: &mut *tally };
@@ -227,7 +231,7 @@ impl Books<'_> {
 
     /// What waits in the queues is what lies in suspense.
     async fn queues(&mut self) -> anyhow::Result<()> {
-        let waiting = queues::list(self.store, self.creditor).await?;
+        let waiting = queues::list(self.store, self.creditor).await.context("list the queues")?;
         let waiting = waiting.iter().filter(|one| one.resolution.as_ref().is_none_or(|row| row.entry.is_none()));
         let waiting: i64 = waiting.filter_map(|one| one.amount).map(|cents| cents.get()).sum();
         let suspense = "SELECT CAST(COALESCE(SUM(balance_cents), 0) AS BIGINT) FROM account WHERE creditor = $1 AND kind = 'suspense'";
@@ -240,7 +244,7 @@ impl Books<'_> {
     async fn decide(&mut self) -> anyhow::Result<()> {
         let wallets: Vec<(Uuid,)> = self.rows("SELECT id FROM wallet WHERE creditor = $1 ORDER BY id").await?;
         let wallet = WalletId::from(wallets.first().context("a wallet")?.0);
-        let waiting = queues::list(self.store, self.creditor).await?;
+        let waiting = queues::list(self.store, self.creditor).await.context("list the queues")?;
         for (index, one) in waiting.iter().filter(|one| one.amount.is_some()).take(DECIDED).enumerate() {
             let at = Clock::system().now();
             let order = Order {
@@ -259,14 +263,14 @@ impl Books<'_> {
 
     /// The ledger proves itself, and so do its seals.
     async fn proof(&mut self) -> anyhow::Result<()> {
-        let report = verify(self.store, &self.creditor, |_| ()).await?;
+        let report = verify(self.store, &self.creditor, |_| ()).await.context("ledger verify")?;
         if let Some(broken) = report.broken {
             self.wrong(format!("ledger verify: {broken}"));
         }
         let keys = Keys::derive(&*borsellino_server::config::parse_secret(SECRET)?)?;
         let now = Clock::system().now();
-        seal(self.store, &keys, self.creditor, now, Sweep::Whole, Bounds::default()).await?;
-        let seals = verify_seals(self.store, self.creditor).await?;
+        seal(self.store, &keys, self.creditor, now, Sweep::Whole, Bounds::default()).await.context("seal")?;
+        let seals = verify_seals(self.store, self.creditor).await.context("verify the seals")?;
         if let Some(broken) = seals.broken {
             self.wrong(format!("seals: {broken}"));
         }

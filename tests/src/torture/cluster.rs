@@ -1,6 +1,7 @@
 //! A PostgreSQL of its own that can be killed, frozen and left without room, and always comes back on the same files.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,8 +20,9 @@ use crate::postgres::{Options, initialise, launch, shut_down, torture_directory,
 /// How long a crash recovery may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a small file system holds: a cluster (about 40 MB), its log (up to 64 MB, see `max_wal_size`), and some data.
-const SMALL: &str = "size=256m,mode=0700";
+/// What a small file system holds: a cluster (about 40 MB), its log (about 64 MB, see `max_wal_size`), and the data of a
+/// hundred floods.
+const SMALL: &str = "size=640m,mode=0700";
 
 /// All that is killed must lose nothing that it acknowledged.
 const DURABLE: Options = Options { durable: true };
@@ -200,6 +202,8 @@ fn up(home: &Path, child: &mut Option<Child>) -> anyhow::Result<()> {
     }
     if !home.join("data").exists() {
         initialise(DURABLE, home)?;
+        let mut settings = File::options().append(true).open(home.join("data/postgresql.conf"))?;
+        settings.write_all(b"min_wal_size = 32MB\nmax_wal_size = 64MB\n")?;
     }
     let begun = Instant::now();
     loop {

@@ -13,9 +13,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::line::{Lines, request};
 use super::tally::Tally;
 use super::town::{Deed, Paper, STRICT_STATION, Source};
-use crate::house::{Soap, http};
+use crate::house::Soap;
 
 /// The server promises an answer within 5 s; a busy machine may take a moment more to hand it over.
 const IN_TIME: Duration = Duration::from_millis(6_500);
@@ -47,7 +48,7 @@ pub(super) struct Driver(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    http: reqwest::Client,
+    lines: Lines,
     address: String,
     source: Source,
     seed: u64,
@@ -71,7 +72,7 @@ impl Driver {
     /// Speaks to the Node's port at `address` (`127.0.0.1:1234`) of a town with as many notices.
     pub(super) fn new(address: String, notices: u64, seed: u64) -> Self {
         Self(Arc::new(Inner {
-            http: http(),
+            lines: Lines::default(),
             address,
             source: Source::new(notices),
             seed,
@@ -207,16 +208,9 @@ impl Driver {
     async fn call(&self, action: &str, message: &str) -> Option<Soap> {
         let inner = &self.0;
         inner.calls.fetch_add(1, Ordering::Relaxed);
-        let url = format!("http://{}/pagopa/node", inner.address);
-        let call = inner.http.post(url).header("content-type", "text/xml; charset=UTF-8");
-        let call = call.header("soapaction", format!("\"{action}\"")).body(message.to_owned());
+        let message = request(&inner.address, action, message);
         let begun = Instant::now();
-        let answer = timeout(NODE_WAITS, async {
-            let answer = call.send().await?;
-            let status = answer.status().as_u16();
-            Ok::<_, reqwest::Error>(Soap { status, text: answer.text().await? })
-        })
-        .await;
+        let answer = timeout(NODE_WAITS, inner.lines.call(&inner.address, &message)).await;
         let took = begun.elapsed();
         match answer {
             Ok(Err(_)) => {
@@ -249,12 +243,7 @@ impl Driver {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         self.0.cut.fetch_add(1, Ordering::Relaxed);
         let (action, body) = (paper.receipt.action(), paper.receipt.xml());
-        let message = format!(
-            "POST /pagopa/node HTTP/1.1\r\nhost: {}\r\ncontent-type: text/xml; charset=UTF-8\r\nsoapaction: \
-            \"{action}\"\r\ncontent-length: {}\r\n\r\n{body}",
-            self.0.address,
-            body.len()
-        );
+        let message = request(&self.0.address, action, &body);
         let bytes = message.as_bytes();
         // Half of them while they speak, half while they listen; the answer has about 400 bytes.
         let (spoken, heard) =

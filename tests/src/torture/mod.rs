@@ -19,6 +19,7 @@ mod cluster;
 mod cord;
 mod driver;
 mod inside;
+mod line;
 mod program;
 mod strikes;
 mod tally;
