@@ -6,9 +6,10 @@
 //! cargo run --release -p borsellino-tests --example simulate -- bugs            every planted bug, until it is found
 //! ```
 
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use borsellino_tests::simulation::bugs::{BUGS, hunt};
 use borsellino_tests::simulation::{Options, run};
 use clap::{Parser, Subcommand};
@@ -69,36 +70,54 @@ impl Arguments {
     }
 }
 
+/// Simulates the years, as many at once as the machine has processors: what one waits for, another uses.
 async fn years(arguments: &Arguments) -> anyhow::Result<()> {
-    let (mut total, mut days) = (Duration::ZERO, 0);
-    for seed in arguments.seeds() {
-        let begun = Instant::now();
-        let tally = match run(arguments.options(seed), None).await? {
-            Ok(tally) => tally,
-            Err(finding) => {
-                println!("seed {seed}: {finding}");
-                bail!("server and oracle disagree");
+    let (begun, next) = (Instant::now(), AtomicU64::new(arguments.seeds().start));
+    let work = || -> anyhow::Result<usize> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut days = 0;
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= arguments.seeds().end {
+                return Ok(days);
             }
-        };
-        let took = begun.elapsed();
-        total += took;
-        days += tally.days;
-        if arguments.log {
-            tally.log.iter().for_each(|line| println!("{line}"));
-            tally.kinds.iter().for_each(|(kind, times)| println!("{times:>7} {kind}"));
+            days += runtime.block_on(year(arguments, seed))?;
         }
-        println!(
-            "seed {seed:<4} {} days, {} entries, {} receipts, {} messages, {}.{:02} euro: sound, in {took:.2?}",
-            tally.days,
-            tally.entries,
-            tally.receipts,
-            tally.messages,
-            tally.collected / 100,
-            tally.collected % 100
-        );
-    }
-    println!("{days} school days in {total:.2?}: no cent is elsewhere than it must be");
+    };
+    let workers = std::thread::available_parallelism()?.get();
+    let days = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a simulation panicked"))?).sum()
+    });
+    let (days, took): (anyhow::Result<usize>, _) = (days, begun.elapsed());
+    println!("{} school days in {took:.2?}: no cent is elsewhere than it must be", days?);
     Ok(())
+}
+
+async fn year(arguments: &Arguments, seed: u64) -> anyhow::Result<usize> {
+    let begun = Instant::now();
+    let tally = match run(arguments.options(seed), None).await? {
+        Ok(tally) => tally,
+        Err(finding) => {
+            println!("seed {seed}: {finding}");
+            bail!("server and oracle disagree");
+        }
+    };
+    let took = begun.elapsed();
+    if arguments.log {
+        tally.log.iter().for_each(|line| println!("{line}"));
+        tally.kinds.iter().for_each(|(kind, times)| println!("{times:>7} {kind}"));
+    }
+    println!(
+        "seed {seed:<4} {} days, {} entries, {} receipts, {} messages, {}.{:02} euro: sound, in {took:.2?}",
+        tally.days,
+        tally.entries,
+        tally.receipts,
+        tally.messages,
+        tally.collected / 100,
+        tally.collected % 100
+    );
+    Ok(tally.days)
 }
 
 async fn bugs(arguments: &Arguments, only: Option<&str>) -> anyhow::Result<()> {

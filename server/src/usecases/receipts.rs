@@ -7,9 +7,9 @@ use borsellino_domain::ledger::{Account, Entry, Hash, Head, ReceiptProof};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::receipt::{Booking, NoticeFacts, NoticePurpose, ReceiptFacts, SuspenseReason, decide};
 use borsellino_domain::time::Millis;
-use borsellino_store::rows::{KeptMessage, NewReceipt, NoticeRow};
+use borsellino_store::rows::{KeptMessage, NewReceipt, NoticeRow, ReceiptRow};
 use borsellino_store::together::Ordinary;
-use borsellino_store::{StoreError, Tx};
+use borsellino_store::{Store, StoreError, Tx};
 use uuid::Uuid;
 
 use super::{App, Fault};
@@ -125,6 +125,17 @@ impl Plan {
         let (receipt, entry) = (self.row(booking).ok()?, self.entry(booking).ok()??);
         let ordinary = Ordinary::new(receipt, entry, notice.head()?, self.outbox)?;
         booking.settles_notice(ordinary.head().balance).then_some((booking, ordinary))
+    }
+
+    /// Whether the same receipt is kept already. What was committed never changes, so this needs no transaction.
+    pub(super) async fn is_repeated(&self, store: &Store) -> Result<bool, StoreError> {
+        let (creditor, issuer) = (self.incoming.facts.addressed_to, self.incoming.facts.issuer);
+        let id = self.incoming.receipt_id.clone();
+        let kept = store.read(move |tx| Box::pin(async move { tx.receipt(&creditor, issuer.as_str(), &id).await }));
+        let is_same = |kept: ReceiptRow| {
+            kept.content_digest == self.incoming.content_digest && kept.entry != Some(self.entry.uuid())
+        };
+        Ok(kept.await?.is_some_and(is_same))
     }
 
     /// Runs it in the transaction at hand; answers what became of it and whom to wake.

@@ -195,13 +195,10 @@ impl Alone {
         drop(self.handle.spawn(async move {
             // Never closed.
             let _place = places.acquire_owned().await;
-            let outcome = store.write::<_, (), _>("receive a receipt", move |tx| {
-                let plan = Arc::clone(&plan);
-                Box::pin(async move { plan.run(tx).await.map(Ok) })
-            });
-            let answer = match outcome.await {
-                Ok(Ok(booked)) => Ok(booked),
-                Ok(Err(())) => Err(Fault::BadData("a receipt was refused")),
+            // What has come again is known without a lock.
+            let answer = match plan.is_repeated(&store).await {
+                Ok(true) => Ok((Received::Repeated, Vec::new())),
+                Ok(false) => write(&store, plan).await,
                 Err(error) => Err(error.into()),
             };
             let _ = done.send(answer);
@@ -219,5 +216,17 @@ impl Alone {
                 _ => self.run(slip),
             }
         }
+    }
+}
+
+/// In a transaction of its own.
+async fn write(store: &Store, plan: Arc<Plan>) -> Result<Done, Fault> {
+    let outcome = store.write::<_, (), _>("receive a receipt", move |tx| {
+        let plan = Arc::clone(&plan);
+        Box::pin(async move { plan.run(tx).await.map(Ok) })
+    });
+    match outcome.await? {
+        Ok(booked) => Ok(booked),
+        Err(()) => Err(Fault::BadData("a receipt was refused")),
     }
 }

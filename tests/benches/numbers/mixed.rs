@@ -59,6 +59,10 @@ impl Default for Options {
 /// Sent before anything counts.
 const WARM_UP: Duration = Duration::from_secs(5);
 
+/// Sent before that, so that the tables are not analysed while they are empty (`receipts` says why): calls a second, and
+/// for how long.
+const FIRST_RECEIPTS: Plan = Plan { rate: 500, warm_up: Duration::from_secs(10), window: Duration::ZERO };
+
 /// Within this a call has to be answered, from when it was due.
 const IN_TIME: Duration = Duration::from_secs(2);
 
@@ -83,6 +87,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     } else {
         node::receipts(rate * (seconds + WARM_UP.as_secs())) + node::AHEAD + 1_000
     };
+    let notices = notices + node::receipts(FIRST_RECEIPTS.rate * FIRST_RECEIPTS.warm_up.as_secs());
     println!("  (filling the town with {notices} notices)");
     let place = Place::prepare(options.sqlite, notices).await?;
     let serving = Serving::start_with(&place.url, &place.settings())?;
@@ -94,6 +99,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut port = Port::open(client, serving.node, options.connections, notices, &told).await?;
     note("streams open", phones.open_now());
     note("connections of the Node", options.connections);
+
+    port.send(FIRST_RECEIPTS).await?;
+    phones.settle(&told).await;
+    place.settle().await?;
 
     if options.find {
         find(&mut port, &phones, rate, Duration::from_secs(seconds)).await?;
@@ -157,7 +166,7 @@ struct Place {
     files: Files,
     bearers: Vec<String>,
     _folder: TempDir,
-    _server: Option<Server>,
+    server: Option<Server>,
 }
 
 impl Place {
@@ -173,16 +182,23 @@ impl Place {
             let url = server.database("load").await;
             let store = Store::connect_postgres(&url, 2).await?;
             let bearers = fill(&store, notices).await?;
-            let mut connection = PgConnection::connect(&url).await?;
-            sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await?;
-            sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;
             (url, Some(server), bearers)
         };
-        rustix::fs::sync();
         let (ours, theirs) = (Authority::root("our authority"), Authority::root("their authority"));
         let files = Files::write(folder.path(), "node", &ours.certify(&Subject::server()), &theirs.certificate);
         let pagopa = theirs.certify(&Subject::client(NODE));
-        Ok(Self { url, ours, pagopa, files, bearers, _folder: folder, _server: server })
+        Ok(Self { url, ours, pagopa, files, bearers, _folder: folder, server })
+    }
+
+    /// What was filled in is counted, and written to the disk.
+    async fn settle(&self) -> anyhow::Result<()> {
+        if self.server.is_some() {
+            let mut connection = PgConnection::connect(&self.url).await?;
+            sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await?;
+            sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;
+        }
+        rustix::fs::sync();
+        Ok(())
     }
 
     /// Mutual TLS on the Node's port.
