@@ -36,6 +36,13 @@ impl AccountKey {
     }
 }
 
+/// From its text: hosts keep keys as texts. One that names no account of this phone is refused where it is used.
+impl From<String> for AccountKey {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 /// What the secure store holds for one session.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct StoredSession {
