@@ -214,7 +214,11 @@ impl Inner {
                 Ok(taken)
             };
             if let Taken::New(old) = self.cache.write_later(take).await? {
-                return self.tell_news(account, old).await;
+                self.tell_news(account, old).await?;
+                // A top-up that was paid just before this was read is not listed here, and the change that tells of it
+                // comes too late to be taken. What can't be asked now is asked with the next refresh.
+                let _ = self.settle(account).await;
+                return Ok(());
             }
         }
         Ok(())

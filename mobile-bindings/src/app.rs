@@ -11,7 +11,7 @@ use core::{
 
 use crate::config::{CacheStart, Config};
 use crate::engine::Engine;
-use crate::errors::{BorsellinoError, Invalid};
+use crate::errors::{BorsellinoError, InvalidInput};
 use crate::events::{HostListener, Listener};
 use crate::secure_store::{HostStore, SecureStore};
 
@@ -215,5 +215,5 @@ pub fn error_sentence(error: BorsellinoError, language: Language) -> String {
 /// Throws `Invalid`.
 #[uniffi::export]
 pub fn parse_amount(text: String) -> Result<Amount> {
-    Amount::parse(&text).map_err(|_| BorsellinoError::Invalid { what: Invalid::Amount })
+    Amount::parse(&text).map_err(|_| BorsellinoError::Invalid { what: InvalidInput::Amount })
 }

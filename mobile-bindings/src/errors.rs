@@ -37,7 +37,7 @@ pub enum BorsellinoError {
     #[error("invalid {what}")]
     Invalid {
         /// Which input.
-        what: Invalid,
+        what: InvalidInput,
     },
     /// The phone's Keychain or Keystore.
     #[error("secure store: {why}")]
@@ -61,7 +61,7 @@ pub enum BorsellinoError {
 
 /// Which input is not of its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error, uniffi::Enum)]
-pub enum Invalid {
+pub enum InvalidInput {
     /// Not `https://host[:port]` (`http` is for the loopback only: tokens travel on it).
     #[error("server address")]
     ServerUrl,
@@ -146,7 +146,7 @@ impl From<BorsellinoError> for core::Error {
     }
 }
 
-impl From<core::Invalid> for Invalid {
+impl From<core::Invalid> for InvalidInput {
     fn from(what: core::Invalid) -> Self {
         match what {
             core::Invalid::ServerUrl => Self::ServerUrl,
@@ -158,15 +158,15 @@ impl From<core::Invalid> for Invalid {
     }
 }
 
-impl From<Invalid> for core::Invalid {
-    fn from(what: Invalid) -> Self {
+impl From<InvalidInput> for core::Invalid {
+    fn from(what: InvalidInput) -> Self {
         match what {
-            Invalid::ServerUrl => Self::ServerUrl,
-            Invalid::ActivationCode => Self::ActivationCode,
-            Invalid::Creditor => Self::Creditor,
-            Invalid::Account => Self::Account,
+            InvalidInput::ServerUrl => Self::ServerUrl,
+            InvalidInput::ActivationCode => Self::ActivationCode,
+            InvalidInput::Creditor => Self::Creditor,
+            InvalidInput::Account => Self::Account,
             // The core takes these parsed and has no word of its own for them; its sentence is the same for all three.
-            Invalid::TopUp | Invalid::Id | Invalid::Amount => Self::TopUp,
+            InvalidInput::TopUp | InvalidInput::Id | InvalidInput::Amount => Self::TopUp,
         }
     }
 }

@@ -20,7 +20,7 @@ mod views;
 
 pub use app::{Borsellino, Resumed, Watch, error_sentence, parse_amount};
 pub use config::{CacheStart, Config, Pace};
-pub use errors::{BorsellinoError, CacheProblem, Invalid};
+pub use errors::{BorsellinoError, CacheProblem, InvalidInput};
 pub use events::{Connection, Event, Listener, ListenerError};
 pub use secure_store::{SecureStore, SecureStoreError};
 

@@ -7,7 +7,7 @@ use borsellino_core::{
     PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind, TopUpId, TopUpState, TopUpView, WalletId, WalletView,
 };
 
-use crate::errors::{BorsellinoError, Invalid};
+use crate::errors::{BorsellinoError, InvalidInput};
 
 uniffi::custom_type!(ChildId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(WalletId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
@@ -21,13 +21,13 @@ uniffi::custom_type!(AccountKey, String, {
 uniffi::custom_type!(Millis, i64, { remote, try_lift: |millis| Ok(Millis::new(millis)), lower: |it| it.get() });
 uniffi::custom_type!(Amount, i64, {
     remote,
-    try_lift: |cents| Ok(Amount::from_cents(cents).map_err(|_| BorsellinoError::Invalid { what: Invalid::Amount })?),
+    try_lift: |cents| Ok(Amount::from_cents(cents).map_err(|_| BorsellinoError::Invalid { what: InvalidInput::Amount })?),
     lower: |amount| amount.cents(),
 });
 
 /// An id, or an error that the call then answers with.
 fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, BorsellinoError> {
-    text.parse().map_err(|_| BorsellinoError::Invalid { what: Invalid::Id })
+    text.parse().map_err(|_| BorsellinoError::Invalid { what: InvalidInput::Id })
 }
 
 /// A language that sentences are written in.
