@@ -125,9 +125,12 @@ async def what_a_host_does_wrong(demo, folder):
     await asyncio.wait([tapping])
     assert tapping.cancelled()
     found = lambda home: [it for it in home.top_ups if it.amount.cents == 777]
-    async with asyncio.timeout(SOON):
+
+    async def sent():
         while not any(it.state.is_payable() for it in found(app.cached_home())):
             await app.resume()
+
+    await asyncio.wait_for(sent(), SOON)
     assert len(found(await app.refresh_home())) == 1
 
     # Let go of without a word.

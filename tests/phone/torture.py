@@ -171,7 +171,6 @@ class Town:
         for view in listed:
             self.pay(view)
         if listed and not self.settles(phone, cents):
-            print("DIAG server:", await watcher.listed(cents), "pay:", self.paid, file=sys.stderr)
             self.tally["stuck"] += 1
         return phone, (1 if listed else 0)
 
@@ -180,7 +179,6 @@ class Town:
             paid = self.demo.pay_page(view.checkout_url)
         else:
             paid = self.demo.pay_notice(view.notice.number)
-        self.paid = paid
         if paid["outcome"] != "paid":
             sys.exit(f"the sandbox did not take the payment: {paid}")
 

@@ -30,13 +30,21 @@ public final class FirstScreen: ObservableObject {
     /// The app came to the front.
     public func start() {
         guard watching == nil, !app.accounts().isEmpty else { return }
+        refresh()
         watching = Task { [weak self, app] in
-            Task { await self?.attempt { _ = try await app.resume() } }
             await self?.attempt {
                 for await event in try app.events() {
                     self?.happened(event)
                 }
             }
+        }
+    }
+
+    /// The parent asks, or came back from pagoPA, or the network came back.
+    public func refresh() {
+        // What waits is sent, what is on its way is asked for; the screen hears of it like of anything else.
+        Task { [weak self, app] in
+            await self?.attempt { _ = try await app.resume() }
         }
     }
 

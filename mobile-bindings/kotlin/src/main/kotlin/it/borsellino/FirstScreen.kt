@@ -36,9 +36,15 @@ class FirstScreen(private val app: Borsellino, private val language: Language, p
     fun start() {
         if (watching?.isActive == true || app.accounts().isEmpty()) return
         watching = scope.launch {
-            launch { attempt { app.resume() } }
+            refresh()
             attempt { app.events().collect(::happened) }
         }
+    }
+
+    /** The parent asks, or came back from pagoPA, or the network came back. */
+    fun refresh() = scope.launch {
+        // What waits is sent, what is on its way is asked for; the screen hears of it like of anything else.
+        attempt { app.resume() }
     }
 
     /** The app went to the background. */
