@@ -2,12 +2,16 @@
 //! may be the screen's: there they only wait for an answer from here.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::errors::BorsellinoError;
+
+/// Of all our threads, for whoever looks at a process.
+const NAME: &str = "borsellino";
 
 /// A tokio runtime on a thread of its own. Dropping it asks the thread to end; [`Engine::stop`] waits for that.
 pub(crate) struct Engine {
@@ -28,7 +32,7 @@ impl Engine {
     /// [`BorsellinoError::Closed`] where the system gives no thread.
     pub(crate) fn start() -> Result<Self, BorsellinoError> {
         let closed = |_| BorsellinoError::Closed;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(closed)?;
+        let runtime = Builder::new_current_thread().thread_name(NAME).enable_all().build().map_err(closed)?;
         let handle = runtime.handle().clone();
         let (ask, asked) = oneshot::channel::<()>();
         let (ending, ended) = oneshot::channel::<()>();
@@ -39,7 +43,7 @@ impl Engine {
             drop(runtime);
             drop(ending);
         };
-        let joined = thread::Builder::new().name("borsellino".to_owned()).spawn(work).map_err(closed)?;
+        let joined = thread::Builder::new().name(NAME.to_owned()).spawn(work).map_err(closed)?;
         Ok(Self { handle, thread: Mutex::new(Some(Thread { ask, ended, joined })) })
     }
 
@@ -51,11 +55,21 @@ impl Engine {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, BorsellinoError> {
-        match self.handle.spawn(work).await {
+        let (sender, answer) = oneshot::channel();
+        // Boxed, and without its answer's type: tokio's part is compiled once for all calls.
+        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            // The host may have given up.
+            let _ = sender.send(work.await);
+        });
+        let task = self.handle.spawn(work);
+        match answer.await {
             Ok(done) => Ok(done),
-            // A fault of ours must not look like anything else: uniffi hands it to the host as an internal error.
-            Err(fault) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),
-            Err(_) => Err(BorsellinoError::Closed),
+            // It ended without an answer. A fault of ours must not look like anything else: uniffi hands it to the host as an
+            // internal error.
+            Err(_) => match task.await {
+                Err(fault) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),
+                _ => Err(BorsellinoError::Closed),
+            },
         }
     }
 

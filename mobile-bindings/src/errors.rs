@@ -194,3 +194,53 @@ impl From<CacheProblem> for core::CacheError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_comes_through_and_back() {
+        let refusal = Refusal {
+            reason: core::Reason::BelowMinimum,
+            sentence: "Almeno 5,00 \u{20ac}.".to_owned(),
+            limit_cents: Some(500),
+            retry_after_ms: Some(1),
+            is_final: true,
+        };
+        let mut errors = vec![
+            core::Error::Offline,
+            core::Error::OutcomeUnknown,
+            core::Error::NotOurServer,
+            core::Error::CertificateTime,
+            core::Error::OlderServer,
+            core::Error::Refused(refusal),
+            core::Error::SignedOut,
+            core::Error::NoRandomness,
+            core::Error::Closed,
+        ];
+        let invalid = [
+            core::Invalid::ServerUrl,
+            core::Invalid::ActivationCode,
+            core::Invalid::Creditor,
+            core::Invalid::Account,
+            core::Invalid::TopUp,
+        ];
+        errors.extend(invalid.map(core::Error::Invalid));
+        let stores = [core::SecureStoreError::Locked, core::SecureStoreError::Denied, core::SecureStoreError::Failed];
+        errors.extend(stores.map(core::Error::SecureStore));
+        let caches = [
+            core::CacheError::Full,
+            core::CacheError::Corrupt,
+            core::CacheError::Sealed,
+            core::CacheError::Io,
+            core::CacheError::Sqlite(2_067),
+        ];
+        errors.extend(caches.map(core::Error::Cache));
+        for error in errors {
+            let there = BorsellinoError::from(error.clone());
+            assert_eq!(there.to_string(), error.to_string());
+            assert_eq!(core::Error::from(there), error);
+        }
+    }
+}

@@ -3,8 +3,9 @@
 
 use borsellino_core::{
     AccountKey, AccountView, Amount, BalanceChange, BillId, BillLineView, BillState, BillView, ChildId, ChildView,
-    CreditorInfo, HomeView, Language, Millis, Money, MovementKind, MovementView, MovementsView, NoticeView, PayBillView,
-    PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind, TopUpId, TopUpState, TopUpView, WalletId, WalletView,
+    CreditorInfo, HomeView, Language, Millis, Money, MovementKind, MovementView, MovementsView, NoticeView,
+    PayBillView, PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind, TopUpId, TopUpState, TopUpView,
+    WalletId, WalletView,
 };
 
 use crate::errors::{BorsellinoError, InvalidInput};

@@ -2,7 +2,7 @@
 """How long a phone takes to its first paint: loading the library, opening the app core, reading the cached home screen. Median of
 fresh processes, over the library as it ships:
 
-    cargo rustc -p borsellino-mobile --lib --profile mobile --crate-type cdylib && mobile-bindings/generate
+    mobile-bindings/library cdylib && mobile-bindings/generate
     python3 tests/phone/cold_start.py
 
 Not counted: Python's own start, and its reading of the generated module, which no other host has. The library is in the
@@ -56,7 +56,7 @@ async def start(module, library, url, folder):
 def main():
     library = pathlib.Path(TARGET, "mobile", "libborsellino_mobile.so").resolve()
     if not library.exists():
-        sys.exit(f"there is no {library}: cargo rustc -p borsellino-mobile --lib --profile mobile --crate-type cdylib")
+        sys.exit(f"there is no {library}: run mobile-bindings/library cdylib")
     with Demo() as demo, tempfile.TemporaryDirectory() as folder:
         asyncio.run(fill(demo, pathlib.Path(folder, "phone")))
         # The shipped library beside the module, in the place of the one for tests.

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import threading
 
-from borsellino_host import Demo, binding, config, file_store, sign_in
+from borsellino_host import Demo, binding, config, file_store, sign_in, threads
 
 borsellino = binding()
 SOON = 20
@@ -71,8 +71,7 @@ async def the_whole_way(demo, folder):
     await app.shutdown()
     await refused(app.refresh_home(), borsellino.BorsellinoError.Closed)
     assert app.cached_home().children[0].wallets[0].balance.cents == 3_215
-    left = [it.name for it in threading.enumerate() if it is not threading.main_thread()]
-    assert all(name.startswith(("asyncio", "Dummy")) for name in left), left
+    assert "borsellino" not in threads(), threads()
 
 
 async def what_a_host_does_wrong(demo, folder):
@@ -133,8 +132,7 @@ async def what_a_host_does_wrong(demo, folder):
     await asyncio.wait_for(sent(), SOON)
     assert len(found(await app.refresh_home())) == 1
 
-    # Let go of without a word.
-    del app
+    await app.shutdown()
 
 
 async def main():

@@ -124,7 +124,7 @@ impl Cache {
         body: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let cache = Arc::clone(self);
-        tokio::task::spawn_blocking(move || cache.write(body)).await.map_err(|_| Error::Closed)?
+        on_thread(Box::new(move || cache.write(body))).await
     }
 
     /// [`Cache::read`] on a thread that may block.
@@ -133,8 +133,13 @@ impl Cache {
         body: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let cache = Arc::clone(self);
-        tokio::task::spawn_blocking(move || cache.read(body)).await.map_err(|_| Error::Closed)?
+        on_thread(Box::new(move || cache.read(body))).await
     }
+}
+
+/// Boxed, so that tokio's part is compiled once for each kind of answer, not for each body.
+async fn on_thread<T: Send + 'static>(work: Box<dyn FnOnce() -> Result<T> + Send>) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
 }
 
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {

@@ -43,7 +43,10 @@ fn the_guides_show_code_that_is_there() {
         for (from, line, code) in blocks {
             let from = from.unwrap_or_else(|| panic!("{guide}:{line}: say which file the code is from"));
             let file = fs::read_to_string(root().join(from)).unwrap_or_else(|error| panic!("{guide}:{line}: {error}"));
-            assert!(holds(&file, &code), "{guide}:{line}: {from} says something else now: take the code over from there");
+            assert!(
+                holds(&file, &code),
+                "{guide}:{line}: {from} says something else now: take the code over from there"
+            );
         }
     }
 }
