@@ -203,8 +203,11 @@ fn try_prepare(
     for migration in MIGRATIONS.iter().skip(version) {
         tx.execute_batch(migration).map_err(failed)?;
     }
-    let newest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    tx.pragma_update(None, "user_version", newest).map_err(failed)?;
+    // An ordinary start writes nothing: it would wait for the disk, and the first paint for it.
+    if version < MIGRATIONS.len() {
+        let newest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+        tx.pragma_update(None, "user_version", newest).map_err(failed)?;
+    }
     let rows = Rows { sql: &tx, sealer, clock };
     match rows.key_check()? {
         Some(sealed) if sealer.open(CHECK, &sealed).is_err() => return Ok(Err(RebuildReason::WrongKey)),
