@@ -73,7 +73,8 @@ class Demo:
             json.dumps(body).encode(),
             {"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        # Whatever the surroundings say of proxies: this is the loopback.
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             return json.load(answer)
 
     def pay_notice(self, number):
