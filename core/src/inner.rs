@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use borsellino_domain::id::{BillId, TopUpId, WalletId};
@@ -77,6 +78,8 @@ impl Inner {
         let mut tasks = lock(&self.tasks);
         let tasks = tasks.as_mut().ok_or(Error::Closed)?;
         while tasks.try_join_next().is_some() {}
+        // One kind of task for tokio, whatever it does: its machinery is compiled once, which a phone's app notices in size.
+        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
         Ok(tasks.spawn_on(work, &self.runtime))
     }
 
@@ -214,7 +217,11 @@ impl Inner {
                 Ok(taken)
             };
             if let Taken::New(old) = self.cache.write_later(take).await? {
-                return self.tell_news(account, old).await;
+                self.tell_news(account, old).await?;
+                // A top-up that was paid just before this was read is not listed here, and the change that tells of it
+                // comes too late to be taken. What can't be asked now is asked with the next refresh.
+                let _ = self.settle(account).await;
+                return Ok(());
             }
         }
         Ok(())

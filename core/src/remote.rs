@@ -55,6 +55,9 @@ impl Default for Pace {
     }
 }
 
+/// The longest deadline of a call, whatever [`Pace::call`] says: gRPC can't write down every [`Duration`].
+const LONGEST_CALL: Duration = Duration::from_secs(3_600);
+
 /// The calls of one server.
 #[derive(Clone)]
 pub(crate) struct Remote {
@@ -78,6 +81,7 @@ macro_rules! calls {
 impl Remote {
     /// Prepares the channel; connects with the first call. Must be called inside tokio.
     pub(crate) fn new(server_url: &str, language: Language, pace: Pace) -> Result<Self> {
+        let pace = Pace { call: pace.call.min(LONGEST_CALL), ..pace };
         let invalid = || Error::Invalid(Invalid::ServerUrl);
         let endpoint = Endpoint::from_shared(server_url.to_owned()).map_err(|_| invalid())?;
         let host = endpoint.uri().host().ok_or_else(invalid)?.to_owned();

@@ -36,6 +36,13 @@ impl AccountKey {
     }
 }
 
+/// From its text: hosts keep keys as texts. One that names no account of this phone is refused where it is used.
+impl From<String> for AccountKey {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 /// What the secure store holds for one session.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct StoredSession {
@@ -174,6 +181,20 @@ impl Session {
         current: &StoredSession,
         remote: &Remote,
     ) -> Result<String> {
+        // Another process of the same app (a notification extension) may have renewed them meanwhile. Theirs are the newer
+        // ones, and a second use of ours would end the session.
+        let kept = self.vault.get(item(&self.account)).await?;
+        let kept = kept.and_then(|bytes| StoredSession::decode(bytes.as_slice()).ok());
+        let current = &match kept {
+            Some(kept) if kept.refresh != current.refresh => {
+                *held = Some(kept.clone());
+                if !kept.is_old(self.clock.now()) {
+                    return Ok(kept.access);
+                }
+                kept
+            }
+            _ => current.clone(),
+        };
         let mut tries = 0_u32;
         let answer = loop {
             tries = tries.saturating_add(1);

@@ -7,6 +7,7 @@ mod all {
     mod chance;
     mod demo;
     mod faults;
+    mod guides;
     mod history;
     mod hostile;
     mod ledger_verify;

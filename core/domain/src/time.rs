@@ -6,6 +6,9 @@ use jiff::tz::TimeZone;
 
 use crate::language::Language;
 
+/// Where the municipalities are: their days and hours are Italy's, wherever the phone or the server is.
+static ITALY: TimeZone = jiff::tz::get!("Europe/Rome");
+
 /// An instant, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(i64);
@@ -33,15 +36,13 @@ impl Millis {
 
     /// The day in Italy at this instant; `None` outside the calendar (years -9999 to 9999).
     pub fn day_in_italy(self) -> Option<Date> {
-        let zone = TimeZone::get("Europe/Rome").ok()?;
-        Some(Timestamp::from_millisecond(self.0).ok()?.to_zoned(zone).date())
+        Some(Timestamp::from_millisecond(self.0).ok()?.to_zoned(ITALY.clone()).date())
     }
 
     /// The first instant of the day after `day` in Italy: until then whatever is due on `day` is in time. `None` outside
     /// the calendar.
     pub fn end_of_day_in_italy(day: Date) -> Option<Self> {
-        let zone = TimeZone::get("Europe/Rome").ok()?;
-        let next = day.tomorrow().ok()?.to_zoned(zone).ok()?;
+        let next = day.tomorrow().ok()?.to_zoned(ITALY.clone()).ok()?;
         Some(Self(next.timestamp().as_millisecond()))
     }
 
@@ -52,8 +53,7 @@ impl Millis {
 
     /// `08:12` in Italy.
     pub fn clock_in_italy(self) -> Option<String> {
-        let zone = TimeZone::get("Europe/Rome").ok()?;
-        let at = Timestamp::from_millisecond(self.0).ok()?.to_zoned(zone);
+        let at = Timestamp::from_millisecond(self.0).ok()?.to_zoned(ITALY.clone());
         Some(format!("{:02}:{:02}", at.hour(), at.minute()))
     }
 }

@@ -124,7 +124,7 @@ impl Cache {
         body: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let cache = Arc::clone(self);
-        tokio::task::spawn_blocking(move || cache.write(body)).await.map_err(|_| Error::Closed)?
+        on_thread(Box::new(move || cache.write(body))).await
     }
 
     /// [`Cache::read`] on a thread that may block.
@@ -133,8 +133,13 @@ impl Cache {
         body: impl FnOnce(&Rows<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let cache = Arc::clone(self);
-        tokio::task::spawn_blocking(move || cache.read(body)).await.map_err(|_| Error::Closed)?
+        on_thread(Box::new(move || cache.read(body))).await
     }
+}
+
+/// Boxed, so that tokio's part is compiled once for each kind of answer, not for each body.
+async fn on_thread<T: Send + 'static>(work: Box<dyn FnOnce() -> Result<T> + Send>) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
 }
 
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
@@ -198,8 +203,11 @@ fn try_prepare(
     for migration in MIGRATIONS.iter().skip(version) {
         tx.execute_batch(migration).map_err(failed)?;
     }
-    let newest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    tx.pragma_update(None, "user_version", newest).map_err(failed)?;
+    // An ordinary start writes nothing: it would wait for the disk, and the first paint for it.
+    if version < MIGRATIONS.len() {
+        let newest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+        tx.pragma_update(None, "user_version", newest).map_err(failed)?;
+    }
     let rows = Rows { sql: &tx, sealer, clock };
     match rows.key_check()? {
         Some(sealed) if sealer.open(CHECK, &sealed).is_err() => return Ok(Err(RebuildReason::WrongKey)),

@@ -142,6 +142,18 @@ async fn what_the_server_no_longer_lists_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_home_screen_read_after_the_receipt_leaves_nothing_in_progress() {
+    let (fake, phone) = phone().await;
+    let app = phone.signed_in().await;
+    let view = app.start_top_up(canteen(), euros("20"), PayBy::Online).await.unwrap();
+    // Home is read between the receipt and the change that tells of it: paid, it is not listed any more.
+    fake.receipt(&view.id.to_string());
+    fake.state().home.payments.clear();
+    let home = app.refresh_home().await.unwrap();
+    assert!(home.top_ups.is_empty(), "{:?}", home.top_ups);
+}
+
+#[tokio::test]
 async fn nothing_readable_lies_in_the_folder() {
     let (fake, phone) = phone().await;
     let app = phone.signed_in().await;

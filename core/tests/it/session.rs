@@ -54,6 +54,23 @@ async fn many_calls_with_an_expired_token_renew_it_once() {
 }
 
 #[tokio::test]
+async fn two_processes_of_one_app_renew_one_session() {
+    let (fake, phone) = phone().await;
+    let app = phone.signed_in().await;
+    // A notification extension: another process over the same folder and Keychain.
+    for _ in 0..3 {
+        fake.expire_access();
+        let extension = phone.open().await;
+        extension.refresh_home().await.unwrap();
+        extension.shutdown().await;
+    }
+    // What this one still holds was exchanged long ago: using it would end the session.
+    app.refresh_home().await.unwrap();
+    assert!(!fake.state().ended);
+    assert_eq!(fake.calls("refresh"), 3);
+}
+
+#[tokio::test]
 async fn a_renewal_whose_answer_is_lost_does_not_end_the_session() {
     let (fake, phone) = phone().await;
     let app = phone.signed_in().await;

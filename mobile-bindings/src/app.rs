@@ -1,0 +1,219 @@
+//! The app core as an object of the host: every method hands its arguments on and its answer back.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use borsellino_core as core;
+use core::{
+    AccountKey, AccountView, Amount, BillId, CreditorInfo, HomeView, Language, MovementsView, PayBillView, PayBy,
+    SystemClock, TopUpId, TopUpView, WalletId,
+};
+
+use crate::config::{CacheStart, Config};
+use crate::engine::Engine;
+use crate::errors::{BorsellinoError, InvalidInput};
+use crate::events::{HostListener, Listener};
+use crate::secure_store::{HostStore, SecureStore};
+
+type Result<T> = std::result::Result<T, BorsellinoError>;
+
+/// The app core. Open it once per process, paint from `cachedHome`, then call `resume` and `watch`; call `shutdown`
+/// before the process or its data folder goes away.
+#[derive(uniffi::Object)]
+pub struct Borsellino {
+    core: Arc<core::App>,
+    engine: Engine,
+}
+
+/// What `resume` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Resumed {
+    /// Top-ups that got their answer now.
+    pub finished: u64,
+    /// Top-ups that still wait for the network.
+    pub waiting: u64,
+}
+
+/// Keeps a watch going; letting go of it ends the watch.
+#[derive(uniffi::Object)]
+pub struct Watch(Mutex<Option<core::WatchHandle>>);
+
+impl Borsellino {
+    /// Runs a call of the core on its own thread, to its end even when the host gives it up.
+    async fn run<T, Fut>(&self, call: impl FnOnce(Arc<core::App>) -> Fut) -> Result<T>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = core::Result<T>> + Send + 'static,
+    {
+        Ok(self.engine.run(call(Arc::clone(&self.core))).await??)
+    }
+}
+
+#[uniffi::export]
+impl Borsellino {
+    /// Opens the app core. Reads the cache and the secure store; does not touch the network.
+    ///
+    /// Throws `Invalid` for the server's address, `SecureStore` (try again once the phone is unlocked), `Cache` where no
+    /// cache can be made.
+    #[uniffi::constructor]
+    pub async fn open(config: Config, store: Arc<dyn SecureStore>) -> Result<Arc<Self>> {
+        let engine = Engine::start()?;
+        let store = Arc::new(HostStore(store));
+        let opening = async move { core::App::open(config.into(), store, Arc::new(SystemClock)).await };
+        let core = engine.run(opening).await??;
+        Ok(Arc::new(Self { core: Arc::new(core), engine }))
+    }
+
+    /// What opening the cache found.
+    pub fn cache_start(&self) -> CacheStart {
+        self.core.cache_start().into()
+    }
+
+    /// The accounts of this phone, from memory.
+    pub fn accounts(&self) -> Vec<AccountView> {
+        self.core.accounts()
+    }
+
+    /// Makes `account` (the `key` of one of `accounts`) the one that the other calls mean.
+    ///
+    /// Throws `Invalid` where this phone has no such account.
+    pub async fn use_account(&self, account: AccountKey) -> Result<()> {
+        self.run(|core| async move { core.use_account(account).await }).await
+    }
+
+    /// Finds the creditor of an activation code, as typed, and remembers it.
+    ///
+    /// Throws `Invalid` for a code that is none, `Refused` for an unknown one, `Offline` and kin.
+    pub async fn activate(&self, code: String) -> Result<CreditorInfo> {
+        self.run(|core| async move { core.activate(&code).await }).await
+    }
+
+    /// A creditor found before by `activate`, from the cache.
+    ///
+    /// Throws `Cache`.
+    pub fn remembered_creditor(&self, fiscal_code: String) -> Result<Option<CreditorInfo>> {
+        Ok(self.core.remembered_creditor(&fiscal_code)?)
+    }
+
+    /// Signs in to a creditor; the account becomes the active one.
+    ///
+    /// Throws `Refused` with `WrongCredentials` or `TryLater`, `Offline` and kin, `SecureStore`.
+    pub async fn sign_in(&self, creditor: String, username: String, password: String) -> Result<AccountView> {
+        self.run(|core| async move { core.sign_in(&creditor, &username, &password).await }).await
+    }
+
+    /// The active account's home screen as last known, from the cache: the first paint, on the screen's own thread.
+    /// Nothing before the first refresh, or with nobody signed in.
+    ///
+    /// Throws `Cache`.
+    pub fn cached_home(&self) -> Result<Option<HomeView>> {
+        Ok(self.core.cached_home()?)
+    }
+
+    /// Asks the server for the home screen, keeps and returns it.
+    ///
+    /// Throws `SignedOut`, `Offline` and kin, `Cache`.
+    pub async fn refresh_home(&self) -> Result<HomeView> {
+        self.run(|core| async move { core.refresh_home().await }).await
+    }
+
+    /// Movements, newest first: of one wallet or of all, from the beginning or from `page` (the `next` of the page
+    /// before). Without the network the first page comes from the cache.
+    ///
+    /// Throws `SignedOut`, `Refused`, `Offline` and kin, `Cache`.
+    #[uniffi::method(default(wallet = None, page = None))]
+    pub async fn movements(&self, wallet: Option<WalletId>, page: Option<String>) -> Result<MovementsView> {
+        self.run(|core| async move { core.movements(wallet, page).await }).await
+    }
+
+    /// Starts a top-up. It is saved before it is sent: an error means that nothing was begun, an answer that it will be
+    /// finished. Waits about ten seconds for the server's answer; a top-up without one is queued, and sending goes on.
+    /// Look at the state: it may also be refused. Giving this call up, or `shutdown` meanwhile, loses nothing.
+    ///
+    /// Throws `SignedOut`, `Invalid`, `Cache` (say, a full phone), `NoRandomness`, `Closed`.
+    pub async fn start_top_up(&self, wallet: WalletId, amount: Amount, pay_by: PayBy) -> Result<TopUpView> {
+        self.run(|core| async move { core.start_top_up(wallet, amount, pay_by).await }).await
+    }
+
+    /// Asks for a page again for a top-up that is to pay or was not completed, also for one begun on another phone of the
+    /// same guardian. For any other top-up answers how it stands. Doing it again is safe.
+    ///
+    /// Throws `Invalid` where this phone knows no such top-up, `SignedOut`, `Refused`, `Offline`, `OutcomeUnknown`.
+    pub async fn retry_top_up(&self, top_up: TopUpId) -> Result<TopUpView> {
+        self.run(|core| async move { core.retry_top_up(top_up).await }).await
+    }
+
+    /// Takes a refused top-up off the screen.
+    ///
+    /// Throws `Cache`.
+    pub async fn dismiss(&self, top_up: TopUpId) -> Result<()> {
+        self.run(|core| async move { core.dismiss(top_up).await }).await
+    }
+
+    /// Opens a pagoPA page for a bill, or tells with which notice to pay it. Doing it again is safe.
+    ///
+    /// Throws `SignedOut`, `Refused`, `Offline`, `OutcomeUnknown`.
+    pub async fn pay_bill(&self, bill: BillId) -> Result<PayBillView> {
+        self.run(|core| async move { core.pay_bill(bill).await }).await
+    }
+
+    /// Finishes every top-up that is not finished, of every account, then refreshes the active one. Call it when the app
+    /// starts, comes to the front, or the network comes back.
+    ///
+    /// Throws `Offline` and kin: what is unfinished stays so; `Cache`.
+    pub async fn resume(&self) -> Result<Resumed> {
+        let resumed = self.run(|core| async move { core.resume().await }).await?;
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok(Resumed { finished: count(resumed.finished), waiting: count(resumed.waiting) })
+    }
+
+    /// Follows the active account's feed and tells `listener`, until the handle is let go of or the session ends.
+    ///
+    /// Throws `SignedOut`, `Closed`.
+    pub fn watch(&self, listener: Arc<dyn Listener>) -> Result<Arc<Watch>> {
+        let handle = self.core.watch(Arc::new(HostListener(listener)))?;
+        Ok(Arc::new(Watch(Mutex::new(Some(handle)))))
+    }
+
+    /// Signs the active account out and removes everything of it from this phone, also without the network. A top-up
+    /// that was never sent is gone; one that was sent is at the server.
+    ///
+    /// Throws `SignedOut` where nobody is signed in, `SecureStore`, `Cache`.
+    pub async fn sign_out(&self) -> Result<()> {
+        self.run(|core| async move { core.sign_out().await }).await
+    }
+
+    /// Ends and joins everything. Afterwards every call that needs the app core's thread throws `Closed`, and neither the
+    /// listener nor the secure store is called any more. Call it before the process, or the app's data, goes away.
+    pub async fn shutdown(&self) {
+        let core = Arc::clone(&self.core);
+        // Shut down before: there is nothing to end.
+        let _ = self.engine.run(async move { core.shutdown().await }).await;
+        self.engine.stop().await;
+    }
+}
+
+#[uniffi::export]
+impl Watch {
+    /// Ends the watch; once this returns the listener is not called any more.
+    pub async fn stop(&self) {
+        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            handle.stop().await;
+        }
+    }
+}
+
+/// What to tell the parent: what happened, and what to do.
+#[uniffi::export]
+pub fn error_sentence(error: BorsellinoError, language: Language) -> String {
+    core::Error::from(error).sentence(language)
+}
+
+/// Reads an amount that a parent typed, as `20`, `20,50` or `20.50`, into cents.
+///
+/// Throws `Invalid`.
+#[uniffi::export]
+pub fn parse_amount(text: String) -> Result<Amount> {
+    Amount::parse(&text).map_err(|_| BorsellinoError::Invalid { what: InvalidInput::Amount })
+}

@@ -1,0 +1,246 @@
+//! What can go wrong, for the app to switch on, and back into the core's terms for its sentence.
+
+use borsellino_core as core;
+use core::Refusal;
+use thiserror::Error;
+
+use crate::secure_store::SecureStoreError;
+
+/// Why something could not be done. `errorSentence` tells the parent; carries no personal data.
+#[derive(Clone, Debug, PartialEq, Eq, Error, uniffi::Error)]
+pub enum BorsellinoError {
+    /// The server was not reached: nothing was sent, or nothing that matters.
+    #[error("the server is not reachable")]
+    Offline,
+    /// Sent, but no answer came. Doing it again is safe.
+    #[error("no answer: the outcome is unknown")]
+    OutcomeUnknown,
+    /// Something answered that is not a Borsellino server: a captive portal, a proxy, another program.
+    #[error("what answered is not a Borsellino server")]
+    NotOurServer,
+    /// The server's certificate is not valid at this moment: often the phone's date is wrong.
+    #[error("the server's certificate is not valid now; is the phone's date right?")]
+    CertificateTime,
+    /// The server does not know this call yet.
+    #[error("the server is older than this app")]
+    OlderServer,
+    /// The server understood and said no.
+    #[error("refused: {refusal}")]
+    Refused {
+        /// Why, and the sentence for the parent.
+        refusal: Refusal,
+    },
+    /// Nobody is signed in, or the session ended: sign in again.
+    #[error("signed out")]
+    SignedOut,
+    /// What was typed or passed is not of its form; nothing was sent.
+    #[error("invalid {what}")]
+    Invalid {
+        /// Which input.
+        what: InvalidInput,
+    },
+    /// The phone's Keychain or Keystore.
+    #[error("secure store: {why}")]
+    SecureStore {
+        /// What it answered.
+        why: SecureStoreError,
+    },
+    /// The phone's cache.
+    #[error("cache: {why}")]
+    Cache {
+        /// What its file did.
+        why: CacheProblem,
+    },
+    /// The system gave no random bytes.
+    #[error("no secure randomness")]
+    NoRandomness,
+    /// The app core was shut down.
+    #[error("shut down")]
+    Closed,
+}
+
+/// Which input is not of its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, uniffi::Enum)]
+pub enum InvalidInput {
+    /// Not `https://host[:port]` (`http` is for the loopback only: tokens travel on it).
+    #[error("server address")]
+    ServerUrl,
+    /// Not ten digits.
+    #[error("activation code")]
+    ActivationCode,
+    /// Not an 11-digit code of a creditor.
+    #[error("creditor code")]
+    Creditor,
+    /// No account of this phone.
+    #[error("account")]
+    Account,
+    /// No top-up that this phone knows of.
+    #[error("top-up")]
+    TopUp,
+    /// Not an id that the app core handed out.
+    #[error("id")]
+    Id,
+    /// No amount that pagoPA can carry: 0.01 to 999999.99 euro.
+    #[error("amount")]
+    Amount,
+}
+
+/// What the cache's file did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, uniffi::Enum)]
+pub enum CacheProblem {
+    /// The phone is full.
+    #[error("the storage is full")]
+    Full,
+    /// The file is damaged; it is rebuilt when the app core is opened again.
+    #[error("the file is damaged")]
+    Corrupt,
+    /// A row does not open with this key.
+    #[error("a row does not open with this key")]
+    Sealed,
+    /// The folder or file can't be read or written.
+    #[error("the file can't be used")]
+    Io,
+    /// Any other answer of SQLite.
+    #[error("SQLite code {code}")]
+    Sqlite {
+        /// Its extended result code.
+        code: i32,
+    },
+}
+
+impl From<core::Error> for BorsellinoError {
+    fn from(error: core::Error) -> Self {
+        match error {
+            core::Error::Offline => Self::Offline,
+            core::Error::OutcomeUnknown => Self::OutcomeUnknown,
+            core::Error::NotOurServer => Self::NotOurServer,
+            core::Error::CertificateTime => Self::CertificateTime,
+            core::Error::OlderServer => Self::OlderServer,
+            core::Error::Refused(refusal) => Self::Refused { refusal },
+            core::Error::SignedOut => Self::SignedOut,
+            core::Error::Invalid(what) => Self::Invalid { what: what.into() },
+            core::Error::SecureStore(why) => Self::SecureStore { why: why.into() },
+            core::Error::Cache(why) => Self::Cache { why: why.into() },
+            core::Error::NoRandomness => Self::NoRandomness,
+            core::Error::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<BorsellinoError> for core::Error {
+    fn from(error: BorsellinoError) -> Self {
+        match error {
+            BorsellinoError::Offline => Self::Offline,
+            BorsellinoError::OutcomeUnknown => Self::OutcomeUnknown,
+            BorsellinoError::NotOurServer => Self::NotOurServer,
+            BorsellinoError::CertificateTime => Self::CertificateTime,
+            BorsellinoError::OlderServer => Self::OlderServer,
+            BorsellinoError::Refused { refusal } => Self::Refused(refusal),
+            BorsellinoError::SignedOut => Self::SignedOut,
+            BorsellinoError::Invalid { what } => Self::Invalid(what.into()),
+            BorsellinoError::SecureStore { why } => Self::SecureStore(why.into()),
+            BorsellinoError::Cache { why } => Self::Cache(why.into()),
+            BorsellinoError::NoRandomness => Self::NoRandomness,
+            BorsellinoError::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<core::Invalid> for InvalidInput {
+    fn from(what: core::Invalid) -> Self {
+        match what {
+            core::Invalid::ServerUrl => Self::ServerUrl,
+            core::Invalid::ActivationCode => Self::ActivationCode,
+            core::Invalid::Creditor => Self::Creditor,
+            core::Invalid::Account => Self::Account,
+            core::Invalid::TopUp => Self::TopUp,
+        }
+    }
+}
+
+impl From<InvalidInput> for core::Invalid {
+    fn from(what: InvalidInput) -> Self {
+        match what {
+            InvalidInput::ServerUrl => Self::ServerUrl,
+            InvalidInput::ActivationCode => Self::ActivationCode,
+            InvalidInput::Creditor => Self::Creditor,
+            InvalidInput::Account => Self::Account,
+            // The core takes these parsed and has no word of its own for them; its sentence is the same for all three.
+            InvalidInput::TopUp | InvalidInput::Id | InvalidInput::Amount => Self::TopUp,
+        }
+    }
+}
+
+impl From<core::CacheError> for CacheProblem {
+    fn from(why: core::CacheError) -> Self {
+        match why {
+            core::CacheError::Full => Self::Full,
+            core::CacheError::Corrupt => Self::Corrupt,
+            core::CacheError::Sealed => Self::Sealed,
+            core::CacheError::Io => Self::Io,
+            core::CacheError::Sqlite(code) => Self::Sqlite { code },
+        }
+    }
+}
+
+impl From<CacheProblem> for core::CacheError {
+    fn from(why: CacheProblem) -> Self {
+        match why {
+            CacheProblem::Full => Self::Full,
+            CacheProblem::Corrupt => Self::Corrupt,
+            CacheProblem::Sealed => Self::Sealed,
+            CacheProblem::Io => Self::Io,
+            CacheProblem::Sqlite { code } => Self::Sqlite(code),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_comes_through_and_back() {
+        let refusal = Refusal {
+            reason: core::Reason::BelowMinimum,
+            sentence: "Almeno 5,00 \u{20ac}.".to_owned(),
+            limit_cents: Some(500),
+            retry_after_ms: Some(1),
+            is_final: true,
+        };
+        let mut errors = vec![
+            core::Error::Offline,
+            core::Error::OutcomeUnknown,
+            core::Error::NotOurServer,
+            core::Error::CertificateTime,
+            core::Error::OlderServer,
+            core::Error::Refused(refusal),
+            core::Error::SignedOut,
+            core::Error::NoRandomness,
+            core::Error::Closed,
+        ];
+        let invalid = [
+            core::Invalid::ServerUrl,
+            core::Invalid::ActivationCode,
+            core::Invalid::Creditor,
+            core::Invalid::Account,
+            core::Invalid::TopUp,
+        ];
+        errors.extend(invalid.map(core::Error::Invalid));
+        let stores = [core::SecureStoreError::Locked, core::SecureStoreError::Denied, core::SecureStoreError::Failed];
+        errors.extend(stores.map(core::Error::SecureStore));
+        let caches = [
+            core::CacheError::Full,
+            core::CacheError::Corrupt,
+            core::CacheError::Sealed,
+            core::CacheError::Io,
+            core::CacheError::Sqlite(2_067),
+        ];
+        errors.extend(caches.map(core::Error::Cache));
+        for error in errors {
+            let there = BorsellinoError::from(error.clone());
+            assert_eq!(there.to_string(), error.to_string());
+            assert_eq!(core::Error::from(there), error);
+        }
+    }
+}
