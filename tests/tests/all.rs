@@ -6,6 +6,7 @@
 mod all {
     mod chance;
     mod demo;
+    mod devices;
     mod faults;
     mod history;
     mod hostile;

@@ -4,6 +4,7 @@
 
 pub mod carts;
 pub mod demand;
+pub mod devices;
 pub mod feed;
 pub mod home;
 pub mod ledger_export;
