@@ -17,6 +17,7 @@ mod all {
     mod phone;
     mod postgres;
     mod proof;
+    mod push;
     mod refusals;
     mod seals;
     mod sessions;

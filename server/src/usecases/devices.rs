@@ -8,12 +8,12 @@ use borsellino_domain::language::Language;
 use borsellino_domain::time::Millis;
 use borsellino_store::StoreError;
 use borsellino_store::rows::{DeviceRow, NewPushToken};
-use zeroize::Zeroizing;
 
 use super::sessions::{SessionRefusal, goes_on};
 use super::{App, Stop};
 use crate::auth::token::{Identity, REFRESH_MILLIS};
 use crate::clock::random;
+pub use crate::notify::{Platform, PushToken};
 
 /// How many devices of a guardian are told by push: those registered last.
 const MOST_TOLD: i64 = 20;
@@ -21,52 +21,8 @@ const MOST_TOLD: i64 = 20;
 /// How many devices are listed: those used last.
 const MOST_LISTED: i64 = 100;
 
-/// Longer than any token of Firebase's, in bytes.
-const LONGEST_TOKEN: usize = 4_096;
-
 /// What a push token is sealed and digested for.
 pub(super) const PURPOSE: &str = "push token";
-
-/// What kind of phone it is: it decides the shape of a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Platform {
-    /// Android.
-    Android,
-    /// iOS and iPadOS.
-    Ios,
-}
-
-impl Platform {
-    /// As it is stored.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Android => "android",
-            Self::Ios => "ios",
-        }
-    }
-
-    /// Reads [`Platform::code`].
-    pub fn from_code(code: &str) -> Option<Self> {
-        [Self::Android, Self::Ios].into_iter().find(|platform| platform.code() == code)
-    }
-}
-
-/// A registration token of Firebase's, as a phone got it: 1 to 4096 visible ASCII characters.
-#[derive(Clone)]
-pub struct PushToken(Zeroizing<String>);
-
-impl PushToken {
-    /// Reads it; `None` where it is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then(|| Self(Zeroizing::new(text.to_owned())))
-    }
-
-    /// The bare text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// How a device wants to be told.
 #[derive(Clone)]
@@ -211,18 +167,4 @@ pub async fn revoke(app: &App, who: Identity, device: SessionId) -> Result<(), S
     // Its streams end now, not at the next look around.
     app.live.wake(who.creditor, &[who.guardian.uuid()]);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_visible_ascii() {
-        assert!(PushToken::parse("fQ3:APA91b-_x").is_some());
-        assert!(PushToken::parse(&"x".repeat(4_096)).is_some());
-        for wrong in ["", " ", "a b", "a\n", "è", &"x".repeat(4_097)] {
-            assert!(PushToken::parse(wrong).is_none(), "{wrong}");
-        }
-    }
 }
