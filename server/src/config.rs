@@ -421,6 +421,10 @@ impl Config {
         let path = &section.service_account;
         let read = std::fs::read_to_string(path);
         let text = Zeroizing::new(read.map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?);
+        use std::os::unix::fs::PermissionsExt;
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
+            tracing::warn!(path = %path.display(), "everybody on this machine can read the service account: chmod o-r");
+        }
         let account = ServiceAccount::parse(&text);
         let account = account.map_err(|source| ConfigError::Account { path: path.clone(), source })?;
         let settings = notify::Settings {

@@ -74,7 +74,7 @@ impl Message {
 #[derive(Default)]
 struct Inner {
     grants: u32,
-    access: Option<String>,
+    access: BTreeSet<String>,
     life: i64,
     grant_faults: VecDeque<Fault>,
     faults: VecDeque<Fault>,
@@ -197,9 +197,9 @@ impl Fcm {
         self.shared.inner().grant_faults.extend(faults);
     }
 
-    /// The access token it gave out is not taken any more.
+    /// The access tokens it gave out are not taken any more.
     pub fn revoke_access(&self) {
-        self.shared.inner().access = None;
+        self.shared.inner().access.clear();
     }
 
     /// For how many seconds the next access tokens are good.
@@ -330,7 +330,7 @@ async fn grant(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Stri
         None => {}
     }
     let access = format!("ya29.access-{}", inner.grants);
-    inner.access = Some(access.clone());
+    inner.access.insert(access.clone());
     answer(200, None, &json!({ "access_token": access, "expires_in": inner.life, "token_type": "Bearer" }))
 }
 
@@ -378,12 +378,13 @@ async fn send(State(shared): State<Arc<Shared>>, version: Version, headers: Head
         let mut inner = shared.inner();
         inner.under_way += 1;
         inner.most_under_way = inner.most_under_way.max(inner.under_way);
-        let bearer = inner.access.as_ref().map(|access| format!("Bearer {access}"));
-        let given = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let given = headers.get("authorization").and_then(|value| value.to_str().ok());
+        let known =
+            given.and_then(|given| given.strip_prefix("Bearer ")).is_some_and(|token| inner.access.contains(token));
         let (status, response) = if let Err(why) = checked {
             inner.violations.push(format!("message: {why}"));
             (400, error(400, None, "INVALID_ARGUMENT"))
-        } else if bearer.is_none() || given != bearer {
+        } else if !known {
             (401, error(401, None, "UNAUTHENTICATED"))
         } else if let Some(fault) = inner.faults.pop_front() {
             match fault {

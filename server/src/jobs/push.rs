@@ -80,7 +80,6 @@ impl Worker {
     async fn tell_all(self) {
         let mut stopping = self.app.stopping.clone();
         let mut swept: Option<Millis> = None;
-        // It sends nothing, so that it must not keep the settler waiting.
         let Self { app, push, laid, .. } = self;
         while !*stopping.borrow_and_update() {
             let now = app.now();
@@ -154,8 +153,7 @@ impl Worker {
         let (parcels, over) = claimed?;
         let taken = parcels.len().saturating_add(over.len());
         for parcel in parcels {
-            let Some(permit) = permits.pop() else { break };
-            tokio::spawn(self.clone().send(parcel, permit));
+            tokio::spawn(self.clone().send(parcel, permits.pop()));
         }
         for fate in over {
             // The settler goes on for as long as this does.
@@ -164,11 +162,12 @@ impl Worker {
         Ok((taken, taken >= usize::try_from(allowed).unwrap_or(usize::MAX)))
     }
 
-    async fn send(self, parcel: Parcel, permit: OwnedSemaphorePermit) {
+    /// Sends one; its place is free again once its outcome waits to be settled.
+    async fn send(self, parcel: Parcel, place: Option<OwnedSemaphorePermit>) {
         let answer = self.push.fcm.send(&parcel.message, self.app.now()).await;
         let fate = self.judge(answer, parcel.slip.attempts);
         let _ = self.results.send((parcel.slip, fate)).await;
-        drop(permit);
+        drop(place);
     }
 
     fn judge(&self, answer: Answer, attempts: i64) -> Fate {

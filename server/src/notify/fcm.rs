@@ -23,6 +23,9 @@ pub const URL: &str = "https://fcm.googleapis.com";
 /// How long to wait for a connection, and for one answer.
 const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(10));
 
+/// How often a quiet connection is asked whether it stands, and how long it has to answer.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
 /// How long one message may take in all, a new access token and a second try included: well below its lease.
 const ATTEMPT: Duration = Duration::from_secs(30);
 
@@ -118,6 +121,8 @@ impl Fcm {
         let client = || {
             let builder = Client::builder().redirect(Policy::none()).no_proxy();
             let builder = builder.connect_timeout(TIMEOUTS.0).timeout(TIMEOUTS.1);
+            // A connection whose other end is gone would swallow message after message.
+            let builder = builder.http2_keep_alive_interval(KEEP_ALIVE.0).http2_keep_alive_timeout(KEEP_ALIVE.1);
             let builder = if url.scheme() == "http" {
                 // Only on this machine. There is nobody to agree with about HTTP/2, and perhaps no root certificates.
                 builder.tls_certs_only([]).http2_prior_knowledge()

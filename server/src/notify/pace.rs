@@ -93,9 +93,9 @@ impl Pace {
         self.level = self.level.saturating_add(back).min(Self::full(self.per_minute));
     }
 
-    /// Whether nobody may send.
+    /// Whether nobody may send. A clock that was set back makes no pause longer than the longest.
     pub fn is_paused(&self, now: Millis) -> bool {
-        now < self.paused_until
+        now < self.paused_until && self.paused_until <= now.plus(LONGEST_PAUSE)
     }
 
     /// FCM asks everybody to wait: for `asked` milliseconds where it says so. Answers until when. Of many refusals at once
@@ -110,10 +110,12 @@ impl Pace {
                 now.plus(spread(doubled.saturating_mul(2), random).min(LONGEST_PAUSE))
             }
         };
-        if !self.is_paused(now) {
+        if self.is_paused(now) {
+            self.paused_until = self.paused_until.max(until);
+        } else {
             self.pauses = self.pauses.saturating_add(1);
+            self.paused_until = until;
         }
-        self.paused_until = self.paused_until.max(until);
         self.paused_until
     }
 
@@ -190,6 +192,8 @@ mod tests {
         assert_eq!(pace.refused(None, NOW, 0), NOW.plus(2_000), "one that names no time adds none");
         assert_eq!(pace.take(1, NOW.plus(2_000)), 1);
         assert_eq!(pace.refused(Some(0), NOW.plus(9_000), 0), NOW.plus(9_001));
+        pace.refused(Some(LONGEST_PAUSE), NOW.plus(9_001), 0);
+        assert!(pace.is_paused(NOW.plus(9_001)) && !pace.is_paused(NOW.plus_days(-1)));
     }
 
     #[test]

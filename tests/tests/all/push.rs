@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_proto::v1::{PayBy, Payment, Platform};
+use borsellino_server::config::Config;
 use borsellino_server::jobs;
 use borsellino_server::notify::{Push, Settings};
 use borsellino_server::usecases::App;
 use borsellino_store::Store;
 use borsellino_tests::fcm::{Fault, Fcm, Message};
 use borsellino_tests::house::node::{self, Addressee, Receipt, euro};
-use borsellino_tests::house::{AMINA, House, MARIA, PAOLO, Phone, SOON, TOWN, next_change, reason, wallet};
+use borsellino_tests::house::{AMINA, House, MARIA, PAOLO, Phone, SOON, TOWN, new_id, next_change, reason, wallet};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 use tokio::runtime::Runtime;
@@ -42,6 +43,7 @@ borsellino_tests::in_both_houses! {
     no_faster_than_allowed;
     another_secret_cannot_read_the_tokens;
     a_stopping_server_settles_what_it_sent;
+    what_an_operator_sets;
 }
 
 /// How often a test's sender looks for work.
@@ -58,15 +60,25 @@ struct Node {
 }
 
 impl Node {
-    fn start(house: &House, fcm: &Fcm) -> Self {
-        Self::start_as(house.app.clone(), fcm, settings())
+    async fn start(house: &House, fcm: &Fcm) -> Self {
+        Self::start_as(house, fcm, settings()).await
     }
 
-    fn start_as(mut app: App, fcm: &Fcm, settings: Settings) -> Self {
-        let push = fcm.sender(settings);
-        app.push = Some(Arc::clone(&push));
+    /// On PostgreSQL with connections of its own, which die with it.
+    async fn start_as(house: &House, fcm: &Fcm, settings: Settings) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
+        let mut app = house.app.clone();
+        if let Some(url) = house.fresh.url().map(str::to_owned) {
+            let opened = runtime.spawn(async move { Store::connect_postgres(&url, 4).await });
+            app.store = opened.await.expect("no panic").expect("the database");
+        }
+        Self::start_on(runtime, app, fcm, settings)
+    }
+
+    fn start_on(runtime: Runtime, mut app: App, fcm: &Fcm, settings: Settings) -> Self {
+        let push = fcm.sender(settings);
+        app.push = Some(Arc::clone(&push));
         runtime.spawn(jobs::push::run(app));
         Self { runtime: Some(runtime), push }
     }
@@ -90,7 +102,7 @@ impl Drop for Node {
 /// A sender whose fake has the house's time, once what the demo's past left in the outbox has been told to nobody.
 async fn start(house: &House) -> (Fcm, Node) {
     let fcm = Fcm::start(house.app.clock.clone()).await;
-    let node = Node::start(house, &fcm);
+    let node = Node::start(house, &fcm).await;
     until(house, TO_TELL, 0).await;
     (fcm, node)
 }
@@ -147,6 +159,18 @@ async fn many_paid(house: &House, phone: &Phone, count: usize) {
     for _ in 0..count {
         paid(house, phone).await;
     }
+}
+
+/// As if a payment had happened so many times more: what it left in the outbox, again.
+async fn tell_again(house: &House, payment: &Payment, count: usize) {
+    let rows: Vec<String> = (0..count)
+        .map(|_| {
+            let (id, now) = (house.fresh.id(new_id().parse().expect("an id")), house.now());
+            format!("('{TOWN}', {id}, 'payment_done', '{}', {now}, 0, {now})", notice(payment))
+        })
+        .collect();
+    let columns = "creditor, id, kind, notice, due_at_ms, attempts, created_at_ms";
+    house.execute(&format!("INSERT INTO outbox ({columns}) VALUES {}", rows.join(", "))).await;
 }
 
 fn says(status: u16, retry_after: Option<&str>) -> Fault {
@@ -421,7 +445,8 @@ async fn what_fails_is_tried_again(house: &House) {
     fcm.order([Fault::Lost]);
     paid(house, &maria).await;
     fcm.until(10).await;
-    until(house, OPEN, 1).await;
+    until(house, "SELECT COUNT(*) FROM delivery WHERE outcome IS NULL AND attempts = 1 AND last_code IS NOT NULL", 1)
+        .await;
     house.advance(Duration::from_secs(2));
     all_settled(house).await;
     assert_eq!(fcm.count(), 11);
@@ -470,7 +495,8 @@ async fn what_is_no_fault_of_a_phone_forgets_none(house: &House) {
         let before = fcm.count();
         paid(house, &maria).await;
         fcm.until(before + 1).await;
-        until(house, OPEN, 1).await;
+        until(house, &format!("SELECT COUNT(*) FROM delivery WHERE outcome IS NULL AND last_code LIKE '{status}%'"), 1)
+            .await;
         house.advance(Duration::from_secs(2));
         all_settled(house).await;
         assert_eq!(fcm.count(), before + 2);
@@ -492,7 +518,7 @@ async fn a_killed_sender_loses_nothing(house: &House) {
     assert_eq!(house.number(OPEN).await, 6);
     many_paid(house, &maria, 2).await;
 
-    let other = Node::start(house, &fcm);
+    let other = Node::start(house, &fcm).await;
     fcm.until(10).await;
     until(house, DONE, 4).await;
     assert_eq!((house.number(OPEN).await, fcm.count()), (6, 10), "what the dead one has is its own, for a minute");
@@ -515,17 +541,14 @@ async fn two_nodes_send_each_once(house: &House) {
     registered(house, MARIA, "ios-maria").await;
     registered(house, PAOLO, "ios-paolo").await;
     house.execute("DELETE FROM outbox WHERE kind = 'payment_done'").await;
-    many_paid(house, &maria, 40).await;
-    // On PostgreSQL each with connections of its own.
+    let payment = top_up(&maria, 500).await;
+    pay(house, &payment).await;
+    tell_again(house, &payment, 39).await;
     let mut nodes = Vec::new();
     for _ in 0..3 {
-        let mut app = house.app.clone();
-        if let Some(url) = house.fresh.url() {
-            app.store = Store::connect_postgres(url, 4).await.expect("the database");
-        }
-        nodes.push(Node::start_as(app, &fcm, Settings { in_flight: 16, ..settings() }));
+        nodes.push(Node::start_as(house, &fcm, Settings { in_flight: 16, ..settings() }).await);
     }
-    many_paid(house, &maria, 40).await;
+    tell_again(house, &payment, 40).await;
     all_settled(house).await;
     let mut ids: Vec<String> = fcm.taken().iter().map(|one| one.data("id").to_owned()).collect();
     ids.sort();
@@ -542,11 +565,13 @@ async fn a_storm_of_429_loses_none(house: &House) {
     let (maria, _) = registered(house, MARIA, "android-maria").await;
     registered(house, PAOLO, "ios-paolo").await;
     house.execute("DELETE FROM outbox WHERE kind = 'payment_done'").await;
-    many_paid(house, &maria, 100).await;
+    let payment = top_up(&maria, 500).await;
+    pay(house, &payment).await;
+    tell_again(house, &payment, 99).await;
     // Everything that is sent in the first rounds is refused, and a third of what follows.
     fcm.order((0..300).map(|_| says(429, Some("2"))));
     fcm.order((0..100).map(|n| if n % 3 == 0 { says(503, Some("1")) } else { Fault::Says(500, None, "INTERNAL") }));
-    let _node = Node::start_as(house.app.clone(), &fcm, Settings { in_flight: 32, ..settings() });
+    let _node = Node::start_as(house, &fcm, Settings { in_flight: 32, ..settings() }).await;
     until(house, TO_TELL, 0).await;
     let calm = async {
         while house.number(OPEN).await > 0 {
@@ -666,10 +691,11 @@ async fn what_is_too_old_is_dropped(house: &House) {
     paid(house, &maria).await;
     fcm.until(1).await;
     until(house, "SELECT COUNT(*) FROM delivery WHERE last_code = '500 INTERNAL'", 1).await;
+    fcm.bury("android-maria", 502, "AGAIN");
     house.advance(Duration::from_secs(86_400 - 10));
     fcm.until(2).await;
     assert_eq!(fcm.messages()[1].message["android"]["ttl"], "10s", "only as long as it is of use");
-    until(house, "SELECT COUNT(*) FROM delivery WHERE attempts = 2 AND due_at_ms > created_at_ms + 86390000", 1).await;
+    until(house, "SELECT COUNT(*) FROM delivery WHERE last_code = '502 AGAIN'", 1).await;
     house.advance(Duration::from_secs(10));
     until(house, &with("expired"), 1).await;
     assert_eq!(fcm.count(), 2, "it is not sent");
@@ -693,7 +719,18 @@ async fn a_database_that_is_away_loses_nothing(house: &House) {
     away(house, name.as_deref(), false).await;
     all_settled(house).await;
     assert_eq!((fcm.count(), house.number(&with("sent")).await), (3, 3), "settled late, and not sent again");
-    paid(house, &maria).await;
+    let again = async {
+        // The server finds out which of its connections are gone.
+        while maria.home().await.is_err() {
+            sleep(EVERY).await;
+        }
+        let payment = top_up(&maria, 500).await;
+        let receipt = Receipt::new(notice(&payment), 500);
+        while !house.deliver(&receipt).await.is_ok() {
+            sleep(EVERY).await;
+        }
+    };
+    timeout(SOON, again).await.expect("a server that is back");
     all_settled(house).await;
     assert_eq!(fcm.count(), 4, "it goes on");
     sound(&fcm);
@@ -787,7 +824,7 @@ async fn the_stream_and_the_push_say_the_same_number(house: &House) {
 
 async fn no_faster_than_allowed(house: &House) {
     let fcm = Fcm::start(house.app.clock.clone()).await;
-    let _node = Node::start_as(house.app.clone(), &fcm, Settings { per_minute: 120, ..settings() });
+    let _node = Node::start_as(house, &fcm, Settings { per_minute: 120, ..settings() }).await;
     until(house, TO_TELL, 0).await;
     let (maria, _) = registered(house, MARIA, "android-maria").await;
     many_paid(house, &maria, 5).await;
@@ -810,9 +847,9 @@ async fn another_secret_cannot_read_the_tokens(house: &House) {
     let (maria, _) = registered(house, MARIA, "android-maria").await;
     house.execute("DELETE FROM outbox WHERE kind = 'payment_done'").await;
     paid(house, &maria).await;
-    let mut app = house.app.clone();
+    let (runtime, mut app) = (Runtime::new().expect("a runtime"), house.app.clone());
     app.keys = Arc::new(borsellino_server::auth::keys::Keys::derive(&[8; 32]).expect("keys"));
-    let _node = Node::start_as(app, &fcm, settings());
+    let _node = Node::start_on(runtime, app, &fcm, settings());
     until(house, &with("unreadable"), 1).await;
     // Forgotten: the app registers anew at its next start.
     assert_eq!((fcm.count(), house.number(TOKENS).await), (0, 0));
@@ -836,5 +873,48 @@ async fn a_stopping_server_settles_what_it_sent(house: &House) {
     assert_eq!((house.number(&with("sent")).await, house.number(OPEN).await), (3, 0));
     let town = CreditorCode::from_digits(TOWN).expect("eleven digits");
     assert!(house.app.directory.listing().creditor(town.as_str()).is_some());
+    sound(&fcm);
+}
+
+async fn what_an_operator_sets(house: &House) {
+    let fcm = Fcm::start(house.app.clock.clone()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = fcm.account_file(folder.path());
+    let config = |more: &str| {
+        let base = "[database]\nurl = 'sqlite:/x'\n[public]\nlisten = '127.0.0.1:1'\n[node]\nlisten = '[::1]:2'\n";
+        let push = format!("[push]\nservice_account = '{}'\nurl = '{}'\n{more}", file.display(), fcm.url());
+        toml::from_str::<Config>(&format!("{base}{push}")).expect("a configuration")
+    };
+    let push = config("messages_per_minute = 7\nin_flight = 3\nkeep_log_days = 2").push(house.app.now());
+    let push = push.expect("a sender").expect("it is configured");
+    assert_eq!((push.settings.per_minute, push.settings.in_flight, push.settings.keep_days), (7, 3, 2));
+    let push = config("").push(house.app.now()).expect("a sender").expect("it is configured");
+    assert_eq!((push.settings.per_minute, push.settings.in_flight, push.settings.keep_days), (600_000, 256, 30));
+
+    // As `serve` does it.
+    let (maria, _) = registered(house, MARIA, "android-maria").await;
+    house.execute("DELETE FROM outbox WHERE kind = 'payment_done'").await;
+    paid(house, &maria).await;
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let app = App { push: Some(Arc::new(push)), stopping, ..house.app.clone() };
+    let running = tokio::spawn(jobs::push::run(app));
+    fcm.until(1).await;
+    stop.send(true).expect("a running sender");
+    timeout(SOON, running).await.expect("an end in time").expect("no panic");
+    all_settled(house).await;
+
+    let error = |config: Config| config.push(house.app.now()).expect_err("a refusal").to_string();
+    let mut open = config("");
+    open.push.as_mut().expect("a section").url = "http://fcm.example".to_owned();
+    assert!(error(open).contains("https://"));
+    let mut account = fcm.account();
+    account["token_uri"] = "http://192.0.2.1/token".into();
+    std::fs::write(&file, account.to_string()).expect("a file");
+    let told = error(config(""));
+    assert!(told.contains("token_uri") && told.contains("firebase.json"), "{told}");
+    std::fs::write(&file, "{}").expect("a file");
+    assert!(error(config("")).contains("Firebase console"));
+    std::fs::remove_file(&file).expect("gone");
+    assert!(error(config("")).contains("can't be read"));
     sound(&fcm);
 }

@@ -73,10 +73,12 @@ crate::tx::statements! {
         WHERE n.creditor = $1 AND n.number = $2";
     INSERT_DELIVERY = "INSERT INTO delivery (creditor, id, channel, session, message, feed_seq, created_at_ms, due_at_ms, attempts)
         VALUES ($1, $2, 'push', $3, $4, $5, $6, $7, 0) ON CONFLICT (creditor, id) DO NOTHING";
-    CLAIM_PUSHES = concat!("UPDATE delivery SET due_at_ms = $3, attempts = attempts + 1
-        WHERE creditor = $1 AND outcome IS NULL AND channel = 'push' AND due_at_ms <= $2 AND id IN (SELECT id FROM delivery
+    // Materialized: planned as a join, PostgreSQL may ask the sub-select again and again, and take more than it was to.
+    CLAIM_PUSHES = concat!("WITH taken AS MATERIALIZED (SELECT id FROM delivery
             WHERE creditor = $1 AND outcome IS NULL AND channel = 'push' AND due_at_ms <= $2 ORDER BY due_at_ms LIMIT $4",
-        skip_locked!(), ") RETURNING id, session, message, feed_seq, created_at_ms, attempts");
+        skip_locked!(), ") UPDATE delivery SET due_at_ms = $3, attempts = attempts + 1
+        WHERE creditor = $1 AND outcome IS NULL AND channel = 'push' AND due_at_ms <= $2 AND id IN (SELECT id FROM taken)
+        RETURNING id, session, message, feed_seq, created_at_ms, attempts");
     PUSH_TARGETS = "SELECT t.session, t.platform, t.language, t.digest, t.key_id, t.sealed
         FROM push_token t
         JOIN session s ON s.creditor = $1 AND s.id = t.session AND s.ended_at_ms IS NULL AND s.last_used_at_ms > $2
