@@ -185,6 +185,8 @@ reasons! {
     NotPaid,
     /// Booked, and not sealed yet: ask again in a minute.
     NotSealedYet,
+    /// No such session, or another guardian's.
+    UnknownDevice,
 }
 
 impl Error {

@@ -85,7 +85,8 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::UnknownWallet
         | Reason::UnknownBill
         | Reason::UnknownTopUp
-        | Reason::UnknownNotice => Code::NotFound,
+        | Reason::UnknownNotice
+        | Reason::UnknownDevice => Code::NotFound,
         Reason::WrongCredentials | Reason::TokenInvalid | Reason::SessionEnded => Code::Unauthenticated,
         Reason::TryLater | Reason::TooManyOpen => Code::ResourceExhausted,
         Reason::WalletClosed

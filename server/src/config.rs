@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use borsellino_domain::time::Millis;
 use borsellino_pagopa::checkout::{CheckoutClient, SetupError, Timeouts, Url};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
@@ -13,6 +14,9 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::listener::{Callers, Clients, DEFAULT_CONNECTIONS, Settings};
+use crate::notify::account::{AccountError, ServiceAccount};
+use crate::notify::fcm::{self, Fcm};
+use crate::notify::{self, Push};
 
 /// The environment variable that holds the server's secret, 64 hexadecimal digits.
 pub const SECRET_VARIABLE: &str = "BORSELLINO_SECRET";
@@ -35,6 +39,8 @@ pub struct Config {
     pub node: Node,
     /// pagoPA Checkout; without it parents pay by notice only.
     pub checkout: Option<Checkout>,
+    /// Firebase Cloud Messaging; without it phones are told nothing while the app is closed.
+    pub push: Option<PushSection>,
     /// A file with the server's secret; the environment wins.
     pub secret_file: Option<PathBuf>,
     /// For how many seconds a node that was asked to stop goes on answering while it says that it is not ready.
@@ -131,6 +137,42 @@ pub struct Checkout {
     pub url: String,
 }
 
+/// Firebase Cloud Messaging.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushSection {
+    /// The service account's JSON file, as the Firebase console gives it out.
+    pub service_account: PathBuf,
+    /// Where FCM is; another address is for tests.
+    #[serde(default = "fcm_url")]
+    pub url: String,
+    /// How many messages a minute this node sends at most: its part of the project's quota.
+    #[serde(default = "per_minute")]
+    pub messages_per_minute: NonZeroU32,
+    /// How many messages are on their way at a time.
+    #[serde(default = "in_flight")]
+    pub in_flight: NonZeroU32,
+    /// For how many days what became of each message is kept.
+    #[serde(default = "keep_days")]
+    pub keep_log_days: NonZeroU32,
+}
+
+fn fcm_url() -> String {
+    fcm::URL.to_owned()
+}
+
+fn per_minute() -> NonZeroU32 {
+    NonZeroU32::new(notify::Settings::default().per_minute).unwrap_or(NonZeroU32::MIN)
+}
+
+fn in_flight() -> NonZeroU32 {
+    NonZeroU32::new(notify::Settings::default().in_flight).unwrap_or(NonZeroU32::MIN)
+}
+
+fn keep_days() -> NonZeroU32 {
+    NonZeroU32::new(notify::Settings::default().keep_days).unwrap_or(NonZeroU32::MIN)
+}
+
 /// What is logged: never personal data, at any level.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -221,6 +263,17 @@ pub enum ConfigError {
     /// Checkout's settings.
     #[error("checkout: {0}")]
     Checkout(#[from] SetupError),
+    /// The service account for pushes.
+    #[error("push.service_account = {path} can't be used: {source}")]
+    Account {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: AccountError,
+    },
+    /// The sender of pushes.
+    #[error("{0}")]
+    Push(#[from] fcm::SetupError),
     /// The public address.
     #[error(
         "public.url must be an address that browsers reach, with https:// in front: pagoPA sends parents back there"
@@ -357,6 +410,30 @@ impl Config {
             (Err(_), None) => return Err(ConfigError::NoSecret),
         };
         parse_secret(&text)
+    }
+
+    /// The sender of pushes, where one is configured, that begins at `now`.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn push(&self, now: Millis) -> Result<Option<Push>, ConfigError> {
+        let Some(section) = &self.push else { return Ok(None) };
+        let path = &section.service_account;
+        let read = std::fs::read_to_string(path);
+        let text = Zeroizing::new(read.map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?);
+        use std::os::unix::fs::PermissionsExt;
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
+            tracing::warn!(path = %path.display(), "everybody on this machine can read the service account: chmod o-r");
+        }
+        let account = ServiceAccount::parse(&text);
+        let account = account.map_err(|source| ConfigError::Account { path: path.clone(), source })?;
+        let settings = notify::Settings {
+            per_minute: section.messages_per_minute.get(),
+            in_flight: section.in_flight.get(),
+            keep_days: section.keep_log_days.get(),
+            ..notify::Settings::default()
+        };
+        Ok(Some(Push::new(Fcm::new(account, &section.url, settings.in_flight)?, settings, now)))
     }
 
     /// The client of Checkout, where one is configured.

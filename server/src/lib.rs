@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod jobs;
 pub mod listener;
 pub mod live;
+pub mod notify;
 pub mod soap;
 pub mod usecases;
 pub mod web;
@@ -85,6 +86,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         public_url: parts.public_url.trim_end_matches('/').into(),
         behind_proxy: false,
         seal_every: jobs::seal::EVERY,
+        push: None,
         stopping,
         draining: Arc::default(),
     };
@@ -134,6 +136,7 @@ pub async fn run(
     let directory = tokio::spawn(keep_directory(app.clone()));
     let looking = tokio::spawn(app.live.clone().look_around(app.store.clone()));
     let seals = tokio::spawn(jobs::seal::run(app.clone()));
+    let pushes = tokio::spawn(jobs::push::run(app.clone()));
     let Listeners { public: public_port, node: node_port, reload, drain } = listeners;
     let public = tokio::spawn(public_port.serve(public, reload.clone(), app.stopping.clone()));
     let node = tokio::spawn(node_port.serve(node, reload, app.stopping.clone()));
@@ -147,7 +150,7 @@ pub async fn run(
     tracing::info!("stopping");
     // Streams end, probes say "not ready", listeners take no more calls.
     let _ = stop.send(true);
-    let finished = async { (public.await, node.await, seals.await) };
+    let finished = async { (public.await, node.await, seals.await, pushes.await) };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::warn!("some calls did not finish in time");
     }

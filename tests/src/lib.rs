@@ -5,6 +5,7 @@
 //! which fails the test. It never skips.
 
 pub mod certificates;
+pub mod fcm;
 pub mod hostile;
 pub mod house;
 pub mod postgres;

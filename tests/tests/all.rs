@@ -6,6 +6,7 @@
 mod all {
     mod chance;
     mod demo;
+    mod devices;
     mod faults;
     mod guides;
     mod history;
@@ -17,6 +18,7 @@ mod all {
     mod phone;
     mod postgres;
     mod proof;
+    mod push;
     mod refusals;
     mod seals;
     mod sessions;

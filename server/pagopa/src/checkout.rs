@@ -171,6 +171,8 @@ impl CheckoutClient {
             .default_headers(HeaderMap::from_iter([(key_header, key)]))
             .redirect(Policy::none())
             .no_proxy()
+            // What was tried with the platform; HTTP/2 is there for others.
+            .http1_only()
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.total);
         if carts.scheme() == "http" {

@@ -1,5 +1,5 @@
-//! The server's secret: one 32-byte key from outside the database, from which the keys for sealing messages and for
-//! signing tokens and the ledger's seals are derived. Whoever has only the database can neither read what the Node sent,
+//! The server's secret: one 32-byte key from outside the database, from which the keys for sealing messages, for finding
+//! sealed tokens again, and for signing tokens and the ledger's seals are derived. Whoever has only the database can neither read what the Node sent,
 //! nor make a token or a seal.
 
 use std::fmt;
@@ -18,6 +18,7 @@ pub struct Keys {
     id: String,
     seal: LessSafeKey,
     sign: hmac::Key,
+    find: hmac::Key,
     proof: Ed25519KeyPair,
 }
 
@@ -64,8 +65,9 @@ impl Keys {
         };
         let seal = UnboundKey::new(&CHACHA20_POLY1305, &derive(b"seal")?).map_err(|_| KeyError::Unusable)?;
         let sign = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"sign")?);
+        let find = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"find")?);
         let proof = Ed25519KeyPair::from_seed_unchecked(&derive(b"proof")?).map_err(|_| KeyError::Unusable)?;
-        Ok(Self { id, seal: LessSafeKey::new(seal), sign, proof })
+        Ok(Self { id, seal: LessSafeKey::new(seal), sign, find, proof })
     }
 
     /// Names the secret.
@@ -96,6 +98,16 @@ impl Keys {
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let opened = self.seal.open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut buffer);
         opened.map(|message| message.to_vec()).map_err(|_| KeyError::DoesNotOpen)
+    }
+
+    /// The name under which something sealed is found again: the same for the same `secret` and purpose, and nothing that
+    /// whoever has only the database could compare a guess with.
+    pub fn digest(&self, purpose: &str, secret: &[u8]) -> Hash {
+        let message = [purpose.as_bytes(), &[0], secret].concat();
+        let tag = hmac::sign(&self.find, &message);
+        let mut digest = [0; 32];
+        digest.copy_from_slice(tag.as_ref());
+        Hash(digest)
     }
 
     /// The key that anybody checks the seals of the ledger with.

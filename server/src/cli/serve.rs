@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,6 +23,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let reload = Reload { asked: asked_to_reload(), ..Reload::default() };
     let secret = config.secret()?;
     let checkout = config.checkout_client()?;
+    let push = config.push(clock.now())?;
     let public_certificates = certificates(config.public_tls(), &clock).await?;
     let node_certificates = certificates(config.node_tls(), &clock).await?;
     let public = listen(config.public.listen, "public.listen").await?;
@@ -35,6 +37,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let parts = Parts { store, clock, secret, checkout, public_url };
     let (mut app, stop) = open(parts).await?;
     app.behind_proxy = config.public.tls_at_proxy;
+    app.push = push.map(Arc::new);
     tracing::info!(
         public = %public.local_addr()?,
         node = %node.local_addr()?,

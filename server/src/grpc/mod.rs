@@ -2,6 +2,7 @@
 
 mod accounts;
 mod deadline;
+mod devices;
 mod encode;
 mod family;
 mod feed;
@@ -41,6 +42,7 @@ pub async fn router(app: App) -> Result<Router, tonic_reflection::server::Error>
             v1::onboarding_server::OnboardingServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST),
         )
         .add_service(v1::accounts_server::AccountsServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
+        .add_service(v1::devices_server::DevicesServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
         .add_service(v1::family_server::FamilyServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
         .add_service(v1::payments_server::PaymentsServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
         .add_service(v1::feed_server::FeedServer::new(service).max_decoding_message_size(MAX_REQUEST))

@@ -100,6 +100,11 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "The payment is booked; its proof will be ready within a minute.",
             "Die Zahlung ist verbucht; der Nachweis ist in einer Minute bereit.",
         ],
+        Reason::UnknownDevice => [
+            "Questo dispositivo non risulta tra i tuoi: aggiorna l'elenco.",
+            "This device is not among yours: refresh the list.",
+            "Dieses Gerät ist nicht unter Ihren Geräten: Bitte die Liste aktualisieren.",
+        ],
         Reason::Unavailable => [
             "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
             "The service does not answer: try again shortly. Nothing was lost.",

@@ -1,4 +1,5 @@
 //! What the server does by itself from time to time. A job stops with the server; an error in it is logged and tried
 //! again, and never ends the server.
 
+pub mod push;
 pub mod seal;

@@ -4,6 +4,7 @@
 
 pub mod carts;
 pub mod demand;
+pub mod devices;
 pub mod feed;
 pub mod home;
 pub mod ledger_export;
@@ -15,6 +16,7 @@ pub mod onboarding;
 pub mod pay;
 pub mod proof;
 pub mod proof_file;
+pub mod push;
 pub mod queues;
 pub mod receipts;
 pub mod seal_verify;
@@ -37,6 +39,7 @@ use crate::auth::keys::Keys;
 use crate::auth::password::Passwords;
 use crate::clock::{Clock, NoRandomness, random};
 use crate::live::Live;
+use crate::notify::Push;
 
 /// Everything a use case needs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub struct App {
     pub behind_proxy: bool,
     /// How often the ledger is sealed.
     pub seal_every: Duration,
+    /// Firebase Cloud Messaging, where it is configured.
+    pub push: Option<Arc<Push>>,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
     /// True once the server was asked to stop: probes say so, everything else goes on for a while.

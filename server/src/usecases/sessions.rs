@@ -239,6 +239,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Tokens, Stop<SessionRefus
                 }
                 // A token used twice was stolen, or is being: nobody goes on with it.
                 tx.end_session(&code, id, now).await?;
+                tx.forget_push(&code, id).await?;
                 Ok(Ok(None))
             })
         })
@@ -259,14 +260,17 @@ pub fn goes_on(session: &SessionRow, now: Millis) -> bool {
     session.ended_at_ms.is_none() && session.disabled_at_ms.is_none() && unused < REFRESH_MILLIS
 }
 
-/// Ends the session of `who`.
+/// Ends the session of `who`, and its pushes.
 ///
 /// # Errors
 /// [`Fault`].
 pub async fn sign_out(app: &App, who: Identity) -> Result<(), Fault> {
     let now = app.now();
     let ended = app.store.write::<(), (), _>("end a session", move |tx| {
-        Box::pin(async move { Ok(Ok(tx.end_session(&who.creditor, who.session, now).await?)) })
+        Box::pin(async move {
+            tx.end_session(&who.creditor, who.session, now).await?;
+            Ok(Ok(tx.forget_push(&who.creditor, who.session).await?))
+        })
     });
     let _committed = ended.await?;
     Ok(())

@@ -11,6 +11,13 @@ use crate::error::StoreError;
 /// The engine that the files of `ops/` are compiled against here.
 pub(crate) type Db = sqlx::Sqlite;
 
+/// Nobody else writes, so no row is held by another.
+macro_rules! skip_locked {
+    () => {
+        ""
+    };
+}
+
 #[path = "ops/families.rs"]
 pub(crate) mod families;
 #[path = "ops/feed.rs"]
@@ -21,6 +28,8 @@ pub(crate) mod ledger;
 pub(crate) mod office;
 #[path = "ops/payments.rs"]
 pub(crate) mod payments;
+#[path = "ops/push.rs"]
+pub(crate) mod push;
 #[path = "ops/queue.rs"]
 pub(crate) mod queue;
 #[path = "ops/seal.rs"]
@@ -65,8 +74,17 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files =
-        [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, office::ALL, seal::ALL];
+    let files = [
+        families::ALL,
+        ledger::ALL,
+        payments::ALL,
+        sessions::ALL,
+        feed::ALL,
+        queue::ALL,
+        office::ALL,
+        seal::ALL,
+        push::ALL,
+    ];
     files.into_iter().flatten().copied().chain(together::texts())
 }
 

@@ -8,6 +8,13 @@ use crate::error::StoreError;
 /// The engine that the files of `ops/` are compiled against here.
 pub(crate) type Db = sqlx::Postgres;
 
+/// Rows that another node holds are left to it.
+macro_rules! skip_locked {
+    () => {
+        " FOR UPDATE SKIP LOCKED"
+    };
+}
+
 #[path = "ops/families.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod families;
@@ -23,6 +30,9 @@ pub(crate) mod office;
 #[path = "ops/payments.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod payments;
+#[path = "ops/push.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod push;
 #[path = "ops/queue.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod queue;
@@ -52,6 +62,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         queue::ALL,
         office::ALL,
         seal::ALL,
+        push::ALL,
         together::ALL,
     ];
     files.into_iter().flatten().copied()

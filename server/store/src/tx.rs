@@ -387,6 +387,44 @@ forward! {
 }
 
 forward! {
+    push:
+    /// Keeps a session's token, in place of the one it had.
+    fn put_push_token(creditor: &CreditorCode, row: &NewPushToken) -> ();
+    /// The token with this digest is no other session's any more.
+    fn forget_push_elsewhere(creditor: &CreditorCode, digest: Hash, session: SessionId) -> ();
+    /// Leaves a guardian the `keep` tokens registered last.
+    fn forget_push_over(creditor: &CreditorCode, guardian: GuardianId, keep: i64) -> ();
+    /// Forgets a session's token.
+    fn forget_push(creditor: &CreditorCode, session: SessionId) -> ();
+    /// Forgets a session's token if it is still this one; whether it was.
+    fn forget_push_token(creditor: &CreditorCode, session: SessionId, digest: Hash) -> bool;
+    /// Forgets the tokens of sessions that ended, are not used since `unused`, or whose guardian's access ended.
+    fn sweep_push_tokens(creditor: &CreditorCode, unused: Millis) -> u64;
+    /// The sessions of a guardian used since `unused`, the last used first.
+    fn devices(creditor: &CreditorCode, guardian: GuardianId, unused_count: (Millis, i64)) -> Vec<DeviceRow>;
+    /// The creditors that have something to be told or sent by push.
+    fn due_for_push(now: Millis) -> Vec<String>;
+    /// What is to be told, held until the transaction ends.
+    fn hold_outbox(creditor: &CreditorCode, now: Millis, count: i64) -> Vec<ToTellRow>;
+    /// Takes rows out of the outbox, at most [`TOGETHER`] of them.
+    fn drop_outbox(creditor: &CreditorCode, ids: &[Uuid]) -> ();
+    /// The devices of those who see what a notice paid.
+    fn audience(creditor: &CreditorCode, notice_at: (&str, Millis), unused: Millis) -> Vec<AudienceRow>;
+    /// Lays a message to one device ready, once.
+    fn insert_delivery(creditor: &CreditorCode, row: &NewDelivery) -> ();
+    /// Takes up to `count` due deliveries until `lease`.
+    fn claim_pushes(creditor: &CreditorCode, now_lease: (Millis, Millis), count: i64) -> Vec<ClaimedRow>;
+    /// The tokens of these sessions, at most [`TOGETHER`] of them, as far as they may still be told anything.
+    fn push_targets(creditor: &CreditorCode, sessions: &[SessionId], unused: Millis) -> Vec<PushTargetRow>;
+    /// Writes what became of deliveries.
+    fn finish_deliveries(creditor: &CreditorCode, outcome_code_at: (&str, Option<&str>, Millis), ids: &[Uuid]) -> ();
+    /// Says when a delivery may be tried again, unless its lease has passed to somebody else.
+    fn postpone_delivery(creditor: &CreditorCode, id_attempts: (Uuid, i64), due_code: (Millis, &str)) -> ();
+    /// Forgets what became of deliveries made before the id `before`.
+    fn prune_deliveries(creditor: &CreditorCode, before: Uuid) -> u64;
+}
+
+forward! {
     together:
     /// The notices with these keys, each in its key's place.
     fn notices(keys: &[(CreditorCode, String)]) -> Vec<Option<NoticeRow>>;

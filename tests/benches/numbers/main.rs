@@ -7,6 +7,7 @@
 //! cargo bench -p borsellino-tests -- --rounds 9 receipts-postgres     for longer
 //! cargo bench -p borsellino-tests -- load                             1,600 calls a second for five minutes, with streams
 //! cargo bench -p borsellino-tests -- load --find --sqlite             the highest rate that is answered in time
+//! cargo bench -p borsellino-tests -- push                             pushes a second against a fake of FCM
 //! ```
 
 // Ratios and rates, never money.
@@ -19,6 +20,7 @@ mod load;
 mod mixed;
 mod pgbench;
 mod product;
+mod push;
 mod receipts;
 mod report;
 mod start;
@@ -38,6 +40,9 @@ const AWAKE: &str = "awake";
 /// What runs only where it is named, for it takes long.
 const LOAD: &str = "load";
 
+/// The same.
+const PUSH: &str = "push";
+
 const ALL: [&str; 5] = ["start", "home-sqlite", "home-postgres", "receipts-sqlite", "receipts-postgres"];
 
 /// How much is measured.
@@ -55,6 +60,8 @@ struct Sizes {
     scale: u64,
     /// Starts of the demo.
     starts: u64,
+    /// Pushes a round.
+    pushes: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -69,7 +76,8 @@ fn main() -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         return runtime.block_on(receipts::serve_one_each(Path::new(file)));
     }
-    let mut sizes = Sizes { rounds: 3, receipts: 8_192, seconds: 5, home_seconds: 2, scale: 100, starts: 5 };
+    let mut sizes =
+        Sizes { rounds: 3, receipts: 8_192, seconds: 5, home_seconds: 2, scale: 100, starts: 5, pushes: 20_000 };
     let mut mix = mixed::Options::default();
     let mut chosen = Vec::new();
     let mut arguments = arguments.into_iter();
@@ -91,11 +99,13 @@ fn main() -> anyhow::Result<()> {
             "--connections" => mix.connections = number()?.max(1),
             "--find" => mix.find = true,
             "--sqlite" => mix.sqlite = true,
+            "--pushes" => sizes.pushes = number()?.max(1),
             LOAD => chosen.push(LOAD.to_owned()),
+            PUSH => chosen.push(PUSH.to_owned()),
             name if ALL.contains(&name) => chosen.push(name.to_owned()),
             other => bail!(
-                "{other}? One of {}, {LOAD}, --rounds N, --receipts N, --seconds N, --scale N; for {LOAD} also --rate N, \
-                 --streams N, --connections N, --find, --sqlite",
+                "{other}? One of {}, {LOAD}, {PUSH}, --rounds N, --receipts N, --seconds N, --scale N, --pushes N; for {LOAD} \
+                 also --rate N, --streams N, --connections N, --find, --sqlite",
                 ALL.join(", ")
             ),
         }
@@ -114,6 +124,9 @@ fn main() -> anyhow::Result<()> {
     }
     if chosen.iter().any(|chosen| chosen == LOAD) {
         runtime.block_on(mixed::run(mix))?;
+    }
+    if chosen.iter().any(|chosen| chosen == PUSH) {
+        push::run(sizes)?;
     }
     println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     Ok(())

@@ -196,6 +196,45 @@ impl Phone {
         let mut feed = v1::feed_client::FeedClient::new(self.channel.clone());
         Ok(feed.watch(self.request(v1::WatchRequest { after_seq })).await?.into_inner())
     }
+
+    /// `Devices.RegisterPush`; answers under which name pushes speak of this session.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn register_push(&self, token: &str, platform: v1::Platform) -> Result<String, Status> {
+        let mut devices = v1::devices_client::DevicesClient::new(self.channel.clone());
+        let (token, language) = (token.to_owned(), self.language.to_owned());
+        let message = v1::RegisterPushRequest { token, platform: platform.into(), language };
+        Ok(devices.register_push(self.request(message)).await?.into_inner().session_id)
+    }
+
+    /// `Devices.RemovePush`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn remove_push(&self) -> Result<(), Status> {
+        let mut devices = v1::devices_client::DevicesClient::new(self.channel.clone());
+        devices.remove_push(self.request(v1::RemovePushRequest {})).await.map(drop)
+    }
+
+    /// `Devices.ListDevices`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn devices(&self) -> Result<Vec<v1::Device>, Status> {
+        let mut devices = v1::devices_client::DevicesClient::new(self.channel.clone());
+        Ok(devices.list_devices(self.request(v1::ListDevicesRequest {})).await?.into_inner().devices)
+    }
+
+    /// `Devices.RevokeDevice`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn revoke_device(&self, session_id: &str) -> Result<(), Status> {
+        let mut devices = v1::devices_client::DevicesClient::new(self.channel.clone());
+        let message = v1::RevokeDeviceRequest { session_id: session_id.to_owned() };
+        devices.revoke_device(self.request(message)).await.map(drop)
+    }
 }
 
 /// A new order under a new id.

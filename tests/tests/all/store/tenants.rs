@@ -5,7 +5,8 @@ use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::office::OfficeAction;
 use borsellino_domain::top_up::PayBy;
 use borsellino_store::rows::{
-    KeptMessage, NewBill, NewCart, NewDemand, NewNotice, NewSession, NewTopUp, OfficeActionRow,
+    KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewNotice, NewPushToken, NewSession, NewTopUp,
+    OfficeActionRow,
 };
 
 use super::*;
@@ -134,6 +135,27 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         entry: None,
     };
     assert!(tx.insert_action(c, &act).await?, "the act is another creditor's");
+    let token = NewPushToken {
+        session: SessionId::from(uuid(SESSION)),
+        platform: "android",
+        language: "it",
+        digest: Hash::of(b"token"),
+        key_id: name.to_owned(),
+        sealed: vec![1],
+        registered_at: NOW,
+    };
+    tx.put_push_token(c, &token).await?;
+    for (n, due_at) in [(87, NOW.plus(amount)), (88, NOW.plus_days(1))] {
+        let delivery = NewDelivery {
+            id: uuid(n),
+            session: token.session,
+            message: "changed",
+            feed_seq: amount,
+            created_at: NOW,
+            due_at,
+        };
+        tx.insert_delivery(c, &delivery).await?;
+    }
     Ok(())
 }
 
@@ -210,6 +232,15 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("sealed receipt", format!("{:?}", found.map(|row| row.key_id)));
     let found = tx.sealed_message(c, ("anomaly", Hash::of(b"m"))).await?;
     say("sealed message", format!("{:?}", found.map(|row| row.key_id)));
+    let unused = NOW.plus(-1);
+    let found = tx.devices(c, guardian, (unused, 9)).await?;
+    say("devices", format!("{:?}", found.into_iter().map(|row| (row.device_name, row.has_push)).collect::<Vec<_>>()));
+    let found = tx.push_targets(c, &[session], unused).await?;
+    say("targets", format!("{:?}", found.into_iter().map(|row| row.key_id).collect::<Vec<_>>()));
+    for (what, notice) in [("told of a top-up", number(1)), ("told of a bill", number(2))] {
+        let found = tx.audience(c, (notice.as_str(), NOW), unused).await?;
+        say(what, format!("{:?}", found.into_iter().map(|row| (row.session, row.payer)).collect::<Vec<_>>()));
+    }
     Ok(answers)
 }
 
@@ -235,7 +266,20 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.number_wallet_change(c, uuid(1)).await?;
     tx.feed_wallet_change(c, uuid(1), NOW, "n").await?;
     tx.number_bill_change(c, uuid(BILL)).await?;
-    tx.feed_bill_change(c, uuid(BILL), NOW, "n").await
+    tx.feed_bill_change(c, uuid(BILL), NOW, "n").await?;
+    let later = NOW.plus_days(2);
+    let held = tx.hold_outbox(c, later, 9).await?;
+    tx.drop_outbox(c, &held.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
+    let claimed = tx.claim_pushes(c, (later, later.plus(1)), 9).await?;
+    assert_eq!(claimed.len(), 2);
+    tx.finish_deliveries(c, ("sent", Some("200"), later), &[uuid(87)]).await?;
+    tx.postpone_delivery(c, (uuid(88), 1), (later.plus(5), "503")).await?;
+    assert_eq!(tx.prune_deliveries(c, uuid(88)).await?, 1);
+    assert_eq!(tx.sweep_push_tokens(c, NOW).await?, 1, "the session has ended");
+    tx.forget_push(c, session).await?;
+    assert!(!tx.forget_push_token(c, session, Hash::of(b"token")).await?);
+    tx.forget_push_elsewhere(c, Hash::of(b"token"), SessionId::from(uuid(SESSION + 1))).await?;
+    tx.forget_push_over(c, guardian, 0).await
 }
 
 async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
@@ -253,13 +297,17 @@ async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
     for ((what, ours), (_, theirs)) in alone.iter().zip(&theirs) {
         // These say the same of both.
         let alike = ["sees", "kept", "outbox", "last entry", "catalogue", "demand", "notices of a bill", "surplus"];
-        let also = ["guardian of", "standings", "sealed receipt", "sealed message"];
+        let also =
+            ["guardian of", "standings", "sealed receipt", "sealed message", "told of a top-up", "told of a bill"];
         if !alike.contains(what) && !also.contains(what) {
             assert_ne!(ours, theirs, "{what}: one creditor's answer to both");
         }
     }
 
+    let waiting = "SELECT COUNT(*) FROM delivery WHERE outcome IS NULL AND attempts = 0";
+    let both = fresh.raw_number(waiting).await.expect("a number");
     write(store, |tx| Box::pin(async move { change(tx, &code(OURS)).await })).await.expect("changes");
     assert_eq!(look(store, code(THEIRS)).await, theirs, "another creditor's rows were changed");
+    assert_eq!(fresh.raw_number(waiting).await.expect("a number"), both - 2, "theirs are still to be sent");
     assert_ne!(look(store, code(OURS)).await, alone);
 }
