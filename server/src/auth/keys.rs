@@ -18,6 +18,7 @@ pub struct Keys {
     id: String,
     seal: LessSafeKey,
     sign: hmac::Key,
+    time: hmac::Key,
     proof: Ed25519KeyPair,
 }
 
@@ -64,8 +65,9 @@ impl Keys {
         };
         let seal = UnboundKey::new(&CHACHA20_POLY1305, &derive(b"seal")?).map_err(|_| KeyError::Unusable)?;
         let sign = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"sign")?);
+        let time = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"time")?);
         let proof = Ed25519KeyPair::from_seed_unchecked(&derive(b"proof")?).map_err(|_| KeyError::Unusable)?;
-        Ok(Self { id, seal: LessSafeKey::new(seal), sign, proof })
+        Ok(Self { id, seal: LessSafeKey::new(seal), sign, time, proof })
     }
 
     /// Names the secret.
@@ -120,6 +122,24 @@ impl Keys {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(tag.as_ref());
         bytes
+    }
+
+    /// A tag over `message`, which names an instant, that only this server can make. Half of an HMAC: it is carried by every
+    /// answer and proves nothing but when the server spoke.
+    pub fn stamp(&self, message: &[u8]) -> [u8; 16] {
+        let tag = hmac::sign(&self.time, message);
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(tag.as_ref()).for_each(|(byte, tag)| *byte = *tag);
+        bytes
+    }
+
+    /// Whether `stamp` is [`Keys::stamp`] of `message`, in constant time.
+    pub fn stamped(&self, message: &[u8], stamp: &[u8]) -> bool {
+        let mut difference = u8::from(stamp.len() != 16);
+        for (ours, theirs) in self.stamp(message).iter().zip(stamp) {
+            difference |= ours ^ theirs;
+        }
+        difference == 0
     }
 
     /// Whether `tag` is [`Keys::tag`] of `message`, in constant time.

@@ -2,9 +2,11 @@
 //!
 //! Each writes in one transaction, announces after the commit, and does nothing external inside it.
 
+pub mod archive;
 pub mod carts;
 pub mod demand;
 pub mod feed;
+pub mod fees;
 pub mod home;
 pub mod ledger_export;
 pub mod ledger_history;
@@ -20,6 +22,7 @@ pub mod receipts;
 pub mod seal_verify;
 pub mod seals;
 pub mod sessions;
+pub mod sync;
 pub mod till;
 pub mod views;
 

@@ -21,6 +21,8 @@ pub(crate) mod ledger;
 pub(crate) mod office;
 #[path = "ops/payments.rs"]
 pub(crate) mod payments;
+#[path = "ops/phone.rs"]
+pub(crate) mod phone;
 #[path = "ops/queue.rs"]
 pub(crate) mod queue;
 #[path = "ops/seal.rs"]
@@ -65,8 +67,17 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files =
-        [families::ALL, ledger::ALL, payments::ALL, sessions::ALL, feed::ALL, queue::ALL, office::ALL, seal::ALL];
+    let files = [
+        families::ALL,
+        ledger::ALL,
+        payments::ALL,
+        phone::ALL,
+        sessions::ALL,
+        feed::ALL,
+        queue::ALL,
+        office::ALL,
+        seal::ALL,
+    ];
     files.into_iter().flatten().copied().chain(together::texts())
 }
 

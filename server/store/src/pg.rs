@@ -23,6 +23,8 @@ pub(crate) mod office;
 #[path = "ops/payments.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod payments;
+#[path = "ops/phone.rs"]
+pub(crate) mod phone;
 #[path = "ops/queue.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod queue;
@@ -47,6 +49,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         families::ALL,
         ledger::ALL,
         payments::ALL,
+        phone::ALL,
         sessions::ALL,
         feed::ALL,
         queue::ALL,
