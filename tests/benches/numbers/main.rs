@@ -6,6 +6,7 @@
 //! cargo bench -p borsellino-tests -- receipts-sqlite                  only this one
 //! cargo bench -p borsellino-tests -- --rounds 9 receipts-postgres     for longer
 //! cargo bench -p borsellino-tests -- load                             1,600 calls a second for five minutes, with streams
+//! cargo bench -p borsellino-tests -- phone                             the app core: first paint, Home, Sync
 //! cargo bench -p borsellino-tests -- load --find --sqlite             the highest rate that is answered in time
 //! ```
 
@@ -18,6 +19,7 @@ mod home;
 mod load;
 mod mixed;
 mod pgbench;
+mod phone;
 mod product;
 mod receipts;
 mod report;
@@ -37,6 +39,9 @@ const AWAKE: &str = "awake";
 
 /// What runs only where it is named, for it takes long.
 const LOAD: &str = "load";
+
+/// What runs only where it is named: the app core is no part of the server's promises.
+const PHONE: &str = "phone";
 
 const ALL: [&str; 5] = ["start", "home-sqlite", "home-postgres", "receipts-sqlite", "receipts-postgres"];
 
@@ -91,10 +96,10 @@ fn main() -> anyhow::Result<()> {
             "--connections" => mix.connections = number()?.max(1),
             "--find" => mix.find = true,
             "--sqlite" => mix.sqlite = true,
-            LOAD => chosen.push(LOAD.to_owned()),
+            LOAD | PHONE => chosen.push(argument),
             name if ALL.contains(&name) => chosen.push(name.to_owned()),
             other => bail!(
-                "{other}? One of {}, {LOAD}, --rounds N, --receipts N, --seconds N, --scale N; for {LOAD} also --rate N, \
+                "{other}? One of {}, {LOAD}, {PHONE}, --rounds N, --receipts N, --seconds N, --scale N; for {LOAD} also --rate N, \
                  --streams N, --connections N, --find, --sqlite",
                 ALL.join(", ")
             ),
@@ -114,6 +119,9 @@ fn main() -> anyhow::Result<()> {
     }
     if chosen.iter().any(|chosen| chosen == LOAD) {
         runtime.block_on(mixed::run(mix))?;
+    }
+    if chosen.iter().any(|chosen| chosen == PHONE) {
+        runtime.block_on(phone::run())?;
     }
     println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     Ok(())
