@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use borsellino_domain::activation::ActivationCode;
 use borsellino_domain::creditor::CreditorCode;
-use borsellino_domain::id::{BillId, TopUpId, WalletId};
+use borsellino_domain::id::{BillId, CartId, TopUpId, WalletId};
 use borsellino_domain::money::Amount;
 use borsellino_domain::top_up::PayBy;
 use borsellino_proto::v1;
@@ -19,20 +19,23 @@ use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Account, Accounts};
+use crate::bills::PayBillView;
 use crate::cache::{Cache, CacheStart, Rows, remove_aside};
 use crate::clock::Clock;
 use crate::config::{Config, Steps};
 use crate::error::{Error, Invalid, Result};
-use crate::inner::{Inner, lock};
+use crate::fees::FeeAdvice;
+use crate::guard::Wanted;
+use crate::inner::{Inner, KEY_ITEM, fresh_key, lock};
 use crate::intents::{self, Intent};
-use crate::models::{AccountView, CreditorInfo, Event, HomeView, Listener, MovementsView, PayBillView, TopUpView};
+use crate::models::{AccountView, CreditorInfo, Event, HomeView, Listener, MovementsView, TopUpView};
+use crate::receipts::ReceiptsView;
 use crate::remote::Remote;
 use crate::seal::KEY_LEN;
 use crate::secure_store::SecureStore;
 use crate::session::{AccountKey, StoredSession, Vault, item};
+use crate::together::{PayItem, TogetherView};
 use crate::{sync, tend};
-
-const KEY_ITEM: &str = "borsellino-cache-key";
 
 /// The app core.
 pub struct App {
@@ -114,6 +117,7 @@ impl App {
             sessions: Arc::default(),
             turn: tokio::sync::Mutex::default(),
             work: Notify::new(),
+            fees_asked: Mutex::default(),
             in_flight: Mutex::default(),
             listeners: Mutex::default(),
             tasks: Mutex::new(Some(JoinSet::new())),
@@ -250,15 +254,20 @@ impl App {
     ///
     /// # Errors
     /// [`Error::SignedOut`], [`Error::Cache`] (say, a full phone), [`Error::NoRandomness`], [`Error::Closed`] where the
-    /// app core was shut down before.
+    /// app core was shut down before; [`Error::InProgress`] while a top-up of the same wallet and amount is being paid.
     pub async fn start_top_up(&self, wallet: WalletId, amount: Amount, pay_by: PayBy) -> Result<TopUpView> {
         let inner = &self.inner;
         let account = inner.active()?;
-        let mut random = [0; 10];
-        inner.clock.fill(&mut random)?;
+        let owner = account.clone();
+        let guarded = inner.detached(move |inner| async move {
+            inner.guard(&owner, &Wanted::Wallet(wallet.to_string(), amount.cents())).await?;
+            inner.snapshot(&owner).await
+        });
+        let snapshot = guarded.await?;
         let now = inner.clock.now();
-        let id = TopUpId::new(now, random);
-        let intent = Intent::new(account.as_str(), id, wallet, amount, pay_by, now);
+        let id = TopUpId::new(now, inner.random()?);
+        let asked = snapshot.and_then(|snapshot| inner.asked(&snapshot));
+        let intent = Intent::new(account.as_str(), id, wallet, amount, pay_by, now, asked);
         let begun = Arc::new(AtomicBool::new(false));
         let (mark, owner, order) = (Arc::clone(&begun), account.clone(), intent.clone());
         let begin = inner.detached(move |inner| async move {
@@ -299,10 +308,21 @@ impl App {
     /// # Errors
     /// [`Error::Cache`].
     pub async fn dismiss(&self, top_up: TopUpId) -> Result<()> {
+        self.dismiss_row(top_up.to_string()).await
+    }
+
+    /// Takes a payment of several things that was refused off the screen.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub async fn dismiss_together(&self, payment: CartId) -> Result<()> {
+        self.dismiss_row(payment.to_string()).await
+    }
+
+    async fn dismiss_row(&self, id: String) -> Result<()> {
         self.inner
             .detached(move |inner| async move {
                 let remove = move |rows: &Rows<'_>| {
-                    let id = top_up.to_string();
                     let refused = rows.intent(&id)?.is_some_and(|row| row.stage == 4);
                     if refused { rows.remove_intent(&id) } else { Ok(()) }
                 };
@@ -311,11 +331,60 @@ impl App {
             .await
     }
 
-    /// Opens a pagoPA page for a bill, or tells with which notice to pay it. Doing it again is safe. Waits at most
-    /// [`crate::Pace::patience`].
+    /// Pays several things, of several children and services, in as few fees as can be: new top-ups, bills, instalments. Everything
+    /// is saved before anything is sent: an error means that nothing was begun, `Ok` that it will be finished, with one order
+    /// for each top-up and one page for each group. Waits at most [`crate::Pace::patience`].
     ///
     /// # Errors
-    /// [`Error::SignedOut`], [`Error::Refused`], [`Error::Offline`], [`Error::OutcomeUnknown`] and kin.
+    /// [`Error::Invalid`] for nothing, one thing twice, or a bill that asks for nothing; [`Error::InProgress`] while one of them
+    /// is being paid; [`Error::SignedOut`], [`Error::Cache`], [`Error::NoRandomness`].
+    pub async fn pay_together(&self, items: Vec<PayItem>) -> Result<TogetherView> {
+        self.inner.detached(move |inner| async move { inner.pay_together(items).await }).await
+    }
+
+    /// What paying these amounts costs, and how to pay them for the fewest fees. From the cache but for the first time; without the
+    /// network, or where the creditor has no table, it says that nobody knows.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], [`Error::Cache`].
+    pub async fn fee_advice(&self, amounts: Vec<Amount>) -> Result<FeeAdvice> {
+        self.inner.detached(move |inner| async move { inner.fee_advice(amounts).await }).await
+    }
+
+    /// What was paid, newest first: from the beginning or from `page` ([`ReceiptsView::next`]). Without the network the first
+    /// page comes from the cache.
+    ///
+    /// # Errors
+    /// [`Error::SignedOut`], [`Error::Refused`], [`Error::Offline`] and kin, [`Error::OlderServer`], [`Error::Cache`].
+    pub async fn receipts(&self, page: Option<String>) -> Result<ReceiptsView> {
+        self.inner.detached(move |inner| async move { inner.receipts(page).await }).await
+    }
+
+    /// Brings every account up to date, after sending what waits: for a fetch in the background, or a push. A few bytes where
+    /// nothing changed. Answers whether anything did.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] and kin, [`Error::SignedOut`] or [`Error::Wiped`] where that is the active account's, [`Error::Cache`].
+    pub async fn sync(&self) -> Result<bool> {
+        self.inner.detached(|inner| async move { inner.sync_all().await }).await
+    }
+
+    /// The parent is back from the pagoPA page, or followed a link into the app. That is a reason to look, and proves nothing:
+    /// `url` changes no state, whatever it says.
+    ///
+    /// # Errors
+    /// As [`App::sync`].
+    pub async fn returned_from_browser(&self, url: &str) -> Result<bool> {
+        // Only the server knows what happened there.
+        let _ = url;
+        self.inner.nudge.notify_waiters();
+        self.sync().await
+    }
+
+    /// Opens a pagoPA page for a bill, or tells with which notice to pay it. Waits at most [`crate::Pace::patience`].
+    ///
+    /// # Errors
+    /// [`Error::InProgress`] while it is being paid, [`Error::SignedOut`], [`Error::Refused`], [`Error::Offline`], [`Error::OutcomeUnknown`] and kin.
     pub async fn pay_bill(&self, bill: BillId) -> Result<PayBillView> {
         let paying = self.inner.detached(move |inner| async move {
             let account = inner.active()?;
@@ -347,7 +416,7 @@ impl App {
                     resumed.waiting = resumed.waiting.saturating_add(of_one.waiting);
                 }
                 if let Ok(account) = inner.active() {
-                    inner.refresh(&account, false).await?;
+                    sync::sync(&inner, &account).await?;
                     inner.settle(&account).await?;
                 }
                 Ok(resumed)
@@ -441,8 +510,7 @@ async fn cache_key(vault: &Vault, clock: &dyn Clock) -> Result<Zeroizing<[u8; KE
     if let Ok(key) = <[u8; KEY_LEN]>::try_from(kept.as_slice()) {
         return Ok(Zeroizing::new(key));
     }
-    let mut key = Zeroizing::new([0; KEY_LEN]);
-    clock.fill(key.as_mut())?;
+    let key = fresh_key(clock)?;
     vault.set(KEY_ITEM, key.to_vec()).await?;
     Ok(key)
 }

@@ -68,6 +68,10 @@ steps! {
     AfterSend = "after-send",
     /// The answer is on the disk.
     AfterAnswer = "after-answer",
+    /// A payment of several things is about to ask for a page.
+    BeforeCart = "before-cart",
+    /// The server opened it; the phone has written nothing of it.
+    AfterCart = "after-cart",
     /// New tokens came and are not yet stored.
     TokensReceived = "tokens-received",
     /// New tokens are stored and not yet used.

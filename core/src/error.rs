@@ -1,6 +1,7 @@
 //! What can go wrong, as few things as an app can tell apart, each with a sentence for the parent.
 
 use borsellino_domain::language::Language;
+use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
 use thiserror::Error;
 
@@ -45,9 +46,26 @@ pub enum Error {
     /// The system gave no random bytes.
     #[error("no secure randomness")]
     NoRandomness,
+    /// The session was ended from afar, because the phone was said to be lost: nothing of the account is left on it.
+    #[error("signed out from afar, and emptied")]
+    Wiped,
+    /// A payment of the same is under way: paying now may be paying twice.
+    #[error("already being paid")]
+    InProgress(Box<InProgress>),
     /// The app core was shut down.
     #[error("shut down")]
     Closed,
+}
+
+/// What is being paid already. Asking again helps once `until` is over, by the server's clock, not the phone's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InProgress {
+    /// Until when not to pay again; `None` where the server did not say.
+    pub until: Option<Millis>,
+    /// The page that is open for it: whoever has not paid yet goes on there.
+    pub checkout_url: Option<String>,
+    /// For the parent, in the app's language.
+    pub sentence: String,
 }
 
 /// Which input is not of its form.
@@ -68,6 +86,12 @@ pub enum Invalid {
     /// No top-up that this phone knows of.
     #[error("top-up")]
     TopUp,
+    /// No bill or instalment that this phone knows of with something to pay under a notice.
+    #[error("bill")]
+    Bill,
+    /// Nothing to pay, or one thing twice.
+    #[error("items")]
+    Items,
 }
 
 /// What the cache's file did.
@@ -149,6 +173,8 @@ reasons! {
     TokenInvalid,
     /// The session ended (reported as [`Error::SignedOut`]).
     SessionEnded,
+    /// The session was ended from afar (reported as [`Error::Wiped`]).
+    SessionWiped,
     /// No such wallet of this family.
     UnknownWallet,
     /// The wallet takes no money.
@@ -199,6 +225,7 @@ impl Error {
     pub fn sentence(&self, language: Language) -> String {
         let [it, en, de] = match self {
             Self::Refused(refusal) => return refusal.sentence.clone(),
+            Self::InProgress(warning) => return warning.sentence.clone(),
             Self::Offline => [
                 "Non riusciamo a collegarci. Controlla la connessione e riprova.",
                 "We can't connect. Check your connection and try again.",
@@ -224,6 +251,13 @@ impl Error {
                 "Il Comune non offre ancora questa funzione.",
                 "The municipality does not offer this yet.",
                 "Die Gemeinde bietet dies noch nicht an.",
+            ],
+            Self::Wiped => [
+                "L'accesso da questo telefono è stato chiuso a distanza e i dati sono stati cancellati. Se il telefono è ancora \
+                 tuo, accedi di nuovo.",
+                "This phone was signed out from afar and its data removed. If the phone is still yours, sign in again.",
+                "Dieses Telefon wurde aus der Ferne abgemeldet, die Daten sind gelöscht. Ist es noch Ihres, melden Sie sich \
+                 wieder an.",
             ],
             Self::SignedOut => ["Accedi di nuovo.", "Please sign in again.", "Bitte melden Sie sich wieder an."],
             Self::Invalid(Invalid::ActivationCode) => [

@@ -1,6 +1,6 @@
 //! What the app core's tasks share, and the work that the public calls and the live stream are made of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -12,24 +12,39 @@ use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
+use zeroize::Zeroizing;
 
 use crate::accounts::Accounts;
 use crate::app::Resumed;
-use crate::cache::{Cache, Rows, Snapshot};
+use crate::bills::PayBillView;
+use crate::cache::{Cache, Heard, Rows, Snapshot, StoredIntentRow, remove_aside};
 use crate::clock::Clock;
 use crate::config::{Step, Steps};
 use crate::error::{Error, Invalid, Reason, Result};
+use crate::guard::Wanted;
 use crate::intents::{self, Held, Intent, KEEP_FINISHED, Known, News, Progress};
-use crate::models::{CreditorInfo, Event, HomeView, MovementsView, PayBillView, Shown, TopUpView, safe_url};
+use crate::models::{CreditorInfo, Event, HomeView, MovementsView, QueuedWhy, Shown, TopUpView, safe_url};
 use crate::remote::{Pace, Remote};
+use crate::seal::KEY_LEN;
 use crate::session::{AccountKey, Session, Vault, item};
 use crate::sync::{self, Backoff, Taken};
+use crate::together::{self, Cart};
 
 /// How often a top-up whose answer is lost is sent again at once, before it waits for the network.
 const SENDS: u32 = 3;
 
 /// How often the home screen is asked for again when changes overtake it.
 const REFRESHES: u32 = 3;
+
+/// The secure store's item that holds the cache's key.
+pub(crate) const KEY_ITEM: &str = "borsellino-cache-key";
+
+/// A new key for the cache.
+pub(crate) fn fresh_key(clock: &dyn Clock) -> Result<Zeroizing<[u8; KEY_LEN]>> {
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    clock.fill(key.as_mut())?;
+    Ok(key)
+}
 
 /// The sessions in use.
 pub(crate) type Sessions = Arc<Mutex<HashMap<AccountKey, Arc<Session>>>>;
@@ -60,11 +75,57 @@ pub(crate) struct Inner {
     pub(crate) turn: tokio::sync::Mutex<()>,
     /// Wakes whoever sends again what waits, because there is something new to wait for.
     pub(crate) work: Notify,
-    /// Top-ups being sent right now: one sender each.
+    /// Accounts whose table of fees was asked for since the app core was opened.
+    pub(crate) fees_asked: Mutex<HashSet<AccountKey>>,
+    /// Queues being sent, and top-ups being asked again, right now: one sender each.
     pub(crate) in_flight: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) listeners: Mutex<Vec<(AccountKey, mpsc::UnboundedSender<Event>)>>,
     /// `None` once shut down.
     pub(crate) tasks: Mutex<Option<JoinSet<()>>>,
+}
+
+/// Whether what was asked for may still be kept: the session it was asked under goes on.
+pub(crate) struct Keep {
+    sessions: Sessions,
+    session: Arc<Session>,
+}
+
+impl Keep {
+    pub(crate) fn is_current(&self, account: &AccountKey) -> bool {
+        is_current(&self.sessions, account, &self.session)
+    }
+}
+
+/// What became of a queue that was sent.
+#[derive(Default)]
+pub(crate) struct Passed {
+    pub(crate) resumed: Resumed,
+    /// The top-up that was asked about.
+    own: Option<Intent>,
+}
+
+/// A row of the queue.
+enum Work {
+    TopUp(Intent),
+    Together(Cart),
+}
+
+impl Work {
+    /// `None` for a kind that this version does not know: it stays.
+    fn of(row: StoredIntentRow) -> Option<Self> {
+        match row.kind.as_str() {
+            intents::KIND => Intent::from_row(row).map(Self::TopUp),
+            together::KIND => Cart::from_row(row).map(Self::Together),
+            _ => None,
+        }
+    }
+
+    fn is_unsent(&self) -> bool {
+        match self {
+            Self::TopUp(intent) => intent.is_unsent(),
+            Self::Together(cart) => cart.is_unsent(),
+        }
+    }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -140,6 +201,8 @@ impl Inner {
         };
         match answer.await {
             Err(Error::Refused(no)) if no.reason == Reason::SessionEnded => self.ended(account, &session).await,
+            Err(Error::Refused(no)) if no.reason == Reason::SessionWiped => self.wiped(account, &session).await,
+            Err(Error::Wiped) => self.wiped(account, &session).await,
             Err(Error::SignedOut) => self.ended(account, &session).await,
             answer => answer,
         }
@@ -160,6 +223,97 @@ impl Inner {
         Err(Error::SignedOut)
     }
 
+    /// The phone was said to be lost: nothing of the account stays, its orders neither, and not the key that opens what SQLite
+    /// may have left somewhere.
+    async fn wiped<T>(&self, account: &AccountKey, session: &Arc<Session>) -> Result<T> {
+        let _turn = self.turn.lock().await;
+        if !is_current(&self.sessions, account, session) {
+            return Err(Error::Wiped);
+        }
+        let last = {
+            let mut accounts = lock(&self.accounts);
+            accounts.remove(account);
+            lock(&self.sessions).remove(account);
+            accounts.all().next().is_none()
+        };
+        // No failure keeps the rest from going.
+        let forgotten = self.forget(account).await;
+        let folder = self.folder.clone();
+        let aside = tokio::task::spawn_blocking(move || remove_aside(&folder)).await;
+        let tokens = self.vault.remove(item(account)).await;
+        let stored = self.store_accounts().await;
+        let emptied = if last { self.new_key().await } else { Ok(()) };
+        self.emit(account, Event::HomeChanged);
+        tokens.and(stored).and(forgotten).and(emptied).and(aside.map_err(|_| Error::Closed).flatten())?;
+        Err(Error::Wiped)
+    }
+
+    /// Empties the cache and gives it another key: what the old one sealed opens for nobody any more.
+    pub(crate) async fn new_key(&self) -> Result<()> {
+        let key = fresh_key(self.clock.as_ref())?;
+        self.vault.set(KEY_ITEM, key.to_vec()).await?;
+        let cache = Arc::clone(&self.cache);
+        tokio::task::spawn_blocking(move || cache.begin_anew(&key)).await.map_err(|_| Error::Closed)?
+    }
+
+    /// For an answer that is about to be asked for.
+    pub(crate) fn keep(&self, account: &AccountKey) -> Keep {
+        Keep { sessions: Arc::clone(&self.sessions), session: self.session(account) }
+    }
+
+    /// Now, by the phone's clock and by the one that nobody sets.
+    pub(crate) fn moment(&self) -> (Millis, Heard) {
+        (self.clock.now(), Heard::now(self.clock.as_ref()))
+    }
+
+    /// Ten bytes for an id.
+    pub(crate) fn random(&self) -> Result<[u8; 10]> {
+        let mut random = [0; 10];
+        self.clock.fill(&mut random)?;
+        Ok(random)
+    }
+
+    /// When something is asked for now: the last instant the server signed, and how long ago it came.
+    pub(crate) fn asked(&self, snapshot: &Snapshot) -> Option<v1::Asked> {
+        let server = snapshot.home.time.clone()?;
+        Some(v1::Asked { server: Some(server), since_ms: snapshot.heard.ago(self.clock.as_ref()) })
+    }
+
+    /// Sends what waits and brings up to date, account by account. What is the matter with another account than the active one
+    /// is no answer for the parent.
+    pub(crate) async fn sync_all(self: &Arc<Self>) -> Result<bool> {
+        let active = self.active().ok();
+        let keys: Vec<AccountKey> = lock(&self.accounts).all().map(crate::accounts::Account::key).collect();
+        let mut changed = false;
+        let mut failed = None;
+        for account in keys {
+            let done = async {
+                self.finish(&account).await?;
+                let changed = sync::sync(self, &account).await?;
+                self.settle(&account).await?;
+                Ok(changed)
+            };
+            match done.await {
+                Ok(news) => changed |= news,
+                Err(error) if active.as_ref() == Some(&account) => failed = Some(error),
+                Err(error @ Error::Cache(_)) => failed = Some(error),
+                Err(_) => {}
+            }
+        }
+        failed.map_or(Ok(changed), Err)
+    }
+
+    /// Asks what changed.
+    pub(crate) async fn ask_sync(
+        &self,
+        account: &AccountKey,
+        request: v1::SyncRequest,
+    ) -> Result<(v1::SyncResponse, Keep)> {
+        let (keep, remote) = (self.keep(account), &self.remote);
+        let ask = |token: String| async move { remote.sync(Some(&token), request).await };
+        Ok((self.with_token(account, ask).await?, keep))
+    }
+
     /// Tells everyone who watches `account`.
     pub(crate) fn emit(&self, account: &AccountKey, event: Event) {
         let tell = |(of, listener): &(AccountKey, mpsc::UnboundedSender<Event>)| {
@@ -175,22 +329,23 @@ impl Inner {
 
     /// What there is to show before anything is known.
     pub(crate) fn empty_snapshot(&self) -> Snapshot {
-        let stored_at = self.clock.now();
+        let (stored_at, heard) = (self.clock.now(), Heard::default());
         let home = v1::HomeResponse { as_of_ms: stored_at.get(), ..Default::default() };
-        Snapshot { home, feed_seq: 0, stored_at }
+        Snapshot { home, feed_seq: 0, stored_at, heard, home_at: Millis::default() }
     }
 
     pub(crate) fn shown<'a>(&self, creditor: &'a CreditorInfo, snapshot: &'a Snapshot) -> Shown<'a> {
-        Shown::new(self.language, creditor, snapshot, self.clock.now())
+        Shown::new(self.language, creditor, snapshot, self.clock.as_ref())
     }
 
-    /// Blocking, but short: two reads.
+    /// Blocking, but short: three reads.
     pub(crate) fn cached_home(&self) -> Result<Option<HomeView>> {
         let Ok(account) = self.active() else { return Ok(None) };
         let key = account.as_str();
-        let (snapshot, intents) = self.cache.read(|rows| Ok((rows.snapshot(key)?, intents::all(rows, key)?)))?;
+        let read = |rows: &Rows<'_>| Ok((rows.snapshot(key)?, intents::all(rows, key)?, together::all(rows, key)?));
+        let (snapshot, intents, carts) = self.cache.read(read)?;
         let creditor = self.creditor(&account);
-        Ok(snapshot.map(|snapshot| self.shown(&creditor, &snapshot).home(&intents)))
+        Ok(snapshot.map(|snapshot| self.shown(&creditor, &snapshot).home(&intents, &carts)))
     }
 
     /// Asks for the home screen and keeps it. With `from_scratch` it replaces a cache that claims to know more.
@@ -207,12 +362,12 @@ impl Inner {
                 went_back = went_back.saturating_add(1);
             }
             let from_scratch = from_scratch || went_back == REFRESHES;
-            let (key, now) = (account.clone(), self.clock.now());
+            let (key, moment) = (account.clone(), self.moment());
             let take = move |rows: &Rows<'_>| {
                 if !is_current(&sessions, &key, &session) {
                     return Ok(Taken::Old);
                 }
-                let taken = sync::take_home(rows, key.as_str(), home, now, from_scratch)?;
+                let taken = sync::take_home(rows, key.as_str(), home, moment.clone(), from_scratch)?;
                 rows.prune_intents(key.as_str(), KEEP_FINISHED)?;
                 Ok(taken)
             };
@@ -258,28 +413,37 @@ impl Inner {
             async move { remote.list_movements(Some(&token), request).await }
         };
         let (key, sessions, session) = (account.clone(), Arc::clone(&self.sessions), self.session(&account));
-        let (answer, from_cache) = match self.with_token(&account, ask).await.map_err(Error::of_a_read) {
+        let (answer, kept_at) = match self.with_token(&account, ask).await.map_err(Error::of_a_read) {
             Ok(answer) => {
                 if first {
                     let kept = answer.clone();
+                    let clock = Arc::clone(&self.clock);
                     let keep = move |rows: &Rows<'_>| {
-                        let current = is_current(&sessions, &key, &session);
-                        if current { rows.put_movements(key.as_str(), &wallet, &kept) } else { Ok(()) }
+                        if !is_current(&sessions, &key, &session) {
+                            return Ok(());
+                        }
+                        let at = rows.snapshot(key.as_str())?.and_then(|snapshot| snapshot.server_now(clock.as_ref()));
+                        rows.put_movements(key.as_str(), &wallet, &kept, at.unwrap_or_default())
                     };
                     self.cache.write_later(keep).await?;
                 }
-                (answer, false)
+                (answer, None)
             }
             Err(error @ (Error::Offline | Error::NotOurServer | Error::CertificateTime)) if first => {
                 let kept = self.cache.read_later(move |rows| rows.movements(key.as_str(), &wallet)).await?;
-                (kept.ok_or(error)?.0, true)
+                let (kept, at) = kept.ok_or(error)?;
+                (kept, Some(at))
             }
             Err(error) => return Err(error),
         };
         let snapshot = self.snapshot(&account).await?.unwrap_or_else(|| self.empty_snapshot());
         let creditor = self.creditor(&account);
         let shown = self.shown(&creditor, &snapshot);
+        let from_cache = kept_at.is_some();
+        let as_of = kept_at.map_or(shown.now, |at| Some(at).filter(|at| at.get() > 0));
         Ok(MovementsView {
+            as_of,
+            as_of_text: as_of.map(|at| shown.words.as_of(at)).unwrap_or_default(),
             movements: answer.movements.iter().map(|movement| shown.movement(movement)).collect(),
             // The pages behind a kept one belong to another moment.
             next: Some(answer.next_page_token).filter(|token| !token.is_empty() && !from_cache),
@@ -310,14 +474,14 @@ impl Inner {
         self.steps.reached(Step::IntentSaved);
         // From here on nothing fails any more: whatever comes of it now, it is on the disk.
         let (sender, answer) = oneshot::channel();
-        let (inner, owner, order) = (Arc::clone(self), account.clone(), intent.clone());
+        let (inner, owner, id) = (Arc::clone(self), account.clone(), intent.order.id.clone());
         let sending = self.spawn(async move {
-            let (intent, _) = inner.submit(&owner, order).await;
+            let passed = inner.pass(&owner, Some(&id)).await;
             // Nobody may be waiting any more.
-            let _ = sender.send(intent);
+            let _ = sender.send(passed.ok().and_then(|passed| passed.own));
         });
         if sending.is_ok()
-            && let Ok(Ok(answered)) = tokio::time::timeout(self.pace.patience, answer).await
+            && let Ok(Ok(Some(answered))) = tokio::time::timeout(self.pace.patience, answer).await
         {
             self.work.notify_one();
             return Ok(answered);
@@ -328,8 +492,24 @@ impl Inner {
         Ok(kept.ok().flatten().unwrap_or(intent))
     }
 
+    /// Sends the queue up to `id`, and waits no longer than a parent does.
+    pub(crate) async fn pass_patiently(self: &Arc<Self>, account: &AccountKey, id: &str) {
+        let (sender, done) = oneshot::channel::<()>();
+        let (inner, owner, id) = (Arc::clone(self), account.clone(), id.to_owned());
+        let sending = self.spawn(async move {
+            // Whatever becomes of it is on the disk.
+            let _ = inner.pass(&owner, Some(&id)).await;
+            drop(sender);
+        });
+        if sending.is_ok() {
+            let _ = tokio::time::timeout(self.pace.patience, done).await;
+        }
+        self.work.notify_one();
+    }
+
     /// Asks for a page for a bill; the home screen says at once that it is being paid.
     pub(crate) async fn pay_bill(&self, account: &AccountKey, bill: BillId) -> Result<PayBillView> {
+        self.guard(account, &Wanted::Bill(bill.to_string())).await?;
         let request = v1::PayBillRequest { bill_id: bill.to_string() };
         let remote = &self.remote;
         let call = |token: String| {
@@ -358,11 +538,9 @@ impl Inner {
         })
     }
 
-    /// Sends a top-up until it has its answer, or hands it back as it is, with the reason.
-    pub(crate) async fn submit(&self, account: &AccountKey, mut intent: Intent) -> (Intent, Option<Error>) {
+    /// Sends a top-up until it has its answer, or hands it back as it is, with the reason. Its queue is held.
+    async fn submit(&self, account: &AccountKey, mut intent: Intent) -> (Intent, Option<Error>) {
         let id = intent.order.id.clone();
-        // Whoever sends it already is waited for.
-        let _flight = self.flight(&id).await;
         match self.learn(account, &id, News::Sending).await {
             Ok(Some(marked)) => intent = marked,
             Ok(None) => return (intent, None),
@@ -426,12 +604,14 @@ impl Inner {
     }
 
     /// Sends the order of a top-up that the server has once more, to get a page again, or its newest state.
-    pub(crate) async fn retry(&self, account: &AccountKey, id: TopUpId) -> Result<TopUpView> {
+    pub(crate) async fn retry(self: &Arc<Self>, account: &AccountKey, id: TopUpId) -> Result<TopUpView> {
         let (owner, key, now) = (account.clone(), id.to_string(), self.clock.now());
         let adopt = move |rows: &Rows<'_>| sync::adopt(rows, owner.as_str(), &key, now);
         let intent = self.cache.write_later(adopt).await?.ok_or(Error::Invalid(Invalid::TopUp))?;
         let intent = match intent.progress {
-            Progress::Queued | Progress::Sent => self.submit(account, intent).await.0,
+            Progress::Queued | Progress::Sent => {
+                self.pass(account, Some(&intent.order.id)).await?.own.ok_or(Error::Invalid(Invalid::TopUp))?
+            }
             Progress::Accepted(_) => self.ask_again(account, intent).await?,
             Progress::Done(_) | Progress::Refused(_) => intent,
         };
@@ -451,31 +631,81 @@ impl Inner {
     }
 
     /// Sends what was not sent, or sent without an answer.
-    pub(crate) async fn finish(&self, account: &AccountKey) -> Result<Resumed> {
+    pub(crate) async fn finish(self: &Arc<Self>, account: &AccountKey) -> Result<Resumed> {
+        Ok(self.pass(account, None).await?.resumed)
+    }
+
+    /// Sends an account's queue in its order, one sender at a time, as far as `until` where that is named. What the network
+    /// or a busy server does to one row it would do to the next: these wait. A fault over one row says nothing about the next.
+    async fn pass(self: &Arc<Self>, account: &AccountKey, until: Option<&str>) -> Result<Passed> {
+        // Whoever sends it already is waited for.
+        let _line = self.flight(account.as_str()).await;
         let key = account.clone();
-        let all = self.cache.read_later(move |rows| intents::all(rows, key.as_str())).await?;
-        let unsent: Vec<Intent> = all.into_iter().filter(Intent::is_unsent).collect();
-        let mut resumed = Resumed { finished: 0, waiting: unsent.len() };
+        let rows = self.cache.read_later(move |rows| rows.intents(key.as_str())).await?;
+        let mut passed = Passed::default();
         let mut stopped: Option<Error> = None;
-        for intent in unsent {
-            if let Some(why) = stopped.clone() {
-                // It would meet the same.
-                self.hold(account, intent, why).await;
-                continue;
+        for row in rows {
+            let is_last = until == Some(row.id.as_str());
+            let Some(work) = Work::of(row) else { continue };
+            if work.is_unsent() {
+                passed.resumed.waiting = passed.resumed.waiting.saturating_add(1);
+                let (done, error) = self.send(account, work, stopped.as_ref()).await;
+                if !done.is_unsent() {
+                    passed.resumed.finished = passed.resumed.finished.saturating_add(1);
+                    passed.resumed.waiting = passed.resumed.waiting.saturating_sub(1);
+                }
+                if let (true, Work::TopUp(intent)) = (is_last, done) {
+                    passed.own = Some(intent);
+                }
+                match error {
+                    None => {}
+                    Some(Error::Refused(no)) if no.reason == Reason::Internal => {}
+                    Some(error @ (Error::Cache(_) | Error::Closed)) if until.is_none() => return Err(error),
+                    Some(why) => stopped = stopped.or(Some(why)),
+                }
+            } else if let (true, Work::TopUp(intent)) = (is_last, work) {
+                passed.own = Some(intent);
             }
-            let (intent, error) = self.submit(account, intent).await;
-            if !intent.is_unsent() {
-                resumed.finished = resumed.finished.saturating_add(1);
-                resumed.waiting = resumed.waiting.saturating_sub(1);
-            }
-            match error {
-                // The server's own trouble with one top-up says nothing about the next.
-                None | Some(Error::Refused(_)) => {}
-                Some(error @ (Error::Cache(_) | Error::Closed)) => return Err(error),
-                Some(why) => stopped = Some(why),
+            if is_last {
+                break;
             }
         }
-        Ok(resumed)
+        Ok(passed)
+    }
+
+    /// Sends one row, or has it wait for what stopped an earlier one.
+    async fn send(
+        self: &Arc<Self>,
+        account: &AccountKey,
+        work: Work,
+        stopped: Option<&Error>,
+    ) -> (Work, Option<Error>) {
+        match (work, stopped) {
+            (Work::TopUp(intent), Some(why)) => {
+                let (intent, _) = self.hold(account, intent, why.clone()).await;
+                (Work::TopUp(intent), None)
+            }
+            (Work::TopUp(intent), None) => {
+                let (intent, error) = self.submit(account, intent).await;
+                (Work::TopUp(intent), error)
+            }
+            (Work::Together(cart), Some(_)) => (Work::Together(cart), None),
+            (Work::Together(cart), None) => {
+                let (cart, error) = self.submit_cart(account, cart).await;
+                (Work::Together(cart), error)
+            }
+        }
+    }
+
+    /// For how long the server asked for patience; `None` where nothing waits but for a sign-in.
+    pub(crate) async fn waits(&self, account: &AccountKey) -> Result<Option<u64>> {
+        let key = account.clone();
+        let rows = self.cache.read_later(move |rows| rows.intents(key.as_str())).await?;
+        let held = rows.into_iter().filter_map(Work::of).filter(Work::is_unsent).map(|work| match work {
+            Work::TopUp(intent) => intent.held,
+            Work::Together(cart) => cart.held(),
+        });
+        Ok(held.filter(|held| held.why != QueuedWhy::SignedOut).map(|held| held.retry_after_ms).max())
     }
 
     /// Asks how those stand that the server took and its home screen no longer lists.

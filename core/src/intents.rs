@@ -12,6 +12,9 @@ use crate::cache::{Rows, StoredIntentRow};
 use crate::error::{Error, Reason, Refusal, Result};
 use crate::models::QueuedWhy;
 
+/// What a top-up is called in the queue.
+pub(crate) const KIND: &str = "top_up";
+
 /// How many finished intents of an account are kept.
 pub(crate) const KEEP_FINISHED: u32 = 50;
 
@@ -91,12 +94,14 @@ impl Intent {
         amount: Amount,
         pay_by: PayBy,
         created_at: Millis,
+        asked: Option<v1::Asked>,
     ) -> Self {
         let order = v1::StartTopUpRequest {
             id: id.to_string(),
             wallet_id: wallet.to_string(),
             amount_cents: amount.cents(),
             pay_by: v1::PayBy::from(pay_by).into(),
+            asked,
         };
         Self { account: account.to_owned(), created_at, order, progress: Progress::Queued, held: Held::default() }
     }
@@ -108,6 +113,7 @@ impl Intent {
             wallet_id: payment.wallet_id.clone(),
             amount_cents: payment.amount_cents,
             pay_by: payment.pay_by,
+            asked: None,
         };
         let progress = settled(Known { payment, checkout_unavailable: false });
         Self { account: account.to_owned(), created_at: now, order, progress, held: Held::default() }
@@ -146,11 +152,9 @@ impl Intent {
             (Queued | Sent, News::Told(payment, _)) if payment.id == self.order.id => {
                 settled(Known { payment, checkout_unavailable: false })
             }
-            // A payment can arrive after its notice expired; nothing comes after paid.
+            // A payment can arrive after its notice expired; nothing comes after paid but a second payment.
             (Done(old), News::Answered(Known { payment, .. }) | News::Told(payment, _))
-                if payment.id == self.order.id
-                    && is_over(&payment)
-                    && old.payment.state() != v1::PaymentState::Paid =>
+                if payment.id == self.order.id && is_over(&payment) && is_more(&old.payment, &payment) =>
             {
                 Done(Known { payment, ..old })
             }
@@ -181,24 +185,24 @@ impl Intent {
             created_at_ms: self.created_at.get(),
             payment: known.map(|known| known.payment.clone()),
             checkout_unavailable: known.is_some_and(|known| known.checkout_unavailable),
-            refusal: refusal.map(|refusal| StoredRefusal {
-                reason: v1::Reason::from(refusal.reason).into(),
-                sentence: refusal.sentence.clone(),
-                limit_cents: refusal.limit_cents,
-            }),
+            refusal: refusal.map(StoredRefusal::from),
             held: why_number(self.held.why),
             retry_after_ms: self.held.retry_after_ms,
         };
         StoredIntentRow {
             id: self.order.id.clone(),
             account: self.account.clone(),
+            kind: KIND.to_owned(),
             stage: self.stage(),
             payload: payload.encode_to_vec(),
         }
     }
 
-    /// `None` for a row that no version of this app wrote.
-    fn from_row(row: StoredIntentRow) -> Option<Self> {
+    /// `None` for a row of another kind, or that no version of this app wrote.
+    pub(crate) fn from_row(row: StoredIntentRow) -> Option<Self> {
+        if row.kind != KIND {
+            return None;
+        }
         let payload = Payload::decode(row.payload.as_slice()).ok()?;
         let order = payload.order.filter(|order| order.id == row.id)?;
         let checkout_unavailable = payload.checkout_unavailable;
@@ -208,16 +212,7 @@ impl Intent {
             1 => Progress::Sent,
             2 => Progress::Accepted(known?),
             3 => Progress::Done(known?),
-            _ => {
-                let refusal = payload.refusal?;
-                Progress::Refused(Refusal {
-                    reason: v1::Reason::try_from(refusal.reason).map_or(Reason::Other, Reason::from),
-                    sentence: refusal.sentence,
-                    limit_cents: refusal.limit_cents,
-                    retry_after_ms: None,
-                    is_final: true,
-                })
-            }
+            _ => Progress::Refused(payload.refusal?.into()),
         };
         let held = Held { why: why_of(payload.held), retry_after_ms: payload.retry_after_ms };
         Some(Self { account: row.account, created_at: Millis::new(payload.created_at_ms), order, progress, held })
@@ -263,8 +258,14 @@ fn with_deadline(old: Option<&v1::Payment>, mut told: v1::Payment) -> v1::Paymen
     told
 }
 
+/// Whether what is told says more than what was the last word.
+fn is_more(known: &v1::Payment, told: &v1::Payment) -> bool {
+    let paid = v1::PaymentState::Paid;
+    known.state() != paid || (told.state() == paid && told.paid_twice != known.paid_twice)
+}
+
 /// Nothing more will come of it, but a late receipt.
-fn is_over(payment: &v1::Payment) -> bool {
+pub(crate) fn is_over(payment: &v1::Payment) -> bool {
     matches!(payment.state(), v1::PaymentState::Paid | v1::PaymentState::Expired | v1::PaymentState::Cancelled)
 }
 
@@ -299,22 +300,42 @@ const WHYS: [QueuedWhy; 8] = [
     QueuedWhy::Other,
 ];
 
-fn why_number(why: QueuedWhy) -> u32 {
+pub(crate) fn why_number(why: QueuedWhy) -> u32 {
     WHYS.iter().position(|known| *known == why).and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
 }
 
-fn why_of(number: u32) -> QueuedWhy {
+pub(crate) fn why_of(number: u32) -> QueuedWhy {
     usize::try_from(number).ok().and_then(|at| WHYS.get(at)).copied().unwrap_or_default()
 }
 
+/// A refusal as it is sealed into a row.
 #[derive(Clone, PartialEq, Message)]
-struct StoredRefusal {
+pub(crate) struct StoredRefusal {
     #[prost(int32, tag = "1")]
     reason: i32,
     #[prost(string, tag = "2")]
     sentence: String,
     #[prost(int64, optional, tag = "3")]
     limit_cents: Option<i64>,
+}
+
+impl From<&Refusal> for StoredRefusal {
+    fn from(refusal: &Refusal) -> Self {
+        let reason = v1::Reason::from(refusal.reason).into();
+        Self { reason, sentence: refusal.sentence.clone(), limit_cents: refusal.limit_cents }
+    }
+}
+
+impl From<StoredRefusal> for Refusal {
+    fn from(stored: StoredRefusal) -> Self {
+        Self {
+            reason: v1::Reason::try_from(stored.reason).map_or(Reason::Other, Reason::from),
+            sentence: stored.sentence,
+            limit_cents: stored.limit_cents,
+            retry_after_ms: None,
+            is_final: true,
+        }
+    }
 }
 
 /// Every intent of an account, oldest first.
@@ -349,7 +370,7 @@ mod tests {
 
     fn fresh() -> Intent {
         let (id, wallet) = (TopUpId::new(Millis::new(5), [1; 10]), WalletId::new(Millis::new(5), [2; 10]));
-        Intent::new("a", id, wallet, Amount::from_cents(2_000).unwrap(), PayBy::Online, Millis::new(9))
+        Intent::new("a", id, wallet, Amount::from_cents(2_000).unwrap(), PayBy::Online, Millis::new(9), None)
     }
 
     fn news() -> impl Strategy<Value = News> {
@@ -426,7 +447,7 @@ mod tests {
 
         #[test]
         fn any_bytes_in_a_row_are_an_intent_or_none(stage in 0..9_u8, payload in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Intent::from_row(StoredIntentRow { id: "i".into(), account: "a".into(), stage, payload });
+            let _ = Intent::from_row(StoredIntentRow { id: "i".into(), account: "a".into(), kind: KIND.into(), stage, payload });
         }
     }
 }

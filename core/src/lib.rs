@@ -9,38 +9,48 @@
 
 mod accounts;
 mod app;
+mod bills;
 mod cache;
 mod clock;
 mod config;
 mod error;
+mod fees;
+mod guard;
 mod inner;
 mod intents;
 mod models;
+mod qr;
+mod receipts;
 mod remote;
 mod seal;
 mod secure_store;
 mod session;
 mod sync;
 mod tend;
+mod together;
 mod words;
 
 pub use app::{App, Resumed, WatchHandle};
+pub use bills::{BillLineView, BillState, BillView, InstalmentView, PayBillView};
 pub use cache::{CacheStart, RebuildReason};
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, Step};
-pub use error::{CacheError, Error, Invalid, Reason, Refusal, Result};
+pub use error::{CacheError, Error, InProgress, Invalid, Reason, Refusal, Result};
+pub use fees::{CartAdvice, FeeAdvice, FeeRange};
 pub use models::{
-    AccountView, BalanceChange, BillLineView, BillState, BillView, ChildView, Connection, CreditorInfo, Event,
-    HomeView, Listener, Money, MovementKind, MovementView, MovementsView, NoticeView, PayBillView, QueuedWhy,
-    ServiceKind, TopUpState, TopUpView, WalletView,
+    AccountView, BalanceChange, ChildView, Connection, CreditorInfo, Event, HomeView, Listener, Money, MovementKind,
+    MovementView, MovementsView, NoticeView, QueuedWhy, ServiceKind, TopUpState, TopUpView, WalletView,
 };
+pub use qr::QrMatrix;
+pub use receipts::{ReceiptView, ReceiptsView};
 pub use remote::Pace;
 pub use secure_store::{InsecureFileStore, MemoryStore, SecureStore, SecureStoreError};
 pub use session::AccountKey;
+pub use together::{CartPageView, PayItem, TogetherState, TogetherView};
 
 /// The domain's types that appear in this crate's signatures.
 pub use borsellino_domain::{
-    id::{BillId, ChildId, TopUpId, WalletId},
+    id::{BillId, CartId, ChildId, TopUpId, WalletId},
     language::Language,
     money::Amount,
     time::Millis,

@@ -3,17 +3,20 @@
 
 use std::collections::HashMap;
 
-use borsellino_domain::id::{BillId, ChildId, TopUpId, WalletId};
+use borsellino_domain::id::{ChildId, TopUpId, WalletId};
 use borsellino_domain::language::Language;
 use borsellino_domain::notice::AnyNotice;
 use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::PayBy;
 use borsellino_proto::{convert, v1};
 
+use crate::bills::BillView;
 use crate::cache::Snapshot;
+use crate::clock::Clock;
 use crate::error::{Error, Refusal};
 use crate::intents::{Intent, Progress};
 use crate::session::AccountKey;
+use crate::together::{Cart, TogetherView};
 use crate::words::Words;
 
 /// An amount or a balance.
@@ -83,6 +86,8 @@ pub struct HomeView {
     pub children: Vec<ChildView>,
     /// Bills with something left to pay, soonest first.
     pub bills: Vec<BillView>,
+    /// Payments of several things at once that wait, or whose pages are open; the newest first.
+    pub together: Vec<TogetherView>,
     /// Top-ups: those still on the phone first, then the server's, newest first.
     pub top_ups: Vec<TopUpView>,
     /// The last five.
@@ -137,67 +142,6 @@ pub struct WalletView {
     pub max: Money,
 }
 
-/// How a bill stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BillState {
-    /// Nothing paid.
-    Open,
-    /// Something paid, something left.
-    PartPaid,
-    /// Paid.
-    Paid,
-    /// More paid than asked.
-    Overpaid,
-    /// Withdrawn by the creditor: nothing more is to pay.
-    Withdrawn,
-    /// A state this app does not know yet.
-    Unknown,
-}
-
-/// An amount issued for a period.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BillView {
-    /// Names it.
-    pub id: BillId,
-    /// The creditor's number.
-    pub number: String,
-    /// `ottobre 2026`
-    pub period: String,
-    /// ISO date.
-    pub due_date: String,
-    /// `da pagare 57,33 € entro il 20 febbraio`, or `pagato`
-    pub due_text: String,
-    /// What it asks for.
-    pub total: Money,
-    /// What was paid.
-    pub paid: Money,
-    /// What is left.
-    pub residual: Money,
-    /// How it stands.
-    pub state: BillState,
-    /// How its payment stands.
-    pub payment: TopUpState,
-    /// The same in words.
-    pub sentence: String,
-    /// What to do while it is being paid, or when nothing came of it.
-    pub advice: Option<String>,
-    /// What it is for.
-    pub lines: Vec<BillLineView>,
-    /// Under which it is paid.
-    pub notice: Option<NoticeView>,
-}
-
-/// A part of a bill.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BillLineView {
-    /// The child's given name; empty where it is not in the family any more.
-    pub child_name: String,
-    /// The service.
-    pub service_name: String,
-    /// Its part.
-    pub amount: Money,
-}
-
 /// How a payment stands. The words are in [`TopUpView::sentence`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopUpState {
@@ -224,6 +168,11 @@ pub enum TopUpState {
     /// Paid.
     Paid {
         /// When.
+        at: Option<Millis>,
+    },
+    /// Paid, and paid once more: the creditor gives the second payment back.
+    PaidTwice {
+        /// When it was paid first.
         at: Option<Millis>,
     },
     /// Its time ran out.
@@ -375,17 +324,10 @@ pub struct MovementsView {
     pub next: Option<String>,
     /// The server could not be reached: these are from the cache.
     pub from_cache: bool,
-}
-
-/// What to open or show for a bill.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PayBillView {
-    /// How the bill stands now.
-    pub bill: BillView,
-    /// The pagoPA page to open.
-    pub checkout_url: Option<String>,
-    /// No page could be had: pay with the bill's notice, or ask again later.
-    pub checkout_unavailable: bool,
+    /// When the server read them; `None` where that is not known.
+    pub as_of: Option<Millis>,
+    /// `aggiornato oggi alle 8:12`; empty where that is not known.
+    pub as_of_text: String,
 }
 
 /// A balance that changed.
@@ -438,9 +380,11 @@ pub trait Listener: Send + Sync {
 
 /// Turns what is known into what is shown.
 pub(crate) struct Shown<'a> {
-    words: Words,
+    pub(crate) words: Words,
     creditor: &'a CreditorInfo,
-    home: &'a v1::HomeResponse,
+    pub(crate) home: &'a v1::HomeResponse,
+    /// Now by the server's clock, without the phone's: what states of payments are judged by.
+    pub(crate) now: Option<Millis>,
     /// Wallet id to (child's name, service).
     wallets: HashMap<&'a str, (&'a str, &'a v1::Wallet)>,
 }
@@ -455,7 +399,7 @@ impl From<v1::Creditor> for CreditorInfo {
 }
 
 /// An instant of the wire; 0 is none.
-fn instant(millis: i64) -> Option<Millis> {
+pub(crate) fn instant(millis: i64) -> Option<Millis> {
     (millis > 0).then_some(Millis::new(millis))
 }
 
@@ -474,12 +418,12 @@ fn service_kind(wire: i32) -> ServiceKind {
 /// integration): that long after its page a payment may still be confirmed. In milliseconds.
 const LATE_RECEIPT_MS: i64 = 48 * 3_600_000;
 
-fn not_completed(until_ms: i64) -> TopUpState {
+pub(crate) fn not_completed(until_ms: i64) -> TopUpState {
     TopUpState::NotCompleted { wait_until: instant(until_ms).map(|until| until.plus(LATE_RECEIPT_MS)) }
 }
 
 /// `now` by the server's clock: a page's time runs out without anybody telling.
-fn payment_state(
+pub(crate) fn payment_state(
     wire: i32,
     notice: Option<&v1::Notice>,
     until_ms: i64,
@@ -503,25 +447,32 @@ fn payment_state(
 }
 
 impl<'a> Shown<'a> {
-    /// `now` is the phone's clock; the server's is guessed from how long ago the phone stored the snapshot.
-    pub(crate) fn new(language: Language, creditor: &'a CreditorInfo, snapshot: &'a Snapshot, now: Millis) -> Self {
-        let age = now.get().saturating_sub(snapshot.stored_at.get());
+    /// Where the phone was started again since it heard from the server, "today" in words is guessed from its own clock; nothing
+    /// else is.
+    pub(crate) fn new(
+        language: Language,
+        creditor: &'a CreditorInfo,
+        snapshot: &'a Snapshot,
+        clock: &dyn Clock,
+    ) -> Self {
+        let now = snapshot.server_now(clock);
+        let age = clock.now().get().saturating_sub(snapshot.stored_at.get());
         let believed = (0..=BELIEVED_AGE_MS).contains(&age);
-        let server_now = believed.then(|| Millis::new(snapshot.home.as_of_ms).plus(age));
+        let server_now = now.or_else(|| believed.then(|| Millis::new(snapshot.home.as_of_ms).plus(age)));
         let home = &snapshot.home;
         let of_child = |child: &'a v1::Child| {
             child.wallets.iter().map(|wallet| (wallet.id.as_str(), (child.given_name.as_str(), wallet)))
         };
         let wallets = home.children.iter().flat_map(of_child).collect();
-        Self { words: Words { language, server_now }, creditor, home, wallets }
+        Self { words: Words { language, server_now }, creditor, home, now, wallets }
     }
 
-    fn money(&self, cents: i64) -> Money {
+    pub(crate) fn money(&self, cents: i64) -> Money {
         Money { cents, text: self.words.money(cents) }
     }
 
     /// The whole screen; `intents` are those of this phone, oldest first.
-    pub(crate) fn home(&self, intents: &[Intent]) -> HomeView {
+    pub(crate) fn home(&self, intents: &[Intent], carts: &[Cart]) -> HomeView {
         let as_of = Millis::new(self.home.as_of_ms);
         let known = |id: &str| self.home.payments.iter().any(|payment| payment.id == id);
         // Finished here and gone from the server's list: it is history, except for a refusal nobody has read yet.
@@ -538,6 +489,7 @@ impl<'a> Shown<'a> {
             as_of_text: self.words.as_of(as_of),
             children: self.home.children.iter().filter_map(|child| self.child(child)).collect(),
             bills: self.home.bills.iter().filter_map(|bill| self.bill(bill, false)).collect(),
+            together: carts.iter().rev().filter_map(|cart| self.together(cart, intents)).collect(),
             top_ups: own.chain(theirs).collect(),
             movements: self.home.movements.iter().map(|movement| self.movement(movement)).collect(),
             total_due: self.money(self.home.total_due_cents),
@@ -584,42 +536,7 @@ impl<'a> Shown<'a> {
         })
     }
 
-    /// `page`: one is about to be shown with it.
-    pub(crate) fn bill(&self, bill: &v1::Bill, page: bool) -> Option<BillView> {
-        let (notice, now) = (bill.notice.as_ref(), self.words.server_now);
-        let payment = payment_state(bill.payment_state, notice, bill.in_progress_until_ms, 0, now);
-        let state = match v1::BillState::try_from(bill.state) {
-            Ok(v1::BillState::Open) => BillState::Open,
-            Ok(v1::BillState::PartPaid) => BillState::PartPaid,
-            Ok(v1::BillState::Paid) => BillState::Paid,
-            Ok(v1::BillState::Overpaid) => BillState::Overpaid,
-            Ok(v1::BillState::Withdrawn) => BillState::Withdrawn,
-            Ok(v1::BillState::Unspecified) | Err(_) => BillState::Unknown,
-        };
-        let line = |line: &v1::BillLine| BillLineView {
-            child_name: self.child_name(&line.child_id),
-            service_name: line.service_name.clone(),
-            amount: self.money(line.cents),
-        };
-        Some(BillView {
-            id: bill.id.parse().ok()?,
-            number: bill.number.clone(),
-            period: bill.period.clone(),
-            due_date: bill.due_date.clone(),
-            due_text: self.words.bill_due(state, bill.residual_cents, &self.words.iso_day(&bill.due_date)),
-            total: self.money(bill.total_cents),
-            paid: self.money(bill.paid_cents),
-            residual: self.money(bill.residual_cents),
-            state,
-            sentence: self.words.state(&payment),
-            advice: self.words.advice(&payment, page),
-            payment,
-            lines: bill.lines.iter().map(line).collect(),
-            notice: bill.notice.as_ref().map(|notice| self.notice(notice)),
-        })
-    }
-
-    fn child_name(&self, id: &str) -> String {
+    pub(crate) fn child_name(&self, id: &str) -> String {
         let child = self.home.children.iter().find(|child| child.id == id);
         child.map(|child| child.given_name.clone()).unwrap_or_default()
     }
@@ -667,8 +584,9 @@ impl<'a> Shown<'a> {
 
     /// A top-up as the server tells it; `mine` where this phone asked for it.
     pub(crate) fn payment(&self, payment: &v1::Payment, mine: Option<&Intent>) -> Option<TopUpView> {
-        let (notice, now) = (payment.notice.as_ref(), self.words.server_now);
-        let state = payment_state(payment.state, notice, payment.in_progress_until_ms, payment.paid_at_ms, now);
+        let notice = payment.notice.as_ref();
+        let state = payment_state(payment.state, notice, payment.in_progress_until_ms, payment.paid_at_ms, self.now);
+        let state = if payment.paid_twice { TopUpState::PaidTwice { at: instant(payment.paid_at_ms) } } else { state };
         // A page ends with its time.
         let is_live = matches!(state, TopUpState::InProgress { .. } | TopUpState::Payable { .. });
         let checkout_url = safe_url(&payment.checkout_url).filter(|_| is_live);
@@ -695,7 +613,7 @@ impl<'a> Shown<'a> {
         })
     }
 
-    fn notice(&self, notice: &v1::Notice) -> NoticeView {
+    pub(crate) fn notice(&self, notice: &v1::Notice) -> NoticeView {
         // A number we can't parse is shown as it came: the parent may still be able to pay with it.
         let grouped = AnyNotice::parse(&notice.number).map(|number| number.grouped());
         NoticeView {

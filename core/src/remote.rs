@@ -134,6 +134,14 @@ impl Remote {
         sign_out: AccountsClient, v1::SignOutRequest => v1::SignOutResponse;
         /// The home screen.
         home: FamilyClient, v1::HomeRequest => v1::HomeResponse;
+        /// What changed since.
+        sync: FamilyClient, v1::SyncRequest => v1::SyncResponse;
+        /// What was paid, by page.
+        list_receipts: FamilyClient, v1::ListReceiptsRequest => v1::ListReceiptsResponse;
+        /// What paying costs.
+        get_fees: PaymentsClient, v1::GetFeesRequest => v1::GetFeesResponse;
+        /// One page for several notices.
+        open_cart: PaymentsClient, v1::OpenCartRequest => v1::OpenCartResponse;
         /// Movements by page.
         list_movements: FamilyClient, v1::ListMovementsRequest => v1::ListMovementsResponse;
         /// Starts a top-up, or finds it again.
@@ -220,6 +228,7 @@ fn is_final(reason: Reason, code: Code) -> bool {
         | Reason::TryLater
         | Reason::TokenInvalid
         | Reason::SessionEnded
+        | Reason::SessionWiped
         | Reason::NotSealedYet => false,
         Reason::Other => matches!(
             code,

@@ -147,7 +147,7 @@ impl Session {
         if current.is_old(self.clock.now()) {
             match self.exchange(&mut held, &current, remote).await {
                 Ok(fresh) => return Ok(fresh),
-                Err(error @ (Error::SignedOut | Error::SecureStore(_))) => return Err(error),
+                Err(error @ (Error::SignedOut | Error::Wiped | Error::SecureStore(_))) => return Err(error),
                 // It may still do; if not, the call itself will say so.
                 Err(_) => {}
             }
@@ -205,6 +205,7 @@ impl Session {
                 Err(Error::Refused(no)) if matches!(no.reason, Reason::SessionEnded | Reason::TokenInvalid) => {
                     return Err(Error::SignedOut);
                 }
+                Err(Error::Refused(no)) if no.reason == Reason::SessionWiped => return Err(Error::Wiped),
                 answer => break answer.map_err(Error::of_a_read)?,
             }
         };

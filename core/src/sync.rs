@@ -8,7 +8,7 @@ use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
 use borsellino_proto::v1::watch_response;
 
-use crate::cache::{Rows, Snapshot};
+use crate::cache::{Heard, Rows, Snapshot};
 use crate::clock::Clock;
 use crate::config::Step;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub(crate) fn take_home(
     rows: &Rows<'_>,
     account: &str,
     mut home: v1::HomeResponse,
-    now: Millis,
+    (now, heard): (Millis, Heard),
     from_scratch: bool,
 ) -> Result<Taken> {
     let old = rows.snapshot(account)?;
@@ -69,34 +69,163 @@ pub(crate) fn take_home(
         }
     }
     let feed_seq = home.feed_seq;
-    rows.put_snapshot(account, &Snapshot { home, feed_seq, stored_at: now })?;
+    let snapshot = Snapshot { home, feed_seq, stored_at: now, heard, home_at: read_at };
+    rows.put_snapshot(account, &snapshot)?;
     Ok(Taken::New(old.map(|old| Box::new(old.home))))
 }
 
 /// Works one change of the feed into the snapshot and moves the cursor, in the same row.
 pub(crate) fn take_change(rows: &Rows<'_>, account: &str, change: v1::Change) -> Result<Taken> {
-    let Some(snapshot) = rows.snapshot(account)? else { return Ok(Taken::NoSnapshot) };
+    let Some(mut snapshot) = rows.snapshot(account)? else { return Ok(Taken::NoSnapshot) };
     if change.seq <= snapshot.feed_seq {
         return Ok(Taken::Old);
     }
-    let mut home = snapshot.home.clone();
+    let old = snapshot.home.clone();
+    snapshot.feed_seq = change.seq;
+    let read_at = Millis::new(change.at_ms);
+    work_in(rows, account, &mut snapshot.home, change, read_at)?;
+    rows.put_snapshot(account, &snapshot)?;
+    Ok(Taken::New(Some(Box::new(old))))
+}
+
+/// Works one change, which the server read at `read_at` or later, into a home screen.
+fn work_in(
+    rows: &Rows<'_>,
+    account: &str,
+    home: &mut v1::HomeResponse,
+    change: v1::Change,
+    read_at: Millis,
+) -> Result<()> {
     // A newer server may tell of other things too: the next refresh shows what they did.
     if let Some(news) = change.wallet {
-        take_balance(rows, account, &mut home, &news)?;
+        take_balance(rows, account, home, &news)?;
     }
-    let read_at = Millis::new(change.at_ms);
     if let Some(mut payment) = change.payment {
         learn(rows, &mut payment, read_at)?;
-        put_payment(&mut home, payment);
+        put_payment(home, payment);
     }
     if let Some(mut bill) = change.bill {
         if let Some(known) = home.bills.iter().find(|known| known.id == bill.id) {
             keep_page(known, &mut bill, read_at);
         }
-        put_bill(&mut home, bill);
+        put_bill(home, bill);
     }
-    rows.put_snapshot(account, &Snapshot { home, feed_seq: change.seq, stored_at: snapshot.stored_at })?;
-    Ok(Taken::New(Some(Box::new(snapshot.home))))
+    Ok(())
+}
+
+/// Works an answer of Sync into the snapshot. What was over before it, and told of, is taken off the screen; what this
+/// answer ends stays until the next one.
+pub(crate) fn take_sync(
+    rows: &Rows<'_>,
+    account: &str,
+    answer: v1::SyncResponse,
+    (now, heard): (Millis, Heard),
+) -> Result<Taken> {
+    let Some(mut snapshot) = rows.snapshot(account)? else { return Ok(Taken::NoSnapshot) };
+    let known = snapshot.feed_seq;
+    let old = snapshot.home.clone();
+    let home = &mut snapshot.home;
+    home.payments.retain(|payment| !intents::is_over(payment));
+    home.bills.retain(is_asked_for);
+    let read_at = Millis::new(answer.time.as_ref().map_or(0, |time| time.at_ms));
+    for change in answer.changes.into_iter().filter(|change| change.seq > known) {
+        work_in(rows, account, home, change, read_at)?;
+    }
+    if let Some(summary) = answer.summary.filter(|_| answer.feed_seq >= known) {
+        for wallet in summary.wallets {
+            let newest = rows.wallet_seq(account, &wallet.id)?;
+            match wallet_mut(home, &wallet.id) {
+                Some(place) if wallet.seq >= newest => {
+                    rows.raise_wallet_seq(account, &wallet.id, wallet.seq)?;
+                    *place = wallet;
+                }
+                Some(_) => {}
+                // The family has grown: only Home says how.
+                None => return Ok(Taken::NoSnapshot),
+            }
+        }
+        home.movements = summary.movements;
+        home.total_due_cents = summary.total_due_cents;
+    }
+    home.bills.sort_by(|one, other| bill_order(one).cmp(&bill_order(other)));
+    home.payments.sort_by(|one, other| (other.created_at_ms, &other.id).cmp(&(one.created_at_ms, &one.id)));
+    if let Some(time) = answer.time.filter(|time| !answer.more && time.at_ms >= home.as_of_ms) {
+        // It is as it was, or as it now says: either way it is so at this instant.
+        home.as_of_ms = time.at_ms;
+        home.time = Some(time);
+        (snapshot.stored_at, snapshot.heard) = (now, heard);
+    }
+    snapshot.feed_seq = known.max(answer.feed_seq);
+    let changed = old.children != snapshot.home.children
+        || old.payments != snapshot.home.payments
+        || old.bills != snapshot.home.bills
+        || old.movements != snapshot.home.movements;
+    rows.put_snapshot(account, &snapshot)?;
+    Ok(if changed { Taken::New(Some(Box::new(old))) } else { Taken::Old })
+}
+
+/// As Home lists them.
+fn bill_order(bill: &v1::Bill) -> (&str, &str) {
+    (&bill.due_date, bill.notice.as_ref().map_or("", |notice| &notice.number))
+}
+
+/// Whether Home would list it: something is left to pay.
+fn is_asked_for(bill: &v1::Bill) -> bool {
+    bill.residual_cents > 0
+        && !matches!(bill.state(), v1::BillState::Paid | v1::BillState::Overpaid | v1::BillState::Withdrawn)
+}
+
+/// How many answers in a row one look takes at most: a server that always has more is not believed.
+const LOOKS: u32 = 100;
+
+/// Brings the cache up to date: by what changed, or by Home where there is nothing yet, the server says so, or is too old to
+/// tell changes. Answers whether anything is new.
+pub(crate) async fn sync(inner: &Inner, account: &AccountKey) -> Result<bool> {
+    let mut anything = false;
+    for _ in 0..LOOKS {
+        let Some(snapshot) = inner.snapshot(account).await? else {
+            inner.refresh(account, false).await?;
+            return Ok(true);
+        };
+        let asked = v1::SyncRequest { after_seq: snapshot.feed_seq, home_as_of_ms: snapshot.home_at.get() };
+        let (answer, keep) = match inner.ask_sync(account, asked).await {
+            Ok(answer) => answer,
+            Err(Error::OlderServer) => {
+                inner.refresh(account, false).await?;
+                return Ok(true);
+            }
+            Err(error) => return Err(error.of_a_read()),
+        };
+        if answer.resync {
+            // A number that is smaller than ours is of another life of the server's.
+            inner.refresh(account, answer.feed_seq < asked.after_seq).await?;
+            return Ok(true);
+        }
+        if !answer.changes.is_empty() {
+            inner.steps.reached(Step::BeforeCursor);
+        }
+        let (key, moment, more) = (account.clone(), inner.moment(), answer.more);
+        let take = move |rows: &Rows<'_>| {
+            if keep.is_current(&key) { take_sync(rows, key.as_str(), answer, moment) } else { Ok(Taken::Old) }
+        };
+        match inner.cache.write_later(take).await? {
+            Taken::New(old) => {
+                anything = true;
+                inner.steps.reached(Step::CursorWritten);
+                inner.tell_news(account, old).await?;
+            }
+            Taken::NoSnapshot => {
+                inner.refresh(account, false).await?;
+                return Ok(true);
+            }
+            Taken::Old => {}
+        }
+        if !more {
+            return Ok(anything);
+        }
+    }
+    inner.refresh(account, true).await?;
+    Ok(true)
 }
 
 /// A smaller number never replaces a larger one; an equal one is the same state told again.
@@ -237,7 +366,7 @@ pub(crate) async fn follow(inner: Arc<Inner>, account: AccountKey) {
         let lost = match follow_once(&inner, &account, &mut backoff, &mut told).await {
             // Begin again from the new number; waiting a little, lest a confused server has us run in circles.
             Ok(Resynced) => None,
-            Err(Error::SignedOut) => {
+            Err(Error::SignedOut | Error::Wiped) => {
                 inner.emit(&account, Event::Connection(Connection::SignedOut));
                 return;
             }
@@ -266,19 +395,15 @@ async fn follow_once(
     backoff: &mut Backoff,
     told: &mut bool,
 ) -> Result<Resynced> {
-    let mut snapshot = inner.snapshot(account).await?;
-    if snapshot.is_none() {
-        inner.refresh(account, false).await?;
-        snapshot = inner.snapshot(account).await?;
-    }
-    let after = snapshot.map_or(0, |snapshot| snapshot.feed_seq);
+    // Also what no change of the stream tells, what a balance covers for one, is brought up to date after an absence.
+    sync(inner, account).await?;
+    let after = inner.snapshot(account).await?.map_or(0, |snapshot| snapshot.feed_seq);
     let remote = &inner.remote;
     let mut stream = inner.with_token(account, |token| async move { remote.watch(&token, after).await }).await?;
     inner.emit(account, Event::Connection(Connection::Live));
     *told = false;
     inner.finish_in_background(account);
-    // Also what no change tells (what a balance covers, new children) is worth a look after an absence.
-    let mut dirty = true;
+    let mut dirty = false;
     loop {
         let patience = if dirty { inner.pace.gather } else { inner.pace.silence };
         let message = match tokio::time::timeout(patience, stream.message()).await {

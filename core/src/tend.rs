@@ -9,10 +9,9 @@ use borsellino_proto::v1;
 use crate::accounts::Account;
 use crate::error::Result;
 use crate::inner::{Inner, lock};
-use crate::intents::{self, Intent};
-use crate::models::{Event, QueuedWhy};
+use crate::models::Event;
 use crate::session::AccountKey;
-use crate::sync::Backoff;
+use crate::sync::{self, Backoff};
 
 /// A server that asks for more patience than this is asked again all the same.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -45,7 +44,7 @@ pub(crate) async fn tend(inner: Arc<Inner>) {
             }
             () = after(page) => {
                 for account in accounts(&inner) {
-                    let _ = inner.refresh(&account, false).await;
+                    let _ = sync::sync(&inner, &account).await;
                     // Also without the network: what is shown of a page depends on the time.
                     inner.emit(&account, Event::HomeChanged);
                 }
@@ -70,10 +69,7 @@ fn accounts(inner: &Inner) -> Vec<AccountKey> {
 async fn unsent(inner: &Arc<Inner>) -> Result<Option<Duration>> {
     let mut least = None;
     for account in accounts(inner) {
-        let all = inner.cache.read_later(move |rows| intents::all(rows, account.as_str())).await?;
-        let waits = |intent: &&Intent| intent.is_unsent() && intent.held.why != QueuedWhy::SignedOut;
-        let asked = all.iter().filter(waits).map(|intent| Duration::from_millis(intent.held.retry_after_ms));
-        least = least.max(asked.max());
+        least = least.max(inner.waits(&account).await?.map(Duration::from_millis));
     }
     Ok(least.map(|least| least.min(LONGEST_PATIENCE)))
 }
@@ -87,8 +83,8 @@ async fn next_page_end(inner: &Arc<Inner>) -> Result<Option<Duration>> {
         let payments = snapshot.home.payments.iter().filter(|it| it.state() == in_progress);
         let bills = snapshot.home.bills.iter().filter(|it| it.payment_state() == in_progress);
         let ends = payments.map(|it| it.in_progress_until_ms).chain(bills.map(|it| it.in_progress_until_ms));
-        let age = inner.clock.now().get().saturating_sub(snapshot.stored_at.get());
-        let server_now = snapshot.home.as_of_ms.saturating_add(age);
+        let Some(server_now) = snapshot.server_now(inner.clock.as_ref()) else { continue };
+        let server_now = server_now.get();
         let left = |end: i64| u64::try_from(end.saturating_add(AFTER_PAGE_MS).saturating_sub(server_now)).ok();
         let wait = ends.filter_map(left).filter(|left| *left > 0).min().map(Duration::from_millis);
         next = [next, wait].into_iter().flatten().min();

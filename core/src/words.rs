@@ -5,7 +5,8 @@ use borsellino_domain::money::Cents;
 use borsellino_domain::time::{Millis, day_text};
 use borsellino_proto::v1;
 
-use crate::models::{BillState, MovementKind, QueuedWhy, ServiceKind, TopUpState};
+use crate::bills::BillState;
+use crate::models::{MovementKind, QueuedWhy, ServiceKind, TopUpState};
 
 /// One text in three languages.
 pub(crate) fn pick(language: Language, [it, en, de]: [&str; 3]) -> &str {
@@ -25,7 +26,7 @@ pub(crate) struct Words {
 }
 
 impl Words {
-    fn of<'a>(&self, texts: [&'a str; 3]) -> &'a str {
+    pub(crate) fn of<'a>(&self, texts: [&'a str; 3]) -> &'a str {
         pick(self.language, texts)
     }
 
@@ -63,7 +64,7 @@ impl Words {
     }
 
     /// Italian elides its articles before 8 and 11: `l'8 novembre`, `dell'11 marzo`.
-    fn elided(&self, text: String) -> String {
+    pub(crate) fn elided(&self, text: String) -> String {
         if self.language != Language::Italian {
             return text;
         }
@@ -233,6 +234,11 @@ impl Words {
                     (Some(day), Language::German) => format!("Abgeschlossen: bezahlt am {day}"),
                 };
             }
+            TopUpState::PaidTwice { .. } => self.of([
+                "Pagato due volte: il Comune ti rimborserà",
+                "Paid twice: you will be refunded",
+                "Doppelt bezahlt: Sie erhalten den Betrag zurück",
+            ]),
             TopUpState::Expired => self.of([
                 "Scaduto: crea una nuova ricarica",
                 "Expired: start a new top-up",

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use borsellino_core as core;
 use core::{
-    AccountKey, AccountView, Amount, BillId, CreditorInfo, HomeView, Language, MovementsView, PayBillView, PayBy,
-    SystemClock, TopUpId, TopUpView, WalletId,
+    AccountKey, AccountView, Amount, BillId, CartId, CreditorInfo, FeeAdvice, HomeView, Language, MovementsView,
+    PayBillView, PayBy, PayItem, ReceiptsView, SystemClock, TogetherView, TopUpId, TopUpView, WalletId,
 };
 
 use crate::config::{CacheStart, Config};
@@ -155,6 +155,52 @@ impl Borsellino {
     /// Throws `SignedOut`, `Refused`, `Offline`, `OutcomeUnknown`.
     pub async fn pay_bill(&self, bill: BillId) -> Result<PayBillView> {
         self.run(|core| async move { core.pay_bill(bill).await }).await
+    }
+
+    /// Pays several things at once: new top-ups, bills, instalments, in as few visits to pagoPA as cost the least. Saved
+    /// before it is sent: an error means that nothing was begun, an answer that it will be finished.
+    ///
+    /// Throws `SignedOut`, `Invalid`, `InProgress` where one of them is being paid already, `Cache`, `NoRandomness`.
+    pub async fn pay_together(&self, items: Vec<PayItem>) -> Result<TogetherView> {
+        self.run(|core| async move { core.pay_together(items).await }).await
+    }
+
+    /// Takes a payment of several things that was refused off the screen.
+    ///
+    /// Throws `Cache`.
+    pub async fn dismiss_together(&self, payment: CartId) -> Result<()> {
+        self.run(|core| async move { core.dismiss_together(payment).await }).await
+    }
+
+    /// What paying these amounts will cost in fees, and how to pay fewer.
+    ///
+    /// Throws `SignedOut`, `Cache`.
+    pub async fn fee_advice(&self, amounts: Vec<Amount>) -> Result<FeeAdvice> {
+        self.run(|core| async move { core.fee_advice(amounts).await }).await
+    }
+
+    /// What was paid, newest first, from the beginning or from `page` (the `next` of the page before). Without the
+    /// network the first page comes from the cache.
+    ///
+    /// Throws `SignedOut`, `Refused`, `Offline` and kin, `Cache`.
+    #[uniffi::method(default(page = None))]
+    pub async fn receipts(&self, page: Option<String>) -> Result<ReceiptsView> {
+        self.run(|core| async move { core.receipts(page).await }).await
+    }
+
+    /// Asks the server for what changed: in the background, or after a push. True where something did.
+    ///
+    /// Throws `SignedOut`, `Wiped`, `Offline` and kin, `Cache`.
+    pub async fn sync(&self) -> Result<bool> {
+        self.run(|core| async move { core.sync().await }).await
+    }
+
+    /// The parent is back from the pagoPA page, or followed a link into the app. That is a reason to look, and proves
+    /// nothing: the address changes no state. True where something did change.
+    ///
+    /// Throws as `sync`.
+    pub async fn returned_from_browser(&self, url: String) -> Result<bool> {
+        self.run(|core| async move { core.returned_from_browser(&url).await }).await
     }
 
     /// Finishes every top-up that is not finished, of every account, then refreshes the active one. Call it when the app

@@ -1,7 +1,7 @@
 //! What can go wrong, for the app to switch on, and back into the core's terms for its sentence.
 
 use borsellino_core as core;
-use core::Refusal;
+use core::{InProgress, Millis, Refusal};
 use thiserror::Error;
 
 use crate::secure_store::SecureStoreError;
@@ -54,9 +54,29 @@ pub enum BorsellinoError {
     /// The system gave no random bytes.
     #[error("no secure randomness")]
     NoRandomness,
+    /// The session was ended from afar, because the phone was said to be lost: nothing of the account is left on it.
+    #[error("signed out from afar, and emptied")]
+    Wiped,
+    /// A payment of the same is under way: paying now may be paying twice.
+    #[error("already being paid")]
+    InProgress {
+        /// Until when, and the page that is open for it.
+        warning: InProgress,
+    },
     /// The app core was shut down.
     #[error("shut down")]
     Closed,
+}
+
+/// What is being paid already. Asking again helps once `until` is over, by the server's clock, not the phone's.
+#[uniffi::remote(Record)]
+pub struct InProgress {
+    /// Until when not to pay again; nothing where the server did not say.
+    pub until: Option<Millis>,
+    /// The page that is open for it: whoever has not paid yet goes on there.
+    pub checkout_url: Option<String>,
+    /// For the parent, in the app's language.
+    pub sentence: String,
 }
 
 /// Which input is not of its form.
@@ -77,6 +97,12 @@ pub enum InvalidInput {
     /// No top-up that this phone knows of.
     #[error("top-up")]
     TopUp,
+    /// No bill or instalment that this phone knows of with something to pay under a notice.
+    #[error("bill")]
+    Bill,
+    /// Nothing to pay, or one thing twice.
+    #[error("items")]
+    Items,
     /// Not an id that the app core handed out.
     #[error("id")]
     Id,
@@ -122,6 +148,8 @@ impl From<core::Error> for BorsellinoError {
             core::Error::SecureStore(why) => Self::SecureStore { why: why.into() },
             core::Error::Cache(why) => Self::Cache { why: why.into() },
             core::Error::NoRandomness => Self::NoRandomness,
+            core::Error::Wiped => Self::Wiped,
+            core::Error::InProgress(warning) => Self::InProgress { warning: *warning },
             core::Error::Closed => Self::Closed,
         }
     }
@@ -141,6 +169,8 @@ impl From<BorsellinoError> for core::Error {
             BorsellinoError::SecureStore { why } => Self::SecureStore(why.into()),
             BorsellinoError::Cache { why } => Self::Cache(why.into()),
             BorsellinoError::NoRandomness => Self::NoRandomness,
+            BorsellinoError::Wiped => Self::Wiped,
+            BorsellinoError::InProgress { warning } => Self::InProgress(Box::new(warning)),
             BorsellinoError::Closed => Self::Closed,
         }
     }
@@ -154,6 +184,8 @@ impl From<core::Invalid> for InvalidInput {
             core::Invalid::Creditor => Self::Creditor,
             core::Invalid::Account => Self::Account,
             core::Invalid::TopUp => Self::TopUp,
+            core::Invalid::Bill => Self::Bill,
+            core::Invalid::Items => Self::Items,
         }
     }
 }
@@ -165,6 +197,8 @@ impl From<InvalidInput> for core::Invalid {
             InvalidInput::ActivationCode => Self::ActivationCode,
             InvalidInput::Creditor => Self::Creditor,
             InvalidInput::Account => Self::Account,
+            InvalidInput::Bill => Self::Bill,
+            InvalidInput::Items => Self::Items,
             // The core takes these parsed and has no word of its own for them; its sentence is the same for all three.
             InvalidInput::TopUp | InvalidInput::Id | InvalidInput::Amount => Self::TopUp,
         }
@@ -208,6 +242,11 @@ mod tests {
             retry_after_ms: Some(1),
             is_final: true,
         };
+        let warning = InProgress {
+            until: Some(core::Millis::new(1)),
+            checkout_url: Some("https://page".to_owned()),
+            sentence: "In corso.".to_owned(),
+        };
         let mut errors = vec![
             core::Error::Offline,
             core::Error::OutcomeUnknown,
@@ -217,6 +256,8 @@ mod tests {
             core::Error::Refused(refusal),
             core::Error::SignedOut,
             core::Error::NoRandomness,
+            core::Error::Wiped,
+            core::Error::InProgress(Box::new(warning)),
             core::Error::Closed,
         ];
         let invalid = [
@@ -225,6 +266,8 @@ mod tests {
             core::Invalid::Creditor,
             core::Invalid::Account,
             core::Invalid::TopUp,
+            core::Invalid::Bill,
+            core::Invalid::Items,
         ];
         errors.extend(invalid.map(core::Error::Invalid));
         let stores = [core::SecureStoreError::Locked, core::SecureStoreError::Denied, core::SecureStoreError::Failed];

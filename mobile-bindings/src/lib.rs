@@ -8,13 +8,14 @@
 //! - What the host throws at the app core comes back as an error of [`errors`]; it never becomes a panic.
 //! - After [`Borsellino::shutdown`] no thread is left and neither the listener nor the secure store is called.
 //!
-//! To export more of the core: a method in `app.rs`, a record or a field in `views.rs`, an event in `events.rs`.
+//! To export more of the core: a method in `app.rs`, a record or a field in `views.rs` or `paying.rs`, an event in `events.rs`.
 
 mod app;
 mod config;
 mod engine;
 mod errors;
 mod events;
+mod paying;
 mod secure_store;
 mod views;
 
@@ -22,6 +23,7 @@ pub use app::{Borsellino, Resumed, Watch, error_sentence, parse_amount};
 pub use config::{CacheStart, Config, Pace};
 pub use errors::{BorsellinoError, CacheProblem, InvalidInput};
 pub use events::{Connection, Event, Listener, ListenerError};
+pub use paying::notice_qr;
 pub use secure_store::{SecureStore, SecureStoreError};
 
 uniffi::setup_scaffolding!("borsellino");

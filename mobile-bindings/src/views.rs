@@ -2,9 +2,9 @@
 //! their words arrive in Kotlin and Swift. A field that the core gains is one line more here; a missing one does not compile.
 
 use borsellino_core::{
-    AccountKey, AccountView, Amount, BalanceChange, BillId, BillLineView, BillState, BillView, ChildId, ChildView,
-    CreditorInfo, HomeView, Language, Millis, Money, MovementKind, MovementView, MovementsView, NoticeView,
-    PayBillView, PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind, TopUpId, TopUpState, TopUpView,
+    AccountKey, AccountView, Amount, BalanceChange, BillId, BillLineView, BillState, BillView, CartId, ChildId,
+    ChildView, CreditorInfo, HomeView, InstalmentView, Language, Millis, Money, MovementKind, MovementView, MovementsView, NoticeView,
+    PayBillView, PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind, TopUpId, TogetherView, TopUpState, TopUpView,
     WalletId, WalletView,
 };
 
@@ -13,6 +13,7 @@ use crate::errors::{BorsellinoError, InvalidInput};
 uniffi::custom_type!(ChildId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(WalletId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(BillId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
+uniffi::custom_type!(CartId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(TopUpId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(AccountKey, String, {
     remote,
@@ -135,6 +136,8 @@ pub struct HomeView {
     pub movements: Vec<MovementView>,
     /// What all open bills ask for.
     pub total_due: Money,
+    /// Payments of several things at once that are under way, newest first.
+    pub together: Vec<TogetherView>,
 }
 
 /// A child's card.
@@ -231,6 +234,31 @@ pub struct BillView {
     pub lines: Vec<BillLineView>,
     /// Under which it is paid.
     pub notice: Option<NoticeView>,
+    /// The parts it is paid in, the first due first; empty where it is paid at once.
+    pub instalments: Vec<InstalmentView>,
+    /// The pagoPA page that is open for it.
+    pub checkout_url: Option<String>,
+}
+
+/// One of the parts a bill is paid in.
+#[uniffi::remote(Record)]
+pub struct InstalmentView {
+    /// From 1.
+    pub number: u32,
+    /// ISO date.
+    pub due_date: String,
+    /// `da pagare 28,67 € entro il 20 febbraio`, or `pagato`
+    pub due_text: String,
+    /// What it asks for now.
+    pub amount: Money,
+    /// How its payment stands.
+    pub payment: TopUpState,
+    /// The same in words.
+    pub sentence: String,
+    /// What to do while it is being paid, or when nothing came of it.
+    pub advice: Option<String>,
+    /// Under which it is paid; nothing where nothing is left to pay under it.
+    pub notice: Option<NoticeView>,
 }
 
 /// A part of a bill.
@@ -270,6 +298,11 @@ pub enum TopUpState {
     /// Paid.
     Paid {
         /// When.
+        at: Option<Millis>,
+    },
+    /// Paid, and paid once more: the creditor gives the second payment back.
+    PaidTwice {
+        /// When it was paid first.
         at: Option<Millis>,
     },
     /// Its time ran out.
@@ -406,6 +439,10 @@ pub struct MovementsView {
     pub next: Option<String>,
     /// The server could not be reached: these are from the cache.
     pub from_cache: bool,
+    /// When the server read them; nothing where that is not known.
+    pub as_of: Option<Millis>,
+    /// `aggiornato oggi alle 8:12`; empty where that is not known.
+    pub as_of_text: String,
 }
 
 /// What to open or show for a bill.
@@ -464,6 +501,8 @@ pub enum Reason {
     TokenInvalid,
     /// The session ended (reported as signed out).
     SessionEnded,
+    /// The session was ended from afar (reported as wiped).
+    SessionWiped,
     /// No such wallet of this family.
     UnknownWallet,
     /// The wallet takes no money.
@@ -488,6 +527,8 @@ pub enum Reason {
     UnknownTopUp,
     /// No such notice of this family.
     UnknownNotice,
+    /// No such device of this guardian.
+    UnknownDevice,
     /// The notice is paid, expired or withdrawn.
     NoticeNotPayable,
     /// A page is open for the notice.

@@ -87,7 +87,9 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::UnknownTopUp
         | Reason::UnknownNotice
         | Reason::UnknownDevice => Code::NotFound,
-        Reason::WrongCredentials | Reason::TokenInvalid | Reason::SessionEnded => Code::Unauthenticated,
+        Reason::WrongCredentials | Reason::TokenInvalid | Reason::SessionEnded | Reason::SessionWiped => {
+            Code::Unauthenticated
+        }
         Reason::TryLater | Reason::TooManyOpen => Code::ResourceExhausted,
         Reason::WalletClosed
         | Reason::BillSettled

@@ -64,7 +64,10 @@ class Dice(random.Random):
         errors, stores, caches = borsellino.BorsellinoError, borsellino.SecureStoreError, borsellino.CacheProblem
         return self.choice([
             errors.Offline, errors.OutcomeUnknown, errors.NotOurServer, errors.CertificateTime, errors.OlderServer,
-            errors.SignedOut, errors.NoRandomness, errors.Closed,
+            errors.SignedOut, errors.NoRandomness, errors.Wiped, errors.Closed,
+            lambda: errors.InProgress(borsellino.InProgress(
+                until=self.maybe(self.number), checkout_url=self.maybe(self.text), sentence=self.text(),
+            )),
             lambda: errors.Refused(self.refusal()),
             lambda: errors.Invalid(self.choice(list(borsellino.InvalidInput))),
             lambda: errors.SecureStore(self.choice([stores.Locked, stores.Denied, stores.Failed])()),
@@ -83,7 +86,7 @@ class Fuzz:
     def __init__(self, at, folder, dice):
         self.at, self.folder, self.dice = at, folder, dice
         self.calls, self.outcomes, self.watches = Counter(), Counter(), []
-        self.wallets, self.bills, self.top_ups, self.keys = [], [], [], []
+        self.wallets, self.bills, self.top_ups, self.together, self.keys = [], [], [], [], []
         self.server = "http://127.0.0.1:1"
 
     def store(self):
@@ -174,6 +177,22 @@ class Fuzz:
         if home:
             self.wallets = [wallet.id for child in home.children for wallet in child.wallets]
             self.bills, self.top_ups = [bill.id for bill in home.bills], [view.id for view in home.top_ups]
+            self.together = [view.id for view in home.together]
+
+    def item(self):
+        items, dice = borsellino.PayItem, self.dice
+        return dice.choice([
+            lambda: items.TOP_UP(wallet=self.id(self.wallets), amount=dice.number()),
+            lambda: items.BILL(self.id(self.bills)),
+            lambda: items.INSTALMENT(bill=self.id(self.bills), number=dice.randrange(2**32)),
+        ])()
+
+    def notice(self):
+        texts = {name: self.dice.text() for name in [
+            "number", "grouped", "creditor_fiscal_code", "creditor_name", "cbill", "qr_text", "reason",
+        ]}
+        amount = borsellino.Money(cents=self.dice.number(), text=self.dice.text())
+        return borsellino.NoticeView(amount=amount, until=self.dice.maybe(self.dice.text), **texts)
 
     async def once(self, app):
         dice = self.dice
@@ -184,6 +203,7 @@ class Fuzz:
             "cached_home": lambda: self.learn(app.cached_home()),
             "remembered_creditor": lambda: app.remembered_creditor(dice.text()),
             "error_sentence": lambda: borsellino.error_sentence(dice.error(), language),
+            "notice_qr": lambda: borsellino.notice_qr(self.notice()),
             "parse_amount": lambda: borsellino.parse_amount(dice.text()),
             "watch": lambda: self.watches.append(app.watch(self.listener())),
             "stop": lambda: self.watches.pop().stop() if self.watches else None,
@@ -197,6 +217,12 @@ class Fuzz:
             "retry_top_up": lambda: app.retry_top_up(self.id(self.top_ups)),
             "dismiss": lambda: app.dismiss(self.id(self.top_ups)),
             "pay_bill": lambda: app.pay_bill(self.id(self.bills)),
+            "pay_together": lambda: app.pay_together([self.item() for _ in range(dice.randrange(8))]),
+            "dismiss_together": lambda: app.dismiss_together(self.id(self.together)),
+            "fee_advice": lambda: app.fee_advice([dice.number() for _ in range(dice.randrange(12))]),
+            "receipts": lambda: app.receipts(dice.maybe(dice.text)),
+            "sync": app.sync,
+            "returned_from_browser": lambda: app.returned_from_browser(dice.text()),
             "resume": app.resume,
         }
         enter = lambda: app.sign_in(self.at["creditor"]["fiscal_code"], "maria.bianchi", PASSWORD)

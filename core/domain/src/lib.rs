@@ -8,9 +8,11 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 pub mod activation;
+pub mod asked;
 pub mod bill;
 pub mod creditor;
 pub mod draft;
+pub mod fees;
 pub mod fiscal_code;
 pub mod iban;
 pub mod id;

@@ -13,5 +13,7 @@ coded! {
         BillIssued = "bill_issued",
         /// What was left of a bill is no longer owed.
         BillWithdrawn = "bill_withdrawn",
+        /// Every phone of a guardian was signed out and told to keep nothing.
+        PhonesWiped = "phones_wiped",
     }
 }

@@ -26,6 +26,8 @@ fn kind(error: &Error) -> &'static str {
         Error::SecureStore(_) => "secure-store",
         Error::Cache(_) => "cache",
         Error::NoRandomness => "no-randomness",
+        Error::Wiped => "wiped",
+        Error::InProgress(_) => "in-progress",
         Error::Closed => "closed",
     }
 }
@@ -37,6 +39,7 @@ fn state(state: &TopUpState) -> &'static str {
         TopUpState::InProgress { .. } => "in-progress",
         TopUpState::NotCompleted { .. } => "not-completed",
         TopUpState::Paid { .. } => "paid",
+        TopUpState::PaidTwice { .. } => "paid-twice",
         TopUpState::Expired => "expired",
         TopUpState::Cancelled => "cancelled",
         TopUpState::Refused(_) => "refused",

@@ -4,19 +4,22 @@
 mod rows;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-pub(crate) use rows::{Rows, Snapshot, StoredIntentRow};
+pub(crate) use rows::{Heard, Rows, Snapshot, StoredIntentRow};
 
 use crate::clock::Clock;
 use crate::error::{CacheError, Error, Result};
 use crate::seal::{KEY_LEN, Place, Sealer};
 
 /// Every shape of the file, oldest first; `user_version` counts those applied.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/app-cache/0001_cache.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/app-cache/0001_cache.sql"),
+    include_str!("../../../migrations/app-cache/0002_phone.sql"),
+];
 
 const FILE: &str = "cache.sqlite";
 const ASIDE: &str = "cache.damaged.sqlite";
@@ -60,7 +63,7 @@ pub enum RebuildReason {
 pub(crate) struct Cache {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
-    sealer: Sealer,
+    sealer: RwLock<Arc<Sealer>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -97,7 +100,15 @@ impl Cache {
         let reader = Connection::open(&file).map_err(failed)?;
         reader.busy_timeout(Duration::from_millis(500)).map_err(failed)?;
         reader.pragma_update(None, "query_only", true).map_err(failed)?;
-        Ok((Self { writer: Mutex::new(writer), reader: Mutex::new(reader), sealer, clock }, start))
+        Ok((
+            Self {
+                writer: Mutex::new(writer),
+                reader: Mutex::new(reader),
+                sealer: RwLock::new(Arc::new(sealer)),
+                clock,
+            },
+            start,
+        ))
     }
 
     /// Reads on the reading connection. Short: the screen waits for it.
@@ -105,7 +116,7 @@ impl Cache {
         let sql = lock(&self.reader);
         // One transaction, so that what is read belongs together.
         let tx = sql.unchecked_transaction().map_err(failed)?;
-        body(&Rows { sql: &tx, sealer: &self.sealer, clock: self.clock.as_ref() })
+        body(&Rows { sql: &tx, sealer: &self.sealer(), clock: self.clock.as_ref() })
     }
 
     /// Writes in one transaction, which is on the disk (not merely handed to it) when this returns `Ok`; after an
@@ -113,9 +124,32 @@ impl Cache {
     pub(crate) fn write<T>(&self, body: impl FnOnce(&Rows<'_>) -> Result<T>) -> Result<T> {
         let mut sql = lock(&self.writer);
         let tx = sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let value = body(&Rows { sql: &tx, sealer: &self.sealer, clock: self.clock.as_ref() })?;
+        let value = body(&Rows { sql: &tx, sealer: &self.sealer(), clock: self.clock.as_ref() })?;
         tx.commit().map_err(failed)?;
         Ok(value)
+    }
+
+    fn sealer(&self) -> Arc<Sealer> {
+        Arc::clone(&self.sealer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Empties every table and goes on with another key; also the file and its log hold nothing of before.
+    ///
+    /// # Errors
+    /// [`Error::Cache`].
+    pub(crate) fn begin_anew(&self, key: &[u8; KEY_LEN]) -> Result<()> {
+        let sealer = Arc::new(Sealer::new(key).ok_or(CacheError::Sealed)?);
+        let mut sql = lock(&self.writer);
+        let mut current = self.sealer.write().unwrap_or_else(PoisonError::into_inner);
+        let tx = sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let rows = Rows { sql: &tx, sealer: &sealer, clock: self.clock.as_ref() };
+        rows.forget_everything()?;
+        rows.put_key_check(&sealer.seal(CHECK, CHECK_TEXT, self.clock.as_ref())?)?;
+        tx.commit().map_err(failed)?;
+        *current = sealer;
+        // What is in the log goes into the file, and the log is cut: a reader may hold it up, and then the next write does it.
+        let _ = sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
     }
 
     /// [`Cache::write`] on a thread that may block. Runs to its end even when the caller is dropped.
@@ -269,6 +303,7 @@ fn absent_is_fine(done: std::io::Result<()>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+    use borsellino_domain::time::Millis;
 
     const KEY: [u8; KEY_LEN] = [7; KEY_LEN];
 
@@ -284,7 +319,8 @@ mod tests {
     fn damaged() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let (cache, _) = open(folder.path());
-        let row = StoredIntentRow { id: "i".into(), account: "a".into(), stage: 1, payload: vec![1] };
+        let row =
+            StoredIntentRow { id: "i".into(), account: "a".into(), kind: "top_up".into(), stage: 1, payload: vec![1] };
         cache.write(|rows| rows.add_intent(&row)).unwrap();
         // A shape of the file that only a newer app knows: it is replaced like a damaged one, and can be read.
         lock(&cache.writer).pragma_update(None, "user_version", 99).unwrap();
@@ -323,9 +359,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (cache, _) = open(folder.path());
         for account in ["a", "b"] {
-            let row = StoredIntentRow { id: account.into(), account: account.into(), stage: 0, payload: vec![1] };
+            let row = StoredIntentRow {
+                id: account.into(),
+                account: account.into(),
+                kind: "top_up".into(),
+                stage: 0,
+                payload: vec![1],
+            };
             let page = borsellino_proto::v1::ListMovementsResponse::default();
-            cache.write(|rows| rows.add_intent(&row).and_then(|()| rows.put_movements(account, "", &page))).unwrap();
+            cache
+                .write(|rows| {
+                    rows.add_intent(&row).and_then(|()| rows.put_movements(account, "", &page, Millis::default()))
+                })
+                .unwrap();
         }
         cache.write(|rows| rows.forget_all_but(&["a".to_owned()])).unwrap();
         assert_eq!(intents(&cache), 1);

@@ -54,6 +54,12 @@ pub(crate) struct State {
     pub(crate) calls: HashMap<&'static str, u32>,
     /// `after_seq` of every watch.
     pub(crate) watched_from: Vec<u64>,
+    /// Sync asks for Home.
+    pub(crate) resync: bool,
+    /// Every page opened for several notices.
+    pub(crate) carts: Vec<Vec<String>>,
+    /// What GetFees answers.
+    pub(crate) fees: v1::GetFeesResponse,
     /// No heartbeats and no changes, though the stream stays open.
     pub(crate) mute: bool,
     pub(crate) ended: bool,
@@ -246,11 +252,12 @@ impl Fake {
 }
 
 pub(crate) fn payment(order: &v1::StartTopUpRequest) -> v1::Payment {
+    let number = if order.wallet_id == CANTEEN { "301000000000004285" } else { "301000000000009988" };
     let notice = v1::Notice {
-        number: "301000000000004285".into(),
+        number: number.into(),
         amount_cents: order.amount_cents,
         reason: "Ricarica mensa".into(),
-        qr_text: format!("PAGOPA|002|301000000000004285|{CREDITOR}|{}", order.amount_cents),
+        qr_text: format!("PAGOPA|002|{number}|{CREDITOR}|{}", order.amount_cents),
         expires_at_ms: AS_OF + 30 * 86_400_000,
     };
     let online = order.pay_by() == v1::PayBy::Online;
@@ -275,6 +282,11 @@ fn creditor() -> v1::Creditor {
 
 fn guardian() -> v1::Guardian {
     v1::Guardian { id: GUARDIAN.into(), display_name: "Marta Rossi".into() }
+}
+
+/// What the server signs an instant with.
+pub(crate) fn signed(at_ms: i64) -> v1::ServerTime {
+    v1::ServerTime { at_ms, signature: format!("signed {at_ms}").into_bytes() }
 }
 
 /// Giulia, third year, with 12,40 € for meals, and a bill.
@@ -323,6 +335,13 @@ pub(crate) fn family() -> v1::HomeResponse {
         residual_cents: 5_733,
         state: v1::BillState::Open.into(),
         payment_state: v1::PaymentState::Payable.into(),
+        notice: Some(v1::Notice {
+            number: "302000000000001177".into(),
+            amount_cents: 5_733,
+            reason: "Mensa ottobre 2026".into(),
+            qr_text: format!("PAGOPA|002|302000000000001177|{CREDITOR}|5733"),
+            expires_at_ms: 0,
+        }),
         ..Default::default()
     };
     v1::HomeResponse {
@@ -334,6 +353,7 @@ pub(crate) fn family() -> v1::HomeResponse {
         payments: vec![],
         movements: vec![movement],
         total_due_cents: 5_733,
+        time: Some(signed(AS_OF)),
     }
 }
 
@@ -401,6 +421,54 @@ impl Family for Fake {
         self.authorize(&request)?;
         let home = self.state().home.clone();
         self.end(odd, home).await
+    }
+
+    async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
+        let odd = self.begin("sync");
+        self.authorize(&request)?;
+        let asked = *request.get_ref();
+        let answer = {
+            let state = self.state();
+            let newest = state.home.feed_seq;
+            let base = v1::SyncResponse {
+                time: Some(signed(state.home.as_of_ms.max(asked.home_as_of_ms))),
+                feed_seq: newest,
+                ..Default::default()
+            };
+            let changes: Vec<v1::Change> =
+                state.feed.iter().filter(|change| change.seq > asked.after_seq).cloned().collect();
+            if asked.after_seq > newest || state.resync {
+                v1::SyncResponse { resync: true, ..base }
+            } else if changes.is_empty() {
+                base
+            } else {
+                let summary = v1::Summary {
+                    wallets: state.home.children.iter().flat_map(|child| child.wallets.clone()).collect(),
+                    movements: state.home.movements.clone(),
+                    total_due_cents: state.home.total_due_cents,
+                };
+                v1::SyncResponse { changes, summary: Some(summary), ..base }
+            }
+        };
+        self.end(odd, answer).await
+    }
+
+    async fn list_receipts(
+        &self,
+        request: Request<v1::ListReceiptsRequest>,
+    ) -> Result<Response<v1::ListReceiptsResponse>, Status> {
+        let odd = self.begin("receipts");
+        self.authorize(&request)?;
+        let item = v1::PaidItem {
+            amount_cents: 2_000,
+            paid_at_ms: AS_OF,
+            service_names: vec!["Mensa scolastica".into()],
+            child_names: vec!["Giulia".into()],
+            of_co_guardian: true,
+            ..Default::default()
+        };
+        let next_page_token = "next".into();
+        self.end(odd, v1::ListReceiptsResponse { items: vec![item], next_page_token, as_of_ms: AS_OF }).await
     }
 
     async fn list_movements(
@@ -473,9 +541,27 @@ impl Payments for Fake {
     async fn open_cart(&self, request: Request<v1::OpenCartRequest>) -> Result<Response<v1::OpenCartResponse>, Status> {
         let odd = self.begin("open_cart");
         self.authorize(&request)?;
-        let checkout_url = "https://checkout.example/cart".to_owned();
+        let numbers = request.into_inner().notice_numbers;
+        let checkout_url = {
+            let mut state = self.state();
+            // Exactly the same notices: the same page.
+            let known = state.carts.iter().position(|cart| *cart == numbers);
+            let at = known.unwrap_or_else(|| {
+                state.carts.push(numbers);
+                state.carts.len() - 1
+            });
+            format!("https://checkout.example/cart/{at}")
+        };
         let answer = v1::OpenCartResponse { checkout_url, in_progress_until_ms: PAGE_UNTIL, ..Default::default() };
         self.end(odd, answer).await
+    }
+
+    async fn get_fees(&self, request: Request<v1::GetFeesRequest>) -> Result<Response<v1::GetFeesResponse>, Status> {
+        let odd = self.begin("get_fees");
+        self.authorize(&request)?;
+        let fees = self.state().fees.clone();
+        let same = fees.version == request.get_ref().version;
+        self.end(odd, if same { v1::GetFeesResponse { bands: vec![], ..fees } } else { fees }).await
     }
 
     async fn get_proof(&self, _: Request<v1::GetProofRequest>) -> Result<Response<v1::GetProofResponse>, Status> {

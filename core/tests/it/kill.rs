@@ -5,9 +5,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use borsellino_core::{App, Config, Event, InsecureFileStore, Language, Pace, PayBy, Step, SystemClock, TopUpState};
+use borsellino_core::{
+    App, Config, Event, InsecureFileStore, Language, Pace, PayBy, PayItem, Step, SystemClock, TopUpState,
+};
 
-use crate::fake::{CREDITOR, Fake};
+use crate::fake::{BILL, CANTEEN, CREDITOR, Fake, GUARDIAN};
 use crate::support::{Ears, canteen, euros, pace};
 
 const CHILD: &str = "BORSELLINO_TEST_CHILD";
@@ -96,7 +98,61 @@ async fn killed_at(step: Step) {
 
 #[tokio::test]
 async fn killed_at_any_step_it_finishes_once() {
-    for step in Step::ALL {
+    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::BeforeCart | Step::AfterCart)) {
         killed_at(*step).await;
+    }
+}
+
+/// What the phone does that is killed while it pays several things; nothing when run as a test.
+#[tokio::test]
+async fn killed_payer() {
+    let Ok(plan) = std::env::var(CHILD) else { return };
+    let [folder, url, step] = plan.split('|').collect::<Vec<_>>()[..] else { panic!("{plan}") };
+    let step = Step::ALL.iter().copied().find(|known| known.name() == step);
+    let app = open(folder, url, step).await;
+    app.pay_together(three_things()).await.unwrap();
+}
+
+fn three_things() -> Vec<PayItem> {
+    let top_up = |wallet: &str, text| PayItem::TopUp { wallet: wallet.parse().unwrap(), amount: euros(text) };
+    vec![top_up(CANTEEN, "20"), top_up(GUARDIAN, "10"), PayItem::Bill(BILL.parse().unwrap())]
+}
+
+#[tokio::test]
+async fn several_things_paid_at_once_are_finished_once_wherever_it_is_killed() {
+    let steps =
+        [Step::IntentSaved, Step::BeforeSend, Step::AfterSend, Step::AfterAnswer, Step::BeforeCart, Step::AfterCart];
+    for step in steps {
+        let fake = Fake::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap().to_owned();
+        let app = open(&path, &fake.url, None).await;
+        app.sign_in(CREDITOR, "marta", "segreta").await.unwrap();
+        app.refresh_home().await.unwrap();
+        app.shutdown().await;
+        drop(app);
+        let plan = format!("{path}|{}|{}", fake.url, step.name());
+        let child = tokio::task::spawn_blocking(move || {
+            let program = std::env::current_exe().unwrap();
+            Command::new(program).args(["kill::killed_payer", "--exact"]).env(CHILD, plan).output().unwrap()
+        });
+        assert!(!child.await.unwrap().status.success(), "{} was never reached", step.name());
+
+        let app = open(&path, &fake.url, None).await;
+        app.resume().await.unwrap();
+        {
+            let state = fake.state();
+            assert_eq!(state.top_ups.len(), 2, "{}", step.name());
+            assert_eq!(state.carts.len(), 1, "{}: one page", step.name());
+            assert_eq!(state.carts[0].len(), 3, "{}", step.name());
+        }
+        let home = app.cached_home().unwrap().unwrap();
+        let [payment] = home.together.as_slice() else { panic!("{}: {:?}", step.name(), home.together) };
+        assert_eq!((payment.top_ups.len(), payment.pages.len()), (2, 1), "{}", step.name());
+        assert_eq!(payment.pages[0].total.cents, 2_000 + 1_000 + 5_733);
+        assert!(payment.pages[0].checkout_url.is_some());
+        let opened = fake.calls("open_cart");
+        assert_eq!(app.resume().await.unwrap().finished, 0, "{}: finished once", step.name());
+        assert_eq!(fake.calls("open_cart"), opened, "{}: asked for once more", step.name());
     }
 }

@@ -134,6 +134,8 @@ async fn what_the_server_no_longer_lists_is_asked_for() {
     let view = app.start_top_up(canteen(), euros("20"), PayBy::Online).await.unwrap();
     fake.receipt(&view.id.to_string());
     fake.state().home.payments.clear();
+    // So long ago that Home is asked for.
+    fake.state().resync = true;
     app.resume().await.unwrap();
     assert_eq!(fake.calls("get_top_up"), 1);
     app.resume().await.unwrap();

@@ -13,11 +13,46 @@ use tokio::sync::Notify;
 use crate::fake::{AS_OF, CANTEEN, CREDITOR, Fake};
 
 /// Starts a little after the server's `AS_OF`.
-pub(crate) struct SetClock(pub(crate) AtomicI64);
+pub(crate) struct SetClock(pub(crate) AtomicI64, pub(crate) SetUptime);
+
+/// The clock that nobody sets: it follows the other one as far as tests move that on, less what they set it wrong.
+#[derive(Default)]
+pub(crate) struct SetUptime {
+    /// How much of the other clock's reading is wrong.
+    pub(crate) wrong: AtomicI64,
+    /// How often the phone was started.
+    pub(crate) boots: AtomicI64,
+}
+
+impl SetClock {
+    /// Sets the clock, and only the clock, forward or back.
+    pub(crate) fn set_wrong(&self, by: i64) {
+        self.0.fetch_add(by, Ordering::SeqCst);
+        self.1.wrong.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Time goes by, on both clocks.
+    pub(crate) fn go_by(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// The phone is switched off and on.
+    pub(crate) fn restart(&self) {
+        self.1.boots.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 impl Clock for SetClock {
     fn now(&self) -> Millis {
         Millis::new(self.0.load(Ordering::SeqCst))
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.0.load(Ordering::SeqCst) - self.1.wrong.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn boot(&self) -> String {
+        format!("start {}", self.1.boots.load(Ordering::SeqCst))
     }
 
     fn fill(&self, bytes: &mut [u8]) -> Result<(), Error> {
@@ -52,7 +87,7 @@ impl Phone {
         Self {
             folder: tempfile::tempdir().unwrap(),
             store: Arc::new(MemoryStore::default()),
-            clock: Arc::new(SetClock(AtomicI64::new(AS_OF + 60_000))),
+            clock: Arc::new(SetClock(AtomicI64::new(AS_OF + 60_000), SetUptime::default())),
             url: url.to_owned(),
             pages: None,
             patience: pace().patience,

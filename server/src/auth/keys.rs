@@ -19,6 +19,7 @@ pub struct Keys {
     seal: LessSafeKey,
     sign: hmac::Key,
     find: hmac::Key,
+    time: hmac::Key,
     proof: Ed25519KeyPair,
 }
 
@@ -66,8 +67,9 @@ impl Keys {
         let seal = UnboundKey::new(&CHACHA20_POLY1305, &derive(b"seal")?).map_err(|_| KeyError::Unusable)?;
         let sign = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"sign")?);
         let find = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"find")?);
+        let time = hmac::Key::new(hmac::HMAC_SHA256, &derive(b"time")?);
         let proof = Ed25519KeyPair::from_seed_unchecked(&derive(b"proof")?).map_err(|_| KeyError::Unusable)?;
-        Ok(Self { id, seal: LessSafeKey::new(seal), sign, find, proof })
+        Ok(Self { id, seal: LessSafeKey::new(seal), sign, find, time, proof })
     }
 
     /// Names the secret.
@@ -132,6 +134,24 @@ impl Keys {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(tag.as_ref());
         bytes
+    }
+
+    /// A tag over `message`, which names an instant, that only this server can make. Half of an HMAC: it is carried by every
+    /// answer and proves nothing but when the server spoke.
+    pub fn stamp(&self, message: &[u8]) -> [u8; 16] {
+        let tag = hmac::sign(&self.time, message);
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(tag.as_ref()).for_each(|(byte, tag)| *byte = *tag);
+        bytes
+    }
+
+    /// Whether `stamp` is [`Keys::stamp`] of `message`, in constant time.
+    pub fn stamped(&self, message: &[u8], stamp: &[u8]) -> bool {
+        let mut difference = u8::from(stamp.len() != 16);
+        for (ours, theirs) in self.stamp(message).iter().zip(stamp) {
+            difference |= ours ^ theirs;
+        }
+        difference == 0
     }
 
     /// Whether `tag` is [`Keys::tag`] of `message`, in constant time.

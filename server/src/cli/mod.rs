@@ -1,6 +1,7 @@
-//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `office`.
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `fees`, `office`.
 
 pub mod demo;
+mod fees;
 mod ledger;
 mod ledger_history;
 mod office;
@@ -69,6 +70,11 @@ enum Command {
         #[command(subcommand)]
         command: NoticeCommand,
     },
+    /// What paying costs, which parents are told before they pay.
+    Fees {
+        #[command(subcommand)]
+        command: fees::FeesCommand,
+    },
     /// What the office did by hand.
     Office {
         #[command(subcommand)]
@@ -122,6 +128,16 @@ enum NoticeCommand {
 
 #[derive(Debug, Subcommand)]
 enum OfficeCommand {
+    /// A guardian's phone was lost: sign all phones of theirs out, and have them forget the account.
+    WipePhones {
+        /// What they sign in with.
+        #[arg(long)]
+        username: String,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
     /// List what was done by hand, why and by whom.
     Log {
         #[command(flatten)]
@@ -384,9 +400,18 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                 }
             }
         }
-        Command::Office { command: OfficeCommand::Log { place, creditor, json } } => {
+        Command::Fees { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
-            office::log(&place.database()?, &creditor, json).await
+            fees::run(command).await
+        }
+        Command::Office { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            match command {
+                OfficeCommand::Log { place, creditor, json } => office::log(&place.database()?, &creditor, json).await,
+                OfficeCommand::WipePhones { username, place, signed } => {
+                    office::wipe(&place.database()?, signed.into(), username).await
+                }
+            }
         }
     }
 }

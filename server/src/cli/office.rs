@@ -19,7 +19,9 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::config::DatabaseKind;
 use crate::usecases::Stop;
-use crate::usecases::office::{Act, BillOrder, OfficeRefusal, cancel_notice, issue_bill, settle_notice, withdraw_bill};
+use crate::usecases::office::{
+    Act, BillOrder, OfficeRefusal, cancel_notice, issue_bill, settle_notice, wipe_phones, withdraw_bill,
+};
 
 /// Whose, and who signs.
 pub(super) struct Signed {
@@ -64,6 +66,14 @@ pub(super) async fn cancel(place: &DatabaseKind, signed: Signed, number: String)
     let outcome = cancel_notice(&desk.store, desk.act()?, number.clone()).await;
     desk.close(outcome).await?;
     println!("{number}: cancelled; a payment under way still finds its wallet");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn wipe(place: &DatabaseKind, signed: Signed, username: String) -> anyhow::Result<ExitCode> {
+    let desk = Desk::open(place, signed).await?;
+    let outcome = wipe_phones(&desk.store, desk.act()?, username).await;
+    let sessions = desk.close(outcome).await?;
+    println!("{sessions} sessions ended; their phones forget the account when they next reach the server");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -18,6 +18,7 @@ pub(super) fn session_ended(refusal: SessionRefusal, language: Language) -> Stat
     match refusal {
         SessionRefusal::TokenInvalid => plain(Reason::TokenInvalid, language),
         SessionRefusal::Ended => plain(Reason::SessionEnded, language),
+        SessionRefusal::Wiped => plain(Reason::SessionWiped, language),
     }
 }
 

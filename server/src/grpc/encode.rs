@@ -1,10 +1,15 @@
 //! Views to messages.
 
+use borsellino_domain::fees::FeeBand;
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::PaymentState;
 use borsellino_proto::v1;
 
+use crate::usecases::archive::PaidView;
+use crate::usecases::feed::Change;
+use crate::usecases::fees::Fees;
+use crate::usecases::sync::{Stamp, Synced};
 use crate::usecases::views::{
     BillView, ChildView, ChoicesView, CreditorView, HomeView, InstalmentView, MovementView, NoticeView, PaymentView,
     WalletView,
@@ -48,6 +53,7 @@ pub(super) fn payment(view: PaymentView) -> v1::Payment {
         paid_at_ms: view.paid_at.map_or(0, Millis::get),
         notice: Some(notice(view.notice)),
         checkout_url: view.page_url.unwrap_or_default(),
+        paid_twice: view.paid_twice,
     }
 }
 
@@ -78,6 +84,8 @@ pub(super) fn bill(view: BillView) -> v1::Bill {
         payment_state: v1::PaymentState::from(view.payment).into(),
         in_progress_until_ms: in_progress_until(view.payment),
         instalments: view.instalments.into_iter().map(instalment).collect(),
+        checkout_url: view.page_url.unwrap_or_default(),
+        paid_twice: view.paid_twice,
     }
 }
 
@@ -143,7 +151,72 @@ pub(super) fn seq(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-pub(super) fn home(view: HomeView) -> v1::HomeResponse {
+pub(super) fn time(stamp: Stamp) -> v1::ServerTime {
+    v1::ServerTime { at_ms: stamp.at.get(), signature: stamp.signature.to_vec() }
+}
+
+pub(super) fn change(change: Change) -> v1::Change {
+    let wallet = change.wallet.map(|view| v1::WalletBalance {
+        wallet_id: view.wallet.to_string(),
+        balance_cents: view.balance.get(),
+        seq: view.seq,
+    });
+    v1::Change {
+        seq: seq(change.seq),
+        at_ms: change.at.get(),
+        wallet,
+        payment: change.payment.map(payment),
+        bill: change.bill.map(bill),
+    }
+}
+
+pub(super) fn sync(synced: Synced, stamp: Stamp) -> v1::SyncResponse {
+    let time = Some(time(stamp));
+    match synced {
+        Synced::Resync(newest) => v1::SyncResponse { time, feed_seq: seq(newest), resync: true, ..Default::default() },
+        Synced::Changes { changes, last, more, summary } => v1::SyncResponse {
+            time,
+            feed_seq: seq(last),
+            resync: false,
+            changes: changes.into_iter().map(change).collect(),
+            more,
+            summary: summary.map(|summary| v1::Summary {
+                wallets: summary.wallets.into_iter().map(wallet).collect(),
+                movements: summary.movements.into_iter().map(movement).collect(),
+                total_due_cents: summary.total_due.get(),
+            }),
+        },
+    }
+}
+
+pub(super) fn paid(view: PaidView) -> v1::PaidItem {
+    v1::PaidItem {
+        amount_cents: view.amount.cents(),
+        paid_at_ms: view.at.get(),
+        service_names: view.services,
+        child_names: view.children,
+        top_up_id: view.top_up.map(|id| id.to_string()).unwrap_or_default(),
+        bill_id: view.bill.map(|id| id.to_string()).unwrap_or_default(),
+        bill_number: view.bill_number,
+        period: view.period,
+        of_co_guardian: view.of_co_guardian,
+        paid_twice: view.paid_twice,
+    }
+}
+
+/// `known`: the version that the phone has.
+pub(super) fn fees(fees: Fees, known: &str) -> v1::GetFeesResponse {
+    let band = |band: &FeeBand| v1::FeeBand {
+        channel: band.channel().to_owned(),
+        from_cents: band.from(),
+        to_cents: band.to(),
+        fee_cents: band.fee(),
+    };
+    let bands = if fees.version == known { Vec::new() } else { fees.table.bands().iter().map(band).collect() };
+    v1::GetFeesResponse { version: fees.version, bands, imported_at_ms: fees.imported_at.get() }
+}
+
+pub(super) fn home(view: HomeView, stamp: Stamp) -> v1::HomeResponse {
     v1::HomeResponse {
         as_of_ms: view.as_of.get(),
         feed_seq: seq(view.feed_seq),
@@ -153,5 +226,6 @@ pub(super) fn home(view: HomeView) -> v1::HomeResponse {
         payments: view.payments.into_iter().map(payment).collect(),
         movements: view.movements.into_iter().map(movement).collect(),
         total_due_cents: Cents::get(view.total_due),
+        time: Some(time(stamp)),
     }
 }

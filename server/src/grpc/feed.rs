@@ -15,7 +15,7 @@ use super::accounts::session_ended;
 use super::{Service, caller, encode, fault, language, plain, refuse, sentences};
 use crate::auth::token::Identity;
 use crate::live::Listening;
-use crate::usecases::feed::{After, Change, after};
+use crate::usecases::feed::{After, after};
 use crate::usecases::{App, Stop};
 
 /// How often a quiet stream says that it lives.
@@ -74,7 +74,7 @@ impl Stream {
                     }
                     seq = page.last;
                     for change in page.changes {
-                        self.send(encode_change(change)).await?;
+                        self.send(v1::watch_response::Event::Change(encode::change(change))).await?;
                     }
                     // Else whatever comes after it wakes this stream, also when it came meanwhile.
                     if page.more {
@@ -123,19 +123,4 @@ impl Stream {
 async fn stopped(stopping: &mut tokio::sync::watch::Receiver<bool>) {
     // An error means that whoever would say so is gone, which says it too.
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-fn encode_change(change: Change) -> v1::watch_response::Event {
-    let wallet = change.wallet.map(|view| v1::WalletBalance {
-        wallet_id: view.wallet.to_string(),
-        balance_cents: view.balance.get(),
-        seq: view.seq,
-    });
-    v1::watch_response::Event::Change(v1::Change {
-        seq: encode::seq(change.seq),
-        at_ms: change.at.get(),
-        wallet,
-        payment: change.payment.map(encode::payment),
-        bill: change.bill.map(encode::bill),
-    })
 }

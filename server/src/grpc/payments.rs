@@ -17,7 +17,8 @@ use super::{Service, caller, encode, fault, language, malformed, parse, plain, r
 use crate::usecases::carts::{self, CartRefusal};
 use crate::usecases::pay::{self, PayRefusal};
 use crate::usecases::proof::{self, Payment, ProofRefusal};
-use crate::usecases::{App, Stop};
+use crate::usecases::sync::Claim;
+use crate::usecases::{App, Stop, fees};
 
 fn stopped(stop: Stop<PayRefusal>, language: Language) -> Status {
     match stop {
@@ -61,6 +62,12 @@ fn unproven(stop: Stop<ProofRefusal>, seal_every: Duration, language: Language) 
     }
 }
 
+/// What is missing of a claim makes it one that is not believed.
+fn claim(asked: &v1::Asked) -> Claim {
+    let server = asked.server.clone().unwrap_or_default();
+    Claim { at: Millis::new(server.at_ms), signature: server.signature, since: asked.since_ms }
+}
+
 #[tonic::async_trait]
 impl v1::payments_server::Payments for Service {
     async fn start_top_up(
@@ -76,7 +83,8 @@ impl v1::payments_server::Payments for Service {
             amount: Amount::from_cents(message.amount_cents).map_err(|_| plain(Reason::AmountInvalid, language))?,
             pay_by: pay_by(message.pay_by).ok_or_else(|| malformed("pay_by", language))?,
         };
-        let started = pay::start_top_up(&self.0, who, order).await.map_err(|stop| stopped(stop, language))?;
+        let claim = message.asked.as_ref().map(claim);
+        let started = pay::start_top_up(&self.0, who, order, claim).await.map_err(|stop| stopped(stop, language))?;
         Ok(Response::new(v1::StartTopUpResponse {
             payment: Some(encode::payment(started.payment)),
             replayed: started.replayed,
@@ -119,6 +127,17 @@ impl v1::payments_server::Payments for Service {
             checkout_unavailable: page.page_url.is_none(),
             checkout_url: page.page_url.unwrap_or_default(),
         }))
+    }
+
+    async fn get_fees(&self, request: Request<v1::GetFeesRequest>) -> Result<Response<v1::GetFeesResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let fees = fees::of_caller(&self.0, who).await.map_err(|stop| match stop {
+            Stop::Refused(refusal) => session_ended(refusal, language),
+            Stop::Fault(error) => fault(&error, language),
+        })?;
+        let known = &request.get_ref().version;
+        Ok(Response::new(fees.map_or_else(v1::GetFeesResponse::default, |fees| encode::fees(fees, known))))
     }
 
     async fn get_proof(&self, request: Request<v1::GetProofRequest>) -> Result<Response<v1::GetProofResponse>, Status> {

@@ -29,7 +29,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "Too many tries: wait a moment and try again.",
             "Zu viele Versuche: Bitte einen Moment warten und erneut versuchen.",
         ],
-        Reason::TokenInvalid | Reason::SessionEnded => [
+        Reason::TokenInvalid | Reason::SessionEnded | Reason::SessionWiped => [
             "La sessione è terminata: accedi di nuovo.",
             "Your session has ended: please sign in again.",
             "Die Sitzung ist beendet: Bitte erneut anmelden.",

@@ -8,7 +8,7 @@ use borsellino_store::{StoreError, Tx};
 
 use super::node::amount_due;
 use super::pay::{Wanted, open_page};
-use super::sessions::{SessionRefusal, goes_on};
+use super::sessions::{SessionRefusal, standing};
 use super::views::NoticeView;
 use super::{App, Fault, Stop};
 use crate::auth::token::Identity;
@@ -66,8 +66,8 @@ pub async fn open_cart(app: &App, who: Identity, numbers: Vec<NoticeNumber>) -> 
         let numbers = numbers.clone();
         Box::pin(async move {
             let session = tx.session(&who.creditor, who.session).await?;
-            if !session.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(CartRefusal::Session(SessionRefusal::Ended)));
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(CartRefusal::Session(refusal)));
             }
             let mut found = Vec::with_capacity(numbers.len());
             for number in numbers {

@@ -9,7 +9,7 @@ use borsellino_domain::time::Millis;
 use borsellino_store::StoreError;
 use borsellino_store::rows::{DeviceRow, NewPushToken};
 
-use super::sessions::{SessionRefusal, goes_on};
+use super::sessions::{SessionRefusal, standing};
 use super::{App, Stop};
 use crate::auth::token::{Identity, REFRESH_MILLIS};
 use crate::clock::random;
@@ -82,8 +82,8 @@ pub async fn register(app: &App, who: Identity, wish: Registration) -> Result<()
         Box::pin(async move {
             let code = who.creditor;
             let session = tx.session(&code, who.session).await?;
-            if !session.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(SessionRefusal::Ended));
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(refusal));
             }
             tx.forget_push_elsewhere(&code, row.digest, who.session).await?;
             match tx.put_push_token(&code, &row).await {
@@ -106,8 +106,8 @@ pub async fn remove(app: &App, who: Identity) -> Result<(), Stop<SessionRefusal>
     let removed = app.store.write("forget a device's push", move |tx| {
         Box::pin(async move {
             let session = tx.session(&who.creditor, who.session).await?;
-            if !session.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(SessionRefusal::Ended));
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(refusal));
             }
             Ok(Ok(tx.forget_push(&who.creditor, who.session).await?))
         })
@@ -124,8 +124,8 @@ pub async fn list(app: &App, who: Identity) -> Result<Vec<DeviceView>, Stop<Sess
     let read = app.store.read(move |tx| {
         Box::pin(async move {
             let session = tx.session(&who.creditor, who.session).await?;
-            if !session.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(SessionRefusal::Ended));
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(refusal));
             }
             let unused = now.plus(-REFRESH_MILLIS);
             Ok(Ok(tx.devices(&who.creditor, who.guardian, (unused, MOST_LISTED)).await?))
@@ -152,8 +152,8 @@ pub async fn revoke(app: &App, who: Identity, device: SessionId) -> Result<(), S
         Box::pin(async move {
             let code = who.creditor;
             let own = tx.session(&code, who.session).await?;
-            if !own.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(DeviceRefusal::Session(SessionRefusal::Ended)));
+            if let Err(refusal) = standing(own.as_ref(), now) {
+                return Ok(Err(DeviceRefusal::Session(refusal)));
             }
             let session = tx.session(&code, device).await?;
             if session.is_none_or(|session| session.guardian != who.guardian) {

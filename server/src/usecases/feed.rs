@@ -8,7 +8,7 @@ use borsellino_domain::time::Millis;
 use borsellino_store::rows::FeedRow;
 use borsellino_store::{StoreError, Tx};
 
-use super::sessions::{SessionRefusal, goes_on};
+use super::sessions::{SessionRefusal, standing};
 use super::views::{BillView, PaymentView};
 use super::{App, Stop};
 use crate::auth::token::Identity;
@@ -73,9 +73,10 @@ pub async fn after(app: &App, who: Identity, after: i64) -> Result<After, Stop<S
         .read(move |tx| {
             Box::pin(async move {
                 let session = tx.session(&who.creditor, who.session).await?;
-                let Some(session) = session.filter(|session| goes_on(session, now)) else {
-                    return Ok(Err(SessionRefusal::Ended));
-                };
+                if let Err(refusal) = standing(session.as_ref(), now) {
+                    return Ok(Err(refusal));
+                }
+                let session = session.ok_or(StoreError::Corrupt("a session that goes on is gone"))?;
                 if after > session.feed_seq || after < 0 {
                     return Ok(Ok(After::Resync(session.feed_seq)));
                 }

@@ -8,7 +8,7 @@ use borsellino_domain::top_up::PAYMENT_TOKEN_MILLIS;
 use borsellino_store::rows::{DueRow, HomeRow, MovementRow};
 use uuid::Uuid;
 
-use super::sessions::{SessionRefusal, goes_on};
+use super::sessions::{SessionRefusal, standing};
 use super::views::{BillView, ChildView, ChoicesView, HomeView, MovementView, PaymentView, WalletView};
 use super::{App, Fault, Stop};
 use crate::auth::token::Identity;
@@ -42,7 +42,7 @@ pub async fn home(app: &App, who: Identity) -> Result<HomeView, Stop<SessionRefu
         .await?;
     let first = rows.first().ok_or(Stop::Refused(SessionRefusal::Ended))?;
     if first.ended_at_ms.is_some() || first.disabled_at_ms.is_some() {
-        return Err(Stop::Refused(SessionRefusal::Ended));
+        return Err(Stop::Refused(if first.wipe == 1 { SessionRefusal::Wiped } else { SessionRefusal::Ended }));
     }
     let feed_seq = first.feed_seq;
     let guardian_name = first.full_name.clone();
@@ -191,8 +191,8 @@ pub async fn movements(
         .read(move |tx| {
             Box::pin(async move {
                 let session = tx.session(&who.creditor, who.session).await?;
-                if !session.is_some_and(|session| goes_on(&session, now)) {
-                    return Ok(Err(MovementsRefusal::Session(SessionRefusal::Ended)));
+                if let Err(refusal) = standing(session.as_ref(), now) {
+                    return Ok(Err(MovementsRefusal::Session(refusal)));
                 }
                 // One more than the page, to know whether another follows.
                 let count = size + 1;

@@ -2,10 +2,12 @@
 //!
 //! Each writes in one transaction, announces after the commit, and does nothing external inside it.
 
+pub mod archive;
 pub mod carts;
 pub mod demand;
 pub mod devices;
 pub mod feed;
+pub mod fees;
 pub mod home;
 pub mod ledger_export;
 pub mod ledger_history;
@@ -22,6 +24,7 @@ pub mod receipts;
 pub mod seal_verify;
 pub mod seals;
 pub mod sessions;
+pub mod sync;
 pub mod till;
 pub mod views;
 

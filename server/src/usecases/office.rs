@@ -172,6 +172,26 @@ fn check(by: &Act) -> Result<(), Stop<OfficeRefusal>> {
     if signed(&by.reason) && signed(&by.operator) { Ok(()) } else { Err(Stop::Refused(OfficeRefusal::Unsigned)) }
 }
 
+/// Ends every session of a guardian whose phone was lost, and has the phones that come back keep nothing of the account.
+/// Answers how many sessions there were.
+///
+/// # Errors
+/// [`OfficeRefusal`], or a [`super::Fault`].
+pub async fn wipe_phones(store: &Store, by: Act, username: String) -> Result<u64, Stop<OfficeRefusal>> {
+    check(&by)?;
+    let written = store.write("wipe phones", move |tx| {
+        let (by, username) = (by.clone(), username.trim().to_lowercase());
+        Box::pin(async move {
+            let Some(guardian) = tx.guardian_by_username(&by.creditor, &username).await? else {
+                return Ok(Err(OfficeRefusal::NoGuardian(username)));
+            };
+            by.keep(tx, (OfficeAction::PhonesWiped, &guardian.id.to_string()), None).await?;
+            Ok(Ok(tx.wipe_sessions(&by.creditor, guardian.id, by.at).await?))
+        })
+    });
+    written.await?.map_err(Stop::Refused)
+}
+
 /// Makes a top-up's notice unpayable. A receipt that is under way finds the wallet all the same.
 ///
 /// # Errors

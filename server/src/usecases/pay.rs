@@ -3,6 +3,7 @@
 //! One transaction keeps {top-up, notice, feed, outbox}; only after its commit is Checkout asked for a page, and only a
 //! page that was had is kept. With Checkout down the top-up stands all the same: its notice can be paid at any PSP.
 
+use borsellino_domain::asked::Asked;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{BillId, CartId, OutboxId, TopUpId};
 use borsellino_domain::ledger::Hash;
@@ -18,7 +19,8 @@ use borsellino_store::rows::{CreditorRow, NewCart, NewNotice, NewTopUp, TopUpRow
 use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
-use super::sessions::{SessionRefusal, goes_on};
+use super::sessions::{SessionRefusal, standing};
+use super::sync::{Claim, judge};
 use super::views::{BillView, NoticeView, PaymentView};
 use super::{App, Fault, Stop};
 use crate::auth::token::Identity;
@@ -82,12 +84,19 @@ pub struct Started {
 ///
 /// # Errors
 /// [`PayRefusal`], or a [`Fault`]; after a fault the same order may be sent again.
-pub async fn start_top_up(app: &App, who: Identity, order: TopUpOrder) -> Result<Started, Stop<PayRefusal>> {
+pub async fn start_top_up(
+    app: &App,
+    who: Identity,
+    order: TopUpOrder,
+    claim: Option<Claim>,
+) -> Result<Started, Stop<PayRefusal>> {
     let now = app.now();
+    let asked = claim.map(|claim| judge(&app.keys, &who, &claim, now));
     let listing = app.directory.listing();
     let creditor =
         listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a token of a creditor we don't have"))?;
-    let plan = Plan { who, order, numbers: draw(creditor)?, now, days: creditor.top_up_days, outbox: app.new_id()? };
+    let (numbers, outbox) = (draw(creditor)?, app.new_id()?);
+    let plan = Plan { who, order, asked, numbers, now, days: creditor.top_up_days, outbox };
     let outcome = app.store.write("start a top-up", move |tx| Box::pin(plan.run(tx))).await?;
     let (row, replayed, guardians) = outcome.map_err(Stop::Refused)?;
     app.live.wake(who.creditor, &guardians);
@@ -119,6 +128,7 @@ fn wants_page(payment: &PaymentView) -> bool {
 struct Plan {
     who: Identity,
     order: TopUpOrder,
+    asked: Option<Asked>,
     numbers: [NoticeNumber; DRAWS],
     now: Millis,
     days: i64,
@@ -131,8 +141,8 @@ impl Plan {
     async fn run(self, tx: &mut Tx) -> Result<Result<Kept, PayRefusal>, StoreError> {
         let (who, order, now) = (self.who, self.order, self.now);
         let session = tx.session(&who.creditor, who.session).await?;
-        if !session.is_some_and(|session| goes_on(&session, now)) {
-            return Ok(Err(PayRefusal::Session(SessionRefusal::Ended)));
+        if let Err(refusal) = standing(session.as_ref(), now) {
+            return Ok(Err(PayRefusal::Session(refusal)));
         }
         // Held until the commit, so that two top-ups never both take the last free place.
         tx.hold_wallet(&who.creditor, order.wallet.uuid()).await?;
@@ -186,6 +196,7 @@ impl Plan {
             fingerprint: order.fingerprint(),
             notice: number,
             created_at: now,
+            asked: self.asked,
         };
         tx.insert_top_up(&who.creditor, &top_up).await?;
         let number = number.as_str();
@@ -328,8 +339,8 @@ pub async fn top_up(app: &App, who: Identity, id: TopUpId) -> Result<PaymentView
     let read = app.store.read(move |tx| {
         Box::pin(async move {
             let session = tx.session(&who.creditor, who.session).await?;
-            if !session.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(PayRefusal::Session(SessionRefusal::Ended)));
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(PayRefusal::Session(refusal)));
             }
             let row = tx.top_up(&who.creditor, id).await?.filter(|row| row.guardian == who.guardian);
             Ok(row.ok_or(PayRefusal::UnknownTopUp))
@@ -357,8 +368,8 @@ pub async fn pay_bill(app: &App, who: Identity, id: BillId) -> Result<BillPage, 
     let read = app.store.read(move |tx| {
         Box::pin(async move {
             let session = tx.session(&who.creditor, who.session).await?;
-            if !session.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(PayRefusal::Session(SessionRefusal::Ended)));
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(PayRefusal::Session(refusal)));
             }
             Ok(Ok(tx.bill_due(&who.creditor, who.guardian, id.uuid()).await?))
         })

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::ledger_verify::made_anew;
 use super::proof_file::{Checked, write};
 use super::seals::stored;
-use super::sessions::{SessionRefusal, goes_on};
+use super::sessions::{SessionRefusal, standing};
 use super::{App, Fault, Stop};
 use crate::auth::token::Identity;
 
@@ -60,8 +60,8 @@ pub async fn of_payment(app: &App, who: Identity, payment: Payment) -> Result<Ve
     let found = app.store.read(move |tx| {
         Box::pin(async move {
             let session = tx.session(&creditor, who.session).await?;
-            if !session.is_some_and(|session| goes_on(&session, now)) {
-                return Ok(Err(ProofRefusal::Session(SessionRefusal::Ended)));
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(ProofRefusal::Session(refusal)));
             }
             let (account, mut numbers) = match payment {
                 Payment::TopUp(id) => {

@@ -286,6 +286,10 @@ impl Order {
     async fn release(&self, tx: &mut Tx, receipt: &QueuedReceiptRow, amount: Amount) -> Result<(), StoreError> {
         let holds = SuspenseReason::try_from(receipt.outcome.clone()).is_ok_and(SuspenseReason::holds_notice);
         let (creditor, number) = (&self.creditor, receipt.notice_number.as_str());
+        if receipt.outcome == SuspenseReason::DoublePayment.code() && receipt.issuer == creditor.as_str() {
+            // Its money found a place: nothing is given back.
+            tx.paid_twice(creditor, number, None).await?;
+        }
         if !holds || receipt.issuer != creditor.as_str() {
             return Ok(());
         }

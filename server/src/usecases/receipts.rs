@@ -162,6 +162,9 @@ impl Plan {
                 !booking.settles_notice(balance) || tx.settle_notice(&creditor, number, self.now).await?
             }
         };
+        if let Booking::Suspense { reason: SuspenseReason::DoublePayment, .. } = booking {
+            tx.paid_twice(&creditor, number, Some(self.now)).await?;
+        }
         if !settled {
             // Another receipt for the same notice was faster: decide again, knowing that.
             return Err(StoreError::Conflict);

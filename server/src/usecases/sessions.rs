@@ -47,6 +47,8 @@ pub enum SessionRefusal {
     TokenInvalid,
     /// Signed out, ended by the office, unused for too long, or its token was used twice.
     Ended,
+    /// Ended from afar, because the phone was lost: nothing of the account may stay on it.
+    Wiped,
 }
 
 /// A pair of tokens.
@@ -225,8 +227,8 @@ pub async fn refresh(app: &App, token: &str) -> Result<Tokens, Stop<SessionRefus
                 let Some(session) = tx.session(&code, id).await? else {
                     return Ok(Err(SessionRefusal::TokenInvalid));
                 };
-                if !goes_on(&session, now) {
-                    return Ok(Err(SessionRefusal::Ended));
+                if let Err(refusal) = standing(Some(&session), now) {
+                    return Ok(Err(refusal));
                 }
                 // The newest, or the one before it whose answer was lost: either way `new` is what follows it.
                 let previous = session.previous_digest.as_deref() == Some(&old.0[..]);
@@ -254,8 +256,19 @@ pub async fn refresh(app: &App, token: &str) -> Result<Tokens, Stop<SessionRefus
     }
 }
 
-/// Whether a session may be used at `now`.
-pub fn goes_on(session: &SessionRow, now: Millis) -> bool {
+/// Whether a session may be used at `now`, and if not, what its phone is told.
+///
+/// # Errors
+/// [`SessionRefusal`].
+pub fn standing(session: Option<&SessionRow>, now: Millis) -> Result<(), SessionRefusal> {
+    match session {
+        Some(session) if goes_on(session, now) => Ok(()),
+        Some(session) if session.wipe == 1 => Err(SessionRefusal::Wiped),
+        _ => Err(SessionRefusal::Ended),
+    }
+}
+
+fn goes_on(session: &SessionRow, now: Millis) -> bool {
     let unused = now.get().saturating_sub(session.last_used_at_ms);
     session.ended_at_ms.is_none() && session.disabled_at_ms.is_none() && unused < REFRESH_MILLIS
 }

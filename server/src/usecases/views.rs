@@ -84,6 +84,8 @@ pub struct PaymentView {
     pub notice: NoticeView,
     /// The pagoPA page, while one is live.
     pub page_url: Option<String>,
+    /// A second payment of it was put aside.
+    pub paid_twice: bool,
 }
 
 /// The page of a notice, while pagoPA may still hold its payment.
@@ -108,6 +110,7 @@ impl PaymentView {
             paid_at: row.settled_at_ms.map(Millis::new),
             notice: NoticeView::new(creditor, row.number, row.amount_cents, row.reason.clone(), row.expires_at_ms),
             page_url: if live { live_page(row.page_url.as_deref(), row.page_opened_at_ms, now) } else { None },
+            paid_twice: row.paid_twice_at_ms.is_some(),
         }
     }
 
@@ -126,6 +129,7 @@ impl PaymentView {
             paid_at: row.settled_at_ms.map(Millis::new),
             notice: NoticeView::new(creditor, row.number, row.amount_cents, row.reason.clone(), row.expires_at_ms),
             page_url: if live { live_page(row.page_url.as_deref(), row.page_opened_at_ms, now) } else { None },
+            paid_twice: row.paid_twice_at_ms.is_some(),
         })
     }
 }
@@ -183,6 +187,8 @@ pub struct BillView {
     pub page_url: Option<String>,
     /// Its instalments, the first due first; empty for a bill that is paid at once.
     pub instalments: Vec<InstalmentView>,
+    /// A second payment of one of its notices was put aside.
+    pub paid_twice: bool,
 }
 
 impl BillView {
@@ -269,6 +275,7 @@ impl BillView {
             payment: payment(next),
             page_url: if live { live_page(next.page_url.as_deref(), next.page_opened_at_ms, now) } else { None },
             instalments: instalments.collect(),
+            paid_twice: notices.iter().any(|row| row.paid_twice_at_ms.is_some()),
         })
     }
 

@@ -28,6 +28,8 @@ pub(crate) mod ledger;
 pub(crate) mod office;
 #[path = "ops/payments.rs"]
 pub(crate) mod payments;
+#[path = "ops/phone.rs"]
+pub(crate) mod phone;
 #[path = "ops/push.rs"]
 pub(crate) mod push;
 #[path = "ops/queue.rs"]
@@ -78,6 +80,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         families::ALL,
         ledger::ALL,
         payments::ALL,
+        phone::ALL,
         sessions::ALL,
         feed::ALL,
         queue::ALL,

@@ -30,6 +30,8 @@ pub(crate) mod office;
 #[path = "ops/payments.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod payments;
+#[path = "ops/phone.rs"]
+pub(crate) mod phone;
 #[path = "ops/push.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod push;
@@ -57,6 +59,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         families::ALL,
         ledger::ALL,
         payments::ALL,
+        phone::ALL,
         sessions::ALL,
         feed::ALL,
         queue::ALL,

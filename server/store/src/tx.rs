@@ -196,6 +196,20 @@ forward! {
 }
 
 forward! {
+    phone:
+    /// What was paid for a guardian's children, newest first, before an instant and a notice's number.
+    fn paid_items(creditor: &CreditorCode, guardian: GuardianId, before: (Millis, &str), count: i64) -> Vec<PaidItemRow>;
+    /// For whom and what a bill is, as far as the guardian sees it.
+    fn paid_lines(creditor: &CreditorCode, guardian: GuardianId, bill: Uuid) -> Vec<PaidLineRow>;
+    /// A creditor's fees.
+    fn fee_table(creditor: &CreditorCode) -> Option<FeeTableRow>;
+    /// Replaces a creditor's fees.
+    fn put_fee_table(creditor: &CreditorCode, row: &FeeTableRow) -> ();
+    /// Ends every session of a guardian, and has every phone of theirs forget the account; answers how many there are.
+    fn wipe_sessions(creditor: &CreditorCode, guardian: GuardianId, at: Millis) -> u64;
+}
+
+forward! {
     payments:
     /// Whether the number was free.
     fn insert_notice(creditor: &CreditorCode, row: &NewNotice) -> bool;
@@ -207,6 +221,8 @@ forward! {
     fn hold_notice(creditor: &CreditorCode, number: &str, at_cents_settles: (Millis, i64, bool)) -> bool;
     /// What was held under a notice found its place.
     fn release_notice(creditor: &CreditorCode, number: &str, cents: i64) -> ();
+    /// Says that a second payment of a notice is put aside, or (`None`) that it found its place.
+    fn paid_twice(creditor: &CreditorCode, number: &str, at: Option<Millis>) -> ();
     /// Lets a bill's notice be paid again.
     fn reopen_notice(creditor: &CreditorCode, number: &str) -> ();
     /// Holds a bill's account until the transaction ends, so that what is left of it stays true.

@@ -6,6 +6,7 @@
 //! cargo bench -p borsellino-tests -- receipts-sqlite                  only this one
 //! cargo bench -p borsellino-tests -- --rounds 9 receipts-postgres     for longer
 //! cargo bench -p borsellino-tests -- load                             1,600 calls a second for five minutes, with streams
+//! cargo bench -p borsellino-tests -- phone                             the app core: first paint, Home, Sync
 //! cargo bench -p borsellino-tests -- load --find --sqlite             the highest rate that is answered in time
 //! cargo bench -p borsellino-tests -- push                             pushes a second against a fake of FCM
 //! ```
@@ -19,6 +20,7 @@ mod home;
 mod load;
 mod mixed;
 mod pgbench;
+mod phone;
 mod product;
 mod push;
 mod receipts;
@@ -42,6 +44,9 @@ const LOAD: &str = "load";
 
 /// The same.
 const PUSH: &str = "push";
+
+/// What runs only where it is named: the app core is no part of the server's promises.
+const PHONE: &str = "phone";
 
 const ALL: [&str; 5] = ["start", "home-sqlite", "home-postgres", "receipts-sqlite", "receipts-postgres"];
 
@@ -100,12 +105,11 @@ fn main() -> anyhow::Result<()> {
             "--find" => mix.find = true,
             "--sqlite" => mix.sqlite = true,
             "--pushes" => sizes.pushes = number()?.max(1),
-            LOAD => chosen.push(LOAD.to_owned()),
-            PUSH => chosen.push(PUSH.to_owned()),
+            LOAD | PHONE | PUSH => chosen.push(argument),
             name if ALL.contains(&name) => chosen.push(name.to_owned()),
             other => bail!(
-                "{other}? One of {}, {LOAD}, {PUSH}, --rounds N, --receipts N, --seconds N, --scale N, --pushes N; for {LOAD} \
-                 also --rate N, --streams N, --connections N, --find, --sqlite",
+                "{other}? One of {}, {LOAD}, {PHONE}, {PUSH}, --rounds N, --receipts N, --seconds N, --scale N, --pushes N; for \
+                 {LOAD} also --rate N, --streams N, --connections N, --find, --sqlite",
                 ALL.join(", ")
             ),
         }
@@ -127,6 +131,9 @@ fn main() -> anyhow::Result<()> {
     }
     if chosen.iter().any(|chosen| chosen == PUSH) {
         push::run(sizes)?;
+    }
+    if chosen.iter().any(|chosen| chosen == PHONE) {
+        runtime.block_on(phone::run())?;
     }
     println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     Ok(())

@@ -121,6 +121,35 @@ impl Phone {
         Ok(family.home(self.request(v1::HomeRequest {})).await?.into_inner())
     }
 
+    /// `Family.Sync`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn sync(&self, after_seq: u64, home_as_of_ms: i64) -> Result<v1::SyncResponse, Status> {
+        let mut family = v1::family_client::FamilyClient::new(self.channel.clone());
+        Ok(family.sync(self.request(v1::SyncRequest { after_seq, home_as_of_ms })).await?.into_inner())
+    }
+
+    /// `Family.ListReceipts`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn receipts(&self, page_size: u32, page_token: &str) -> Result<v1::ListReceiptsResponse, Status> {
+        let mut family = v1::family_client::FamilyClient::new(self.channel.clone());
+        let message = v1::ListReceiptsRequest { page_size, page_token: page_token.to_owned() };
+        Ok(family.list_receipts(self.request(message)).await?.into_inner())
+    }
+
+    /// `Payments.GetFees`.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn fees(&self, version: &str) -> Result<v1::GetFeesResponse, Status> {
+        let mut payments = v1::payments_client::PaymentsClient::new(self.channel.clone());
+        let message = v1::GetFeesRequest { version: version.to_owned() };
+        Ok(payments.get_fees(self.request(message)).await?.into_inner())
+    }
+
     /// `Family.ListMovements`.
     ///
     /// # Errors
@@ -240,5 +269,5 @@ impl Phone {
 /// A new order under a new id.
 pub fn order(wallet_id: &str, amount_cents: i64, pay_by: v1::PayBy) -> v1::StartTopUpRequest {
     let (id, wallet_id) = (super::new_id(), wallet_id.to_owned());
-    v1::StartTopUpRequest { id, wallet_id, amount_cents, pay_by: pay_by.into() }
+    v1::StartTopUpRequest { id, wallet_id, amount_cents, pay_by: pay_by.into(), asked: None }
 }

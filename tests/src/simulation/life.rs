@@ -245,7 +245,7 @@ impl Simulation {
         let order = TopUpOrder { id: TopUpId::from(Uuid::from_u128(wish.key)), wallet, amount, pay_by };
         let down = wish.online && self.dice.percent(10);
         self.world.checkout_is_down(down);
-        let answer = start_top_up(&self.world.app, who, order).await;
+        let answer = start_top_up(&self.world.app, who, order, None).await;
         self.world.checkout_is_down(false);
 
         let books = &mut self.books[town];

@@ -1,6 +1,10 @@
 //! The phone as a real process against the whole house: killed at each step of a tap and started again, it finishes
 //! what it began, once. The phone is the example that the README starts.
 
+mod airplane;
+mod archive;
+mod sync;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};

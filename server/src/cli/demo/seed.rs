@@ -320,6 +320,7 @@ impl Sower {
             fingerprint: order.fingerprint(),
             notice: notice.number,
             created_at: at,
+            asked: None,
         };
         tx.insert_top_up(&code, &top_up).await?;
         Ok(notice.number)

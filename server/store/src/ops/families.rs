@@ -50,7 +50,7 @@ crate::tx::statements! {
         JOIN service v ON v.creditor = $1 AND v.id = w.service
         JOIN account a ON a.creditor = $1 AND a.kind = 'wallet' AND a.id = w.id
         WHERE w.creditor = $1 AND w.id = $3";
-    HOME = "SELECT g.full_name, g.feed_seq, g.disabled_at_ms, s.ended_at_ms, c.id AS child, c.given_name,
+    HOME = "SELECT g.full_name, g.feed_seq, g.disabled_at_ms, s.ended_at_ms, s.wipe, c.id AS child, c.given_name,
             c.class_name, c.school, w.id AS wallet, w.closed_at_ms, a.balance_cents, a.seq, v.kind, v.name AS service_name,
             v.presets, v.min_cents, v.max_cents, v.wallet_max_cents, v.low_mark_cents, e.unit_price_cents,
             (SELECT CAST(COALESCE(SUM(n.amount_cents), 0) AS BIGINT) FROM notice n WHERE n.creditor = $1

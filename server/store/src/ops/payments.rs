@@ -44,18 +44,20 @@ crate::tx::statements! {
     REOPEN_NOTICE = "UPDATE notice SET state = 'open', settled_at_ms = NULL
         WHERE creditor = $1 AND number = $2 AND state = 'paid' AND bill IS NOT NULL";
     CANCEL_NOTICE = "UPDATE notice SET state = 'cancelled' WHERE creditor = $1 AND number = $2 AND state = 'open'";
+    PAID_TWICE = "UPDATE notice SET paid_twice_at_ms = $3 WHERE creditor = $1 AND number = $2";
     INSERT_TOP_UP = "INSERT INTO top_up (creditor, id, guardian, wallet, amount_cents, pay_by, fingerprint, notice,
-            created_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            created_at_ms, asked, asked_at_ms, asked_after_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     TOP_UP = "SELECT t.id, t.guardian, t.wallet, t.amount_cents, t.pay_by, t.fingerprint, t.created_at_ms, n.number,
-            n.reason, n.state, n.expires_at_ms, n.settled_at_ms, k.url AS page_url, k.opened_at_ms AS page_opened_at_ms
+            n.reason, n.state, n.expires_at_ms, n.settled_at_ms, k.url AS page_url, k.opened_at_ms AS page_opened_at_ms,
+            n.paid_twice_at_ms
         FROM top_up t
         JOIN notice n ON n.creditor = $1 AND n.number = t.notice
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         WHERE t.creditor = $1 AND t.id = $2";
     TOP_UP_OF_NOTICE = "SELECT t.id, t.guardian, t.wallet, t.amount_cents, t.pay_by, t.fingerprint, t.created_at_ms,
             n.number, n.reason, n.state, n.expires_at_ms, n.settled_at_ms, k.url AS page_url,
-            k.opened_at_ms AS page_opened_at_ms
+            k.opened_at_ms AS page_opened_at_ms, n.paid_twice_at_ms
         FROM top_up t
         JOIN notice n ON n.creditor = $1 AND n.number = t.notice
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
@@ -77,7 +79,7 @@ crate::tx::statements! {
             t.pay_by, n.bill, CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
             CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
             CAST(NULL AS TEXT) AS line_service, CAST(NULL AS BIGINT) AS line_cents, CAST(NULL AS BIGINT) AS line,
-            n.instalment, n.held_cents, CAST(NULL AS BIGINT) AS withdrawn_cents
+            n.instalment, n.held_cents, CAST(NULL AS BIGINT) AS withdrawn_cents, n.paid_twice_at_ms
         FROM top_up t
         JOIN notice n ON n.creditor = $1 AND n.number = t.notice
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
@@ -86,7 +88,7 @@ crate::tx::statements! {
         SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
             k.url, k.opened_at_ms, n.wallet, n.wallet, CAST(NULL AS TEXT), b.id, b.number, b.period, n.due_date,
             b.total_cents, a.balance_cents, l.child, v.name, l.cents, l.line, n.instalment,
-            n.held_cents, b.withdrawn_cents
+            n.held_cents, b.withdrawn_cents, n.paid_twice_at_ms
         FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -101,7 +103,7 @@ crate::tx::statements! {
             k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
             CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,
             a.balance_cents AS bill_balance_cents, l.child AS line_child, v.name AS line_service,
-            l.cents AS line_cents, l.line, n.instalment, n.held_cents, b.withdrawn_cents
+            l.cents AS line_cents, l.line, n.instalment, n.held_cents, b.withdrawn_cents, n.paid_twice_at_ms
         FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -185,6 +187,16 @@ pub(crate) async fn release_notice(
     query(RELEASE_NOTICE).bind(creditor.as_str()).bind(number).bind(cents).execute(c).await.map(drop)
 }
 
+/// Says that a second payment of a notice is put aside, or (`None`) that it found its place.
+pub(crate) async fn paid_twice(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    number: &str,
+    at: Option<Millis>,
+) -> sqlx::Result<()> {
+    query(PAID_TWICE).bind(creditor.as_str()).bind(number).bind(at.map(Millis::get)).execute(c).await.map(drop)
+}
+
 /// Lets a bill's notice be paid again.
 pub(crate) async fn reopen_notice(c: &mut Conn, creditor: &CreditorCode, number: &str) -> sqlx::Result<()> {
     query(REOPEN_NOTICE).bind(creditor.as_str()).bind(number).execute(c).await.map(drop)
@@ -211,6 +223,9 @@ pub(crate) async fn insert_top_up(c: &mut Conn, creditor: &CreditorCode, row: &N
         .bind(&row.fingerprint.0[..])
         .bind(row.notice.as_str())
         .bind(row.created_at.get())
+        .bind(row.asked.map(|asked| asked.how.code()))
+        .bind(row.asked.and_then(|asked| asked.at).map(Millis::get))
+        .bind(row.asked.and_then(|asked| asked.after).map(Millis::get))
         .execute(c)
         .await
         .map(drop)

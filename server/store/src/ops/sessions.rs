@@ -16,7 +16,7 @@ crate::tx::statements! {
             refresh_digest)
         VALUES ($1, $2, $3, $4, $5, $5, $6)";
     SESSION = "SELECT s.guardian, g.full_name, s.last_used_at_ms, s.refresh_digest, s.previous_digest, s.ended_at_ms,
-            g.disabled_at_ms, g.feed_seq
+            g.disabled_at_ms, g.feed_seq, s.wipe
         FROM session s JOIN guardian g ON g.creditor = $1 AND g.id = s.guardian
         WHERE s.creditor = $1 AND s.id = $2";
     ROTATE = "UPDATE session SET previous_digest = $3, refresh_digest = $4, last_used_at_ms = $5

@@ -171,6 +171,8 @@ pub struct HomeRow {
     pub disabled_at_ms: Option<i64>,
     /// When the session was ended.
     pub ended_at_ms: Option<i64>,
+    /// 1: the phone must keep nothing.
+    pub wipe: i64,
     /// The child.
     pub child: Option<Uuid>,
     /// Its first name.
@@ -263,6 +265,8 @@ pub struct DueRow {
     pub held_cents: i64,
     /// What of its bill is no longer asked for.
     pub withdrawn_cents: Option<i64>,
+    /// When a second payment of it was put aside.
+    pub paid_twice_at_ms: Option<i64>,
 }
 
 /// One movement of a wallet.

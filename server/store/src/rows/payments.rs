@@ -1,5 +1,6 @@
 //! Notices, top-ups, pages, bills and receipts.
 
+use borsellino_domain::asked::Asked;
 use borsellino_domain::bill::Share;
 use borsellino_domain::id::{BillId, CartId, GuardianId, TopUpId, WalletId};
 use borsellino_domain::ledger::{Hash, Head};
@@ -123,6 +124,8 @@ pub struct NewTopUp {
     pub notice: NoticeNumber,
     /// Now.
     pub created_at: Millis,
+    /// When the parent asked for it, as far as that is known.
+    pub asked: Option<Asked>,
 }
 
 /// A top-up with its notice and last page.
@@ -165,6 +168,8 @@ pub struct TopUpRow {
     pub page_url: Option<String>,
     /// When.
     pub page_opened_at_ms: Option<i64>,
+    /// When a second payment of it was put aside.
+    pub paid_twice_at_ms: Option<i64>,
 }
 
 /// A page that was opened at Checkout.

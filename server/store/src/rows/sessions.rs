@@ -27,6 +27,8 @@ pub struct SessionRow {
     pub disabled_at_ms: Option<i64>,
     /// The last number of the guardian's feed.
     pub feed_seq: i64,
+    /// 1: the phone must keep nothing.
+    pub wipe: i64,
 }
 
 /// A session to be opened.

@@ -5,7 +5,7 @@ use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::office::OfficeAction;
 use borsellino_domain::top_up::PayBy;
 use borsellino_store::rows::{
-    KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewNotice, NewPushToken, NewSession, NewTopUp,
+    FeeTableRow, KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewNotice, NewPushToken, NewSession, NewTopUp,
     OfficeActionRow,
 };
 
@@ -76,6 +76,7 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         fingerprint: Hash::of(name.as_bytes()),
         notice: number(1),
         created_at: NOW,
+        asked: None,
     };
     tx.insert_top_up(c, &order).await?;
     let cart =
@@ -156,6 +157,12 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
         };
         tx.insert_delivery(c, &delivery).await?;
     }
+    let (paid, at) = (number(3), NOW.plus(amount));
+    let settled = NewNotice { wallet: Some(wallet(1)), ..notice(paid, name, amount) };
+    assert!(tx.insert_notice(c, &settled).await?, "the number is another creditor's");
+    assert!(tx.settle_notice(c, paid.as_str(), at).await?);
+    let fees = FeeTableRow { version: name.to_owned(), imported_at_ms: NOW, bands: "card,0,1,2\n".to_owned() };
+    tx.put_fee_table(c, &fees).await?;
     Ok(())
 }
 
@@ -241,6 +248,10 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
         let found = tx.audience(c, (notice.as_str(), NOW), unused).await?;
         say(what, format!("{:?}", found.into_iter().map(|row| (row.session, row.payer)).collect::<Vec<_>>()));
     }
+    say("paid", format!("{:?}", tx.paid_items(c, guardian, (Millis::new(i64::MAX), "~"), 9).await?));
+    let found = tx.paid_lines(c, guardian, uuid(BILL)).await?;
+    say("paid lines", format!("{found:?}"));
+    say("fees", format!("{:?}", tx.fee_table(c).await?));
     Ok(answers)
 }
 
@@ -259,6 +270,10 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.withdraw_bill(c, BillId::from(uuid(BILL)), 7).await?;
     assert_eq!(tx.cancel_bill(c, BillId::from(uuid(BILL))).await?, 1);
     tx.put_demand(c, &NewDemand { digest: Hash::of(b"d"), notice: number(2), at: NOW }).await?;
+    tx.paid_twice(c, number(1).as_str(), Some(NOW)).await?;
+    let fees = FeeTableRow { version: "n".to_owned(), imported_at_ms: NOW, bands: "card,0,1,2\n".to_owned() };
+    tx.put_fee_table(c, &fees).await?;
+    assert_eq!(tx.wipe_sessions(c, guardian, NOW).await?, 1);
     tx.rotate_session(c, session, (Hash::of(b"previous"), Hash::of(b"next")), NOW).await?;
     tx.end_session(c, session, NOW).await?;
     tx.clear_sign_ins(c, Hash::of(WHO)).await?;

@@ -192,7 +192,8 @@ class ErrorsTest {
         val errors = listOf(
             BorsellinoException.Offline(), BorsellinoException.OutcomeUnknown(), BorsellinoException.NotOurServer(),
             BorsellinoException.CertificateTime(), BorsellinoException.OlderServer(), BorsellinoException.Refused(refusal),
-            BorsellinoException.SignedOut(), BorsellinoException.NoRandomness(), BorsellinoException.Closed(),
+            BorsellinoException.SignedOut(), BorsellinoException.NoRandomness(), BorsellinoException.Wiped(),
+            BorsellinoException.InProgress(InProgress(null, null, "In corso.")), BorsellinoException.Closed(),
         ) + InvalidInput.entries.map { BorsellinoException.Invalid(it) } +
             listOf(SecureStoreException.Locked(), SecureStoreException.Denied(), SecureStoreException.Failed())
                 .map { BorsellinoException.SecureStore(it) } +
