@@ -4,7 +4,6 @@
 //! closes) leaves nothing half done; [`App::shutdown`] ends and joins them all.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use borsellino_domain::activation::ActivationCode;
@@ -258,28 +257,25 @@ impl App {
     pub async fn start_top_up(&self, wallet: WalletId, amount: Amount, pay_by: PayBy) -> Result<TopUpView> {
         let inner = &self.inner;
         let account = inner.active()?;
-        let owner = account.clone();
-        let guarded = inner.detached(move |inner| async move {
-            inner.guard(&owner, &Wanted::Wallet(wallet.to_string(), amount.cents())).await?;
-            inner.snapshot(&owner).await
-        });
-        let snapshot = guarded.await?;
-        let now = inner.clock.now();
-        let id = TopUpId::new(now, inner.random()?);
-        let asked = snapshot.and_then(|snapshot| inner.asked(&snapshot));
-        let intent = Intent::new(account.as_str(), id, wallet, amount, pay_by, now, asked);
-        let begun = Arc::new(AtomicBool::new(false));
-        let (mark, owner, order) = (Arc::clone(&begun), account.clone(), intent.clone());
+        // What is about to be saved; by then its id is known to nobody else.
+        let begun: Arc<Mutex<Option<(TopUpId, Intent)>>> = Arc::default();
+        let (mark, owner) = (Arc::clone(&begun), account.clone());
         let begin = inner.detached(move |inner| async move {
-            mark.store(true, Ordering::SeqCst);
-            inner.begin(&owner, order).await
+            inner.guard(&owner, &Wanted::Wallet(wallet.to_string(), amount.cents())).await?;
+            let asked = inner.snapshot(&owner).await?.and_then(|snapshot| inner.asked(&snapshot));
+            let now = inner.clock.now();
+            let id = TopUpId::new(now, inner.random()?);
+            let order = Intent::new(owner.as_str(), id, wallet, amount, pay_by, now, asked);
+            *lock(&mark) = Some((id, order.clone()));
+            Ok((id, inner.begin(&owner, order).await?))
         });
-        let intent = match begin.await {
-            Err(Error::Closed) if begun.load(Ordering::SeqCst) => {
+        let (id, intent) = match begin.await {
+            Err(Error::Closed) => {
+                let Some((id, intent)) = lock(&begun).take() else { return Err(Error::Closed) };
                 // Shut down under way, perhaps before it was on the disk: now it is, once, and is not called lost.
                 let saved = intent.clone();
                 inner.cache.write_later(move |rows| intents::add(rows, &saved)).await?;
-                intent
+                (id, intent)
             }
             begun => begun?,
         };

@@ -106,7 +106,7 @@ pub(crate) struct Passed {
 
 /// A row of the queue.
 enum Work {
-    TopUp(Intent),
+    TopUp(Box<Intent>),
     Together(Cart),
 }
 
@@ -114,7 +114,7 @@ impl Work {
     /// `None` for a kind that this version does not know: it stays.
     fn of(row: StoredIntentRow) -> Option<Self> {
         match row.kind.as_str() {
-            intents::KIND => Intent::from_row(row).map(Self::TopUp),
+            intents::KIND => Intent::from_row(row).map(Box::new).map(Self::TopUp),
             together::KIND => Cart::from_row(row).map(Self::Together),
             _ => None,
         }
@@ -655,7 +655,7 @@ impl Inner {
                     passed.resumed.waiting = passed.resumed.waiting.saturating_sub(1);
                 }
                 if let (true, Work::TopUp(intent)) = (is_last, done) {
-                    passed.own = Some(intent);
+                    passed.own = Some(*intent);
                 }
                 match error {
                     None => {}
@@ -664,7 +664,7 @@ impl Inner {
                     Some(why) => stopped = stopped.or(Some(why)),
                 }
             } else if let (true, Work::TopUp(intent)) = (is_last, work) {
-                passed.own = Some(intent);
+                passed.own = Some(*intent);
             }
             if is_last {
                 break;
@@ -682,12 +682,12 @@ impl Inner {
     ) -> (Work, Option<Error>) {
         match (work, stopped) {
             (Work::TopUp(intent), Some(why)) => {
-                let (intent, _) = self.hold(account, intent, why.clone()).await;
-                (Work::TopUp(intent), None)
+                let (intent, _) = self.hold(account, *intent, why.clone()).await;
+                (Work::TopUp(Box::new(intent)), None)
             }
             (Work::TopUp(intent), None) => {
-                let (intent, error) = self.submit(account, intent).await;
-                (Work::TopUp(intent), error)
+                let (intent, error) = self.submit(account, *intent).await;
+                (Work::TopUp(Box::new(intent)), error)
             }
             (Work::Together(cart), Some(_)) => (Work::Together(cart), None),
             (Work::Together(cart), None) => {

@@ -1,8 +1,9 @@
 //! What the app shows around a payment, as the core hands it out: several things at once, fees, receipts, the QR code.
 
 use borsellino_core::{
-    Amount, BillId, CartAdvice, CartId, CartPageView, FeeAdvice, FeeRange, Millis, Money, NoticeView, PayItem, QrMatrix,
-    QueuedWhy, ReceiptView, ReceiptsView, Refusal, TogetherState, TogetherView, TopUpId, TopUpState, WalletId,
+    Amount, BillId, CartAdvice, CartId, CartPageView, FeeAdvice, FeeRange, Millis, Money, NoticeView, PayItem,
+    QrMatrix, QueuedWhy, ReceiptView, ReceiptsView, Refusal, TogetherState, TogetherView, TopUpId, TopUpState,
+    WalletId,
 };
 
 /// What to pay together with others.

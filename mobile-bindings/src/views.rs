@@ -3,9 +3,9 @@
 
 use borsellino_core::{
     AccountKey, AccountView, Amount, BalanceChange, BillId, BillLineView, BillState, BillView, CartId, ChildId,
-    ChildView, CreditorInfo, HomeView, InstalmentView, Language, Millis, Money, MovementKind, MovementView, MovementsView, NoticeView,
-    PayBillView, PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind, TopUpId, TogetherView, TopUpState, TopUpView,
-    WalletId, WalletView,
+    ChildView, CreditorInfo, HomeView, InstalmentView, Language, Millis, Money, MovementKind, MovementView,
+    MovementsView, NoticeView, PayBillView, PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind,
+    TogetherView, TopUpId, TopUpState, TopUpView, WalletId, WalletView,
 };
 
 use crate::errors::{BorsellinoError, InvalidInput};

@@ -48,18 +48,17 @@ fn read(qr: &QrMatrix) -> Option<String> {
         return None; // 00 is M
     }
     let masked = |r: usize, c: usize| match mask {
-        0 => (r + c) % 2 == 0,
-        1 => r % 2 == 0,
-        2 => c % 3 == 0,
-        3 => (r + c) % 3 == 0,
-        4 => (r / 2 + c / 3) % 2 == 0,
+        0 => (r + c).is_multiple_of(2),
+        1 => r.is_multiple_of(2),
+        2 => c.is_multiple_of(3),
+        3 => (r + c).is_multiple_of(3),
+        4 => (r / 2 + c / 3).is_multiple_of(2),
         5 => r * c % 2 + r * c % 3 == 0,
-        6 => (r * c % 2 + r * c % 3) % 2 == 0,
-        _ => ((r + c) % 2 + r * c % 3) % 2 == 0,
+        6 => (r * c % 2 + r * c % 3).is_multiple_of(2),
+        _ => ((r + c) % 2 + r * c % 3).is_multiple_of(2),
     };
     let is_function = |r: usize, c: usize| {
-        (r < 9 && c < 9)
-            || (r < 9 && c >= 25)
+        (r < 9 && !(9..25).contains(&c))
             || (r >= 25 && c < 9)
             || r == 6
             || c == 6
@@ -92,7 +91,7 @@ fn read(qr: &QrMatrix) -> Option<String> {
     let data: Vec<u8> =
         (0..2).flat_map(|block| (0..32).map(move |at| (block, at))).map(|(block, at)| words[at * 2 + block]).collect();
     // Byte mode: 0100, eight bits of length, the bytes.
-    let nibble = |at: usize| if at % 2 == 0 { data[at / 2] >> 4 } else { data[at / 2] & 15 };
+    let nibble = |at: usize| if at.is_multiple_of(2) { data[at / 2] >> 4 } else { data[at / 2] & 15 };
     if nibble(0) != 4 {
         return None;
     }

@@ -31,6 +31,7 @@ pub(crate) mod office;
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod payments;
 #[path = "ops/phone.rs"]
+#[allow(clippy::duplicate_mod)]
 pub(crate) mod phone;
 #[path = "ops/push.rs"]
 #[allow(clippy::duplicate_mod)]

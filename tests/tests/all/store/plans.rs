@@ -8,12 +8,12 @@ use sqlx::{AssertSqlSafe, Row};
 /// Statements that are to read everything, or a table (an index) of a few rows: `ledger verify`, the directory, the demo's
 /// list of what can be paid, a test's count, the office's queues, the sealing of the last days' entries, what an
 /// operator asks of the journal, what waits to be sent (an index that holds nothing else) and what is swept hourly.
-const WALKERS: [&str; 35] = [
+const WALKERS: [&str; 36] = [
     "CREDITORS", "STATIONS", "ENTRIES", "LAST_ENTRY", "ACCOUNTS", "CHAIN", "TOTALS", "STRAY_POSTING", "ORPHAN_POSTING",
     "STRAY_RECEIPT", "STRAY_ENTRY", "OUTBOX_WAITING", "PAYABLE", "QUEUED_RECEIPTS", "QUEUED_MESSAGES", "RESOLUTIONS",
     "SERVICES", "ACTIONS", "SURPLUS", "LAST_SEAL", "SEALS", "JOURNAL_PAGE_END", "UNSEALED", "UNSEALED_BEFORE",
     "COUNT_UNSEALED", "SEALED", "STRAY_SEALED", "HELD_BEFORE", "ACCOUNT_HELD_BEFORE", "BOOKED_UNDER", "DUE_FOR_PUSH",
-    "HOLD_OUTBOX", "CLAIM_PUSHES", "SWEEP_PUSH_TOKENS", "PRUNE_DELIVERIES",
+    "HOLD_OUTBOX", "CLAIM_PUSHES", "SWEEP_PUSH_TOKENS", "PRUNE_DELIVERIES", "FEE_TABLE",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
