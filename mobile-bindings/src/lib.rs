@@ -5,7 +5,7 @@
 //! - No call works on the host's thread but the ones that read what is in memory or in the cache (they are not `async`).
 //!   The rest runs on a thread of the app core; the host only waits for it.
 //! - A call that the host gives up (a cancelled coroutine, a closed screen) is finished all the same.
-//! - What the host throws at the app core comes back as an error of [`errors`]; it never becomes a panic.
+//! - What the host throws at the app core comes back as a typed error ([`BorsellinoError`]); it never becomes a panic.
 //! - After [`Borsellino::shutdown`] no thread is left and neither the listener nor the secure store is called.
 //!
 //! To export more of the core: a method in `app.rs`, a record or a field in `views.rs` or `paying.rs`, an event in `events.rs`.
