@@ -9,6 +9,7 @@ an end of the process by a signal."""
 import argparse
 import asyncio
 import datetime
+import faulthandler
 import gc
 import os
 import pathlib
@@ -25,6 +26,8 @@ from borsellino_host import Demo, PASSWORD, binding, config, file_store, threads
 borsellino = binding()
 AT_ONCE = 16
 CALLS_PER_PHONE = 2_000
+# A process and a demo of its own for so many.
+CALLS_PER_PROCESS = 100_000
 
 NASTY = [
     "", " ", "\0", "a\0b", "0", "-1", "null", "é" * 300, "😀", "\u202e\u0007", "' OR 1=1 --", "%00%ff", "../../x", "\r\nauthorization: x",
@@ -250,16 +253,23 @@ def main():
     chosen = options.parse_args()
     seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1_000_000)
     if chosen.inside:
+        # A crash says where it was.
+        faulthandler.enable()
         asyncio.run(work(chosen.calls, seed))
         return
-    begun = time.monotonic()
-    command = [sys.executable, __file__, "--inside", "--calls", str(chosen.calls), "--seed", str(seed)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "RUST_BACKTRACE": "0"})
-    panics = done.stderr.count("panicked at") + done.stderr.count("PANIC in")
-    print(f"    seed {seed}, {time.monotonic() - begun:.0f} s: {panics} panics, {int(done.returncode < 0)} crashes")
-    if panics or done.returncode:
-        print(done.stderr[:3_000], file=sys.stderr)
-        sys.exit(1)
+    begun, left, part, panics, crashes = time.monotonic(), chosen.calls, seed, 0, 0
+    while left > 0 and not panics and not crashes:
+        calls = min(left, CALLS_PER_PROCESS)
+        command = [sys.executable, __file__, "--inside", "--calls", str(calls), "--seed", str(part)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "RUST_BACKTRACE": "0"})
+        panics += done.stderr.count("panicked at") + done.stderr.count("PANIC in")
+        crashes += done.returncode < 0
+        if panics or done.returncode:
+            print(f"    seed {part} ended with {done.returncode}\n{done.stderr[:3_000]}", file=sys.stderr)
+            crashes += done.returncode > 0 and not panics
+        left, part = left - calls, part + 1
+    print(f"    seed {seed}, {time.monotonic() - begun:.0f} s: {panics} panics, {crashes} crashes", flush=True)
+    sys.exit(bool(panics or crashes))
 
 
 main()
