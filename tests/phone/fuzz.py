@@ -129,7 +129,9 @@ class Fuzz:
             done = call()
             if asyncio.iscoroutine(done):
                 task = asyncio.ensure_future(done)
-                if self.dice.random() < 0.05:
+                # Not `open`: uniffi keeps an answer as a bare handle until the host fetches it. One that is given up in
+                # between leaks, and here it would be a whole app core.
+                if name != "open" and self.dice.random() < 0.05:
                     await asyncio.wait([task], timeout=self.dice.choice([0, 0.001, 0.01]))
                     task.cancel()
                 done = await task
