@@ -232,8 +232,11 @@ class Fuzz:
 async def work(calls, seed):
     dice = Dice(seed)
     with Demo() as demo, tempfile.TemporaryDirectory() as folder:
+        # A data folder may be named "": then it is this one.
+        os.chdir(folder)
         fuzz = Fuzz(demo.at, folder, dice)
         await fuzz.run(calls)
+        os.chdir("/")
         # Those that were let go of end by themselves. Before the process does: Python ends foreign threads that call it
         # late by force, which no Rust survives.
         gc.collect()
