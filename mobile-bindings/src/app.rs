@@ -51,7 +51,8 @@ impl Borsellino {
 
 #[uniffi::export]
 impl Borsellino {
-    /// Opens the app core. Reads the cache and the secure store; does not touch the network.
+    /// Opens the app core. Reads the cache and the secure store; does not touch the network. The one call not to give up (in
+    /// Kotlin: call it in `NonCancellable`): given up at the instant of its answer, an app core stays open that nobody has.
     ///
     /// Throws `Invalid` for the server's address, `SecureStore` (try again once the phone is unlocked), `Cache` where no
     /// cache can be made.

@@ -9,6 +9,7 @@ an end of the process by a signal."""
 import argparse
 import asyncio
 import datetime
+import faulthandler
 import gc
 import os
 import pathlib
@@ -25,6 +26,8 @@ from borsellino_host import Demo, PASSWORD, binding, config, file_store, threads
 borsellino = binding()
 AT_ONCE = 16
 CALLS_PER_PHONE = 2_000
+# A process and a demo of its own for so many.
+CALLS_PER_PROCESS = 100_000
 
 NASTY = [
     "", " ", "\0", "a\0b", "0", "-1", "null", "é" * 300, "😀", "\u202e\u0007", "' OR 1=1 --", "%00%ff", "../../x", "\r\nauthorization: x",
@@ -129,7 +132,9 @@ class Fuzz:
             done = call()
             if asyncio.iscoroutine(done):
                 task = asyncio.ensure_future(done)
-                if self.dice.random() < 0.05:
+                # Not `open`: uniffi keeps an answer as a bare handle until the host fetches it. One that is given up in
+                # between leaks, and here it would be a whole app core.
+                if name != "open" and self.dice.random() < 0.05:
                     await asyncio.wait([task], timeout=self.dice.choice([0, 0.001, 0.01]))
                     task.cancel()
                 done = await task
@@ -253,8 +258,11 @@ class Fuzz:
 async def work(calls, seed):
     dice = Dice(seed)
     with Demo() as demo, tempfile.TemporaryDirectory() as folder:
+        # A data folder may be named "": then it is this one.
+        os.chdir(folder)
         fuzz = Fuzz(demo.at, folder, dice)
         await fuzz.run(calls)
+        os.chdir("/")
         # Those that were let go of end by themselves. Before the process does: Python ends foreign threads that call it
         # late by force, which no Rust survives.
         gc.collect()
@@ -276,16 +284,23 @@ def main():
     chosen = options.parse_args()
     seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(1_000_000)
     if chosen.inside:
+        # A crash says where it was.
+        faulthandler.enable()
         asyncio.run(work(chosen.calls, seed))
         return
-    begun = time.monotonic()
-    command = [sys.executable, __file__, "--inside", "--calls", str(chosen.calls), "--seed", str(seed)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "RUST_BACKTRACE": "0"})
-    panics = done.stderr.count("panicked at") + done.stderr.count("PANIC in")
-    print(f"    seed {seed}, {time.monotonic() - begun:.0f} s: {panics} panics, {int(done.returncode < 0)} crashes")
-    if panics or done.returncode:
-        print(done.stderr[:3_000], file=sys.stderr)
-        sys.exit(1)
+    begun, left, part, panics, crashes = time.monotonic(), chosen.calls, seed, 0, 0
+    while left > 0 and not panics and not crashes:
+        calls = min(left, CALLS_PER_PROCESS)
+        command = [sys.executable, __file__, "--inside", "--calls", str(calls), "--seed", str(part)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "RUST_BACKTRACE": "0"})
+        panics += done.stderr.count("panicked at") + done.stderr.count("PANIC in")
+        crashes += done.returncode < 0
+        if panics or done.returncode:
+            print(f"    seed {part} ended with {done.returncode}\n{done.stderr[:3_000]}", file=sys.stderr)
+            crashes += done.returncode > 0 and not panics
+        left, part = left - calls, part + 1
+    print(f"    seed {seed}, {time.monotonic() - begun:.0f} s: {panics} panics, {crashes} crashes", flush=True)
+    sys.exit(bool(panics or crashes))
 
 
 main()

@@ -7,8 +7,10 @@ import it.borsellino.Config
 import it.borsellino.Language
 import java.io.File
 import java.util.Locale
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.withContext
 
 object Phone {
     private val turn = Mutex()
@@ -24,15 +26,16 @@ object Phone {
 
     /** Opened with the first use. Where it throws `SecureStore` with `Locked`, try again once the phone is unlocked. */
     suspend fun open(context: Context, serverUrl: String): Borsellino = turn.withLock {
-        app ?: Borsellino.open(
-            Config(
+        // A screen that closes meanwhile must not leave an app core behind that nobody has.
+        app ?: withContext(NonCancellable) {
+            val config = Config(
                 // `noBackupFilesDir`: what is sealed with this phone's key is of no use on another one.
                 dataDir = File(context.applicationContext.noBackupFilesDir, "borsellino").path,
                 serverUrl = serverUrl,
                 language = language,
                 deviceName = android.os.Build.MODEL,
-            ),
-            KeystoreStore(context.applicationContext),
-        ).also { app = it }
+            )
+            Borsellino.open(config, KeystoreStore(context.applicationContext)).also { app = it }
+        }
     }
 }
