@@ -161,7 +161,7 @@ impl Borsellino {
     /// Pays several things at once: new top-ups, bills, instalments, in as few visits to pagoPA as cost the least. Saved
     /// before it is sent: an error means that nothing was begun, an answer that it will be finished.
     ///
-    /// Throws `SignedOut`, `Invalid`, `InProgress` where one of them is being paid already, `Cache`, `NoRandomness`.
+    /// Throws `SignedOut`, `Invalid`, `BeingPaid` where one of them is being paid already, `Cache`, `NoRandomness`.
     pub async fn pay_together(&self, items: Vec<PayItem>) -> Result<TogetherView> {
         self.run(|core| async move { core.pay_together(items).await }).await
     }

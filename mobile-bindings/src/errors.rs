@@ -59,7 +59,7 @@ pub enum BorsellinoError {
     Wiped,
     /// A payment of the same is under way: paying now may be paying twice.
     #[error("already being paid")]
-    InProgress {
+    BeingPaid {
         /// Until when, and the page that is open for it.
         warning: InProgress,
     },
@@ -149,7 +149,7 @@ impl From<core::Error> for BorsellinoError {
             core::Error::Cache(why) => Self::Cache { why: why.into() },
             core::Error::NoRandomness => Self::NoRandomness,
             core::Error::Wiped => Self::Wiped,
-            core::Error::InProgress(warning) => Self::InProgress { warning: *warning },
+            core::Error::InProgress(warning) => Self::BeingPaid { warning: *warning },
             core::Error::Closed => Self::Closed,
         }
     }
@@ -170,7 +170,7 @@ impl From<BorsellinoError> for core::Error {
             BorsellinoError::Cache { why } => Self::Cache(why.into()),
             BorsellinoError::NoRandomness => Self::NoRandomness,
             BorsellinoError::Wiped => Self::Wiped,
-            BorsellinoError::InProgress { warning } => Self::InProgress(Box::new(warning)),
+            BorsellinoError::BeingPaid { warning } => Self::InProgress(Box::new(warning)),
             BorsellinoError::Closed => Self::Closed,
         }
     }

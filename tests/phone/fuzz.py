@@ -68,7 +68,7 @@ class Dice(random.Random):
         return self.choice([
             errors.Offline, errors.OutcomeUnknown, errors.NotOurServer, errors.CertificateTime, errors.OlderServer,
             errors.SignedOut, errors.NoRandomness, errors.Wiped, errors.Closed,
-            lambda: errors.InProgress(borsellino.InProgress(
+            lambda: errors.BeingPaid(borsellino.InProgress(
                 until=self.maybe(self.number), checkout_url=self.maybe(self.text), sentence=self.text(),
             )),
             lambda: errors.Refused(self.refusal()),

@@ -193,7 +193,7 @@ class ErrorsTest {
             BorsellinoException.Offline(), BorsellinoException.OutcomeUnknown(), BorsellinoException.NotOurServer(),
             BorsellinoException.CertificateTime(), BorsellinoException.OlderServer(), BorsellinoException.Refused(refusal),
             BorsellinoException.SignedOut(), BorsellinoException.NoRandomness(), BorsellinoException.Wiped(),
-            BorsellinoException.InProgress(InProgress(null, null, "In corso.")), BorsellinoException.Closed(),
+            BorsellinoException.BeingPaid(InProgress(null, null, "In corso.")), BorsellinoException.Closed(),
         ) + InvalidInput.entries.map { BorsellinoException.Invalid(it) } +
             listOf(SecureStoreException.Locked(), SecureStoreException.Denied(), SecureStoreException.Failed())
                 .map { BorsellinoException.SecureStore(it) } +
