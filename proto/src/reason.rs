@@ -22,6 +22,8 @@ pub struct Refused {
     pub retry_after_ms: Option<u64>,
     /// Which field is malformed.
     pub field: Option<String>,
+    /// Which rule for passwords is broken, as it travels.
+    pub rule: Option<String>,
     /// A sentence for the parent, in the language asked for.
     pub sentence: String,
 }
@@ -29,7 +31,7 @@ pub struct Refused {
 impl Refused {
     /// A refusal with nothing but its reason and sentence.
     pub fn new(reason: Reason, sentence: impl Into<String>) -> Self {
-        Self { reason, limit_cents: None, retry_after_ms: None, field: None, sentence: sentence.into() }
+        Self { reason, limit_cents: None, retry_after_ms: None, field: None, rule: None, sentence: sentence.into() }
     }
 
     /// The status that carries it; `language` is the sentence's tag.
@@ -43,6 +45,9 @@ impl Refused {
         }
         if let Some(field) = &self.field {
             metadata.insert("field".to_owned(), field.clone());
+        }
+        if let Some(rule) = &self.rule {
+            metadata.insert("rule".to_owned(), rule.clone());
         }
         let mut details = ErrorDetails::new();
         details.set_error_info(name(self.reason), ERROR_DOMAIN, metadata);
@@ -66,6 +71,7 @@ impl Refused {
             limit_cents: info.metadata.get("limit_cents").and_then(|text| text.parse().ok()),
             retry_after_ms: info.metadata.get("retry_after_ms").and_then(|text| text.parse().ok()),
             field: info.metadata.get("field").cloned(),
+            rule: info.metadata.get("rule").cloned(),
             sentence: details.localized_message().map(|text| text.message.clone()).unwrap_or_default(),
         })
     }
@@ -80,7 +86,11 @@ fn name(reason: Reason) -> &'static str {
 /// The status code of each reason, as the proto file promises.
 pub const fn code(reason: Reason) -> Code {
     match reason {
-        Reason::Malformed | Reason::AmountInvalid => Code::InvalidArgument,
+        Reason::Malformed
+        | Reason::AmountInvalid
+        | Reason::OfficeCodeMistyped
+        | Reason::UsernameInvalid
+        | Reason::PasswordRefused => Code::InvalidArgument,
         Reason::UnknownActivationCode
         | Reason::UnknownWallet
         | Reason::UnknownBill
@@ -96,8 +106,12 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::NoticeNotPayable
         | Reason::PaymentInProgress
         | Reason::NotPaid
-        | Reason::NotSealedYet => Code::FailedPrecondition,
-        Reason::IdReused => Code::AlreadyExists,
+        | Reason::NotSealedYet
+        | Reason::AlreadyRegistered
+        | Reason::RecoveryEnded
+        | Reason::RecoveryIncomplete => Code::FailedPrecondition,
+        Reason::OfficeCodeRefused | Reason::ProofRefused => Code::PermissionDenied,
+        Reason::IdReused | Reason::UsernameTaken => Code::AlreadyExists,
         Reason::BelowMinimum | Reason::AboveMaximum | Reason::AboveWalletMaximum => Code::OutOfRange,
         Reason::Unavailable => Code::Unavailable,
         Reason::Internal => Code::Internal,

@@ -7,6 +7,7 @@
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
+pub mod account;
 pub mod activation;
 pub mod asked;
 pub mod bill;

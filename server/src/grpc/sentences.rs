@@ -1,5 +1,6 @@
 //! What a parent reads when a call is refused: why, and what to do next, in Italian, English and German.
 
+use borsellino_domain::account::PasswordRule;
 use borsellino_domain::language::Language;
 use borsellino_domain::money::Cents;
 use borsellino_domain::service::LimitRefusal;
@@ -105,15 +106,60 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "This device is not among yours: refresh the list.",
             "Dieses Gerät ist nicht unter Ihren Geräten: Bitte die Liste aktualisieren.",
         ],
+        Reason::OfficeCodeMistyped => [
+            "Nel codice dell'ufficio c'è un errore di battitura: ha 15 caratteri, controllali uno per uno.",
+            "There is a typing error in the office's code: it has 15 characters, check them one by one.",
+            "Im Code der Gemeinde ist ein Tippfehler: Er hat 15 Zeichen, bitte einzeln prüfen.",
+        ],
+        Reason::OfficeCodeRefused => [
+            "Codice fiscale e codice dell'ufficio non vanno insieme, oppure il codice è scaduto o già usato: controlla entrambi, o \
+            chiedi un codice nuovo all'ufficio scuola.",
+            "Codice fiscale and office code do not belong together, or the code has expired or was used: check both, or ask the \
+            school office for a new one.",
+            "Steuernummer und Code der Gemeinde gehören nicht zusammen, oder der Code ist abgelaufen oder verbraucht: Bitte beide \
+            prüfen oder bei der Gemeinde einen neuen holen.",
+        ],
+        Reason::AlreadyRegistered => [
+            "Hai già un accesso: entra con nome utente e password, oppure recuperali.",
+            "You already have an account: sign in, or recover your user name and password.",
+            "Sie haben schon einen Zugang: Bitte anmelden oder die Zugangsdaten wiederherstellen.",
+        ],
+        Reason::UsernameInvalid => [
+            "Il nome utente ha da 3 a 64 caratteri: lettere senza accenti, cifre e . _ - + @.",
+            "A user name has 3 to 64 characters: unaccented letters, digits and . _ - + @.",
+            "Ein Benutzername hat 3 bis 64 Zeichen: Buchstaben ohne Akzente, Ziffern und . _ - + @.",
+        ],
+        Reason::UsernameTaken => [
+            "Questo nome utente è già di un'altra persona: scegline un altro.",
+            "This user name belongs to somebody else: choose another one.",
+            "Dieser Benutzername ist schon vergeben: Bitte einen anderen wählen.",
+        ],
+        Reason::ProofRefused => [
+            "Questo codice non va bene: controllalo. Dopo cinque errori si ricomincia.",
+            "This code is not right: check it. After five errors you start again.",
+            "Dieser Code stimmt nicht: Bitte prüfen. Nach fünf Fehlern beginnt man von vorn.",
+        ],
+        Reason::RecoveryEnded => [
+            "Questo recupero è scaduto o è stato interrotto: ricomincia.",
+            "This recovery has expired or was stopped: start again.",
+            "Diese Wiederherstellung ist abgelaufen oder wurde abgebrochen: Bitte neu beginnen.",
+        ],
+        Reason::RecoveryIncomplete => [
+            "Serve ancora una prova di tipo diverso: il codice dell'ufficio, quello dell'e-mail, o la conferma da un altro dispositivo.",
+            "One more proof of another kind is needed: the office's code, the e-mail's, or another device's confirmation.",
+            "Es fehlt noch ein Nachweis anderer Art: der Code der Gemeinde, der aus der E-Mail oder die Bestätigung auf einem anderen \
+            Gerät.",
+        ],
         Reason::Unavailable => [
             "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
             "The service does not answer: try again shortly. Nothing was lost.",
             "Der Dienst antwortet nicht: Bitte gleich noch einmal versuchen. Nichts ging verloren.",
         ],
-        // The reasons with numbers are in `limit`; an unknown one reads like a fault of ours.
+        // The reasons with numbers are in `limit`, the rules for passwords in `password`; an unknown one reads like a fault of ours.
         Reason::BelowMinimum
         | Reason::AboveMaximum
         | Reason::AboveWalletMaximum
+        | Reason::PasswordRefused
         | Reason::Internal
         | Reason::Unspecified => [
             "Qualcosa non ha funzionato da parte nostra: riprova più tardi o chiama l'ufficio scuola.",
@@ -157,6 +203,43 @@ pub(super) fn try_later(millis: i64, language: Language) -> Refused {
         Language::German => format!("Zu viele Versuche: Bitte in {minutes} Minuten erneut versuchen."),
     };
     Refused { retry_after_ms: u64::try_from(millis).ok(), ..Refused::new(Reason::TryLater, sentence) }
+}
+
+/// The refusal of a password that somebody chose.
+pub(super) fn password(rule: PasswordRule, language: Language) -> Refused {
+    let [italian, english, german] = match rule {
+        PasswordRule::Short => [
+            "La password ha almeno 12 caratteri: una frase va benissimo.",
+            "A password has at least 12 characters: a sentence does very well.",
+            "Ein Passwort hat mindestens 12 Zeichen: Ein Satz eignet sich gut.",
+        ],
+        PasswordRule::Long => [
+            "La password ha al massimo 128 caratteri: accorciala.",
+            "A password has at most 128 characters: make it shorter.",
+            "Ein Passwort hat höchstens 128 Zeichen: Bitte kürzen.",
+        ],
+        PasswordRule::Simple => [
+            "Questa password è fatta di caratteri in fila o ripetuti: scegli piuttosto una frase.",
+            "This password is made of characters in a row or repeated: choose a sentence instead.",
+            "Dieses Passwort besteht aus Zeichenreihen oder Wiederholungen: Bitte lieber einen Satz wählen.",
+        ],
+        PasswordRule::Common => [
+            "Questa password è tra le prime che si provano: scegli piuttosto una frase.",
+            "This password is among those that are tried first: choose a sentence instead.",
+            "Dieses Passwort wird als eines der ersten probiert: Bitte lieber einen Satz wählen.",
+        ],
+        PasswordRule::Personal => [
+            "Questa password è fatta del tuo nome o del tuo codice: scegline una che non parli di te.",
+            "This password is made of your own name or code: choose one that does not speak of you.",
+            "Dieses Passwort besteht aus Ihrem Namen oder Ihrer Steuernummer: Bitte eines wählen, das nichts über Sie sagt.",
+        ],
+    };
+    let sentence = match language {
+        Language::Italian => italian,
+        Language::English => english,
+        Language::German => german,
+    };
+    Refused { rule: Some(rule.code().to_owned()), ..Refused::new(Reason::PasswordRefused, sentence) }
 }
 
 fn limit(reason: Reason, limit: Cents, language: Language) -> Refused {
