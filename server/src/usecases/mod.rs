@@ -2,12 +2,14 @@
 //!
 //! Each writes in one transaction, announces after the commit, and does nothing external inside it.
 
+pub mod accounts;
 pub mod archive;
 pub mod carts;
 pub mod demand;
 pub mod devices;
 pub mod feed;
 pub mod fees;
+pub mod guardians;
 pub mod home;
 pub mod ledger_export;
 pub mod ledger_history;
@@ -21,6 +23,7 @@ pub mod proof_file;
 pub mod push;
 pub mod queues;
 pub mod receipts;
+pub mod recovery;
 pub mod seal_verify;
 pub mod seals;
 pub mod sessions;
@@ -35,6 +38,7 @@ use std::time::Duration;
 use borsellino_domain::creditor::{CreditorCode, StationId};
 use borsellino_domain::time::Millis;
 use borsellino_pagopa::checkout::CheckoutClient;
+pub use borsellino_store::rows::ProofKind;
 use borsellino_store::rows::{CreditorRow, StationRow};
 use borsellino_store::{Store, StoreError};
 
