@@ -13,6 +13,7 @@ mod all {
     mod hostile;
     mod ledger_verify;
     mod listeners;
+    mod mail;
     mod node;
     mod nodes;
     mod phone;
