@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod jobs;
 pub mod listener;
 pub mod live;
+pub mod mail;
 pub mod notify;
 pub mod soap;
 pub mod usecases;

@@ -14,6 +14,7 @@ mod all {
     mod hostile;
     mod ledger_verify;
     mod listeners;
+    mod mail;
     mod node;
     mod nodes;
     mod phone;
