@@ -224,6 +224,8 @@ impl Inner {
         let stored =
             || async { Ok::<_, Error>(self.snapshot(&account).await?.map_or(0, |snapshot| snapshot.feed_seq)) };
         if stored().await? >= seq {
+            // A notification extension may have stored it: then the open screen has not heard of it.
+            self.emit(&account, Event::HomeChanged);
             return Ok(hidden);
         }
         let watches = |(of, ear): &(AccountKey, mpsc::UnboundedSender<Event>)| *of == account && !ear.is_closed();

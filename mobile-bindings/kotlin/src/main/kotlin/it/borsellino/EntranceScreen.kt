@@ -1,5 +1,5 @@
-// What a parent does with an account, without the widgets: to get one with a code from the office, to get back into it, and to see
-// who else is in it. Nothing here is Android's, so that it is tested on the JVM.
+// What a parent does before anybody is in, without the widgets: to get an account with a code from the office, and to get back
+// into it. Nothing here is Android's, so that it is tested on the JVM.
 package it.borsellino
 
 import kotlinx.coroutines.CancellationException
