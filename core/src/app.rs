@@ -7,19 +7,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use borsellino_domain::activation::ActivationCode;
-use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{BillId, CartId, TopUpId, WalletId};
 use borsellino_domain::money::Amount;
 use borsellino_domain::top_up::PayBy;
 use borsellino_proto::v1;
-use prost::Message;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Account, Accounts};
 use crate::bills::PayBillView;
-use crate::cache::{Cache, CacheStart, Rows, remove_aside};
+use crate::cache::{Cache, CacheStart, Rows};
 use crate::clock::Clock;
 use crate::config::{Config, Steps};
 use crate::error::{Error, Invalid, Result};
@@ -27,18 +25,19 @@ use crate::fees::FeeAdvice;
 use crate::guard::Wanted;
 use crate::inner::{Inner, KEY_ITEM, fresh_key, lock};
 use crate::intents::{self, Intent};
-use crate::models::{AccountView, CreditorInfo, Event, HomeView, Listener, MovementsView, TopUpView};
+use crate::models::{AccountView, CreditorInfo, HomeView, Listener, MovementsView, TopUpView};
+use crate::push::Pushes;
 use crate::receipts::ReceiptsView;
 use crate::remote::Remote;
 use crate::seal::KEY_LEN;
 use crate::secure_store::SecureStore;
-use crate::session::{AccountKey, StoredSession, Vault, item};
+use crate::session::{AccountKey, Vault};
 use crate::together::{PayItem, TogetherView};
 use crate::{sync, tend};
 
 /// The app core.
 pub struct App {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     start: CacheStart,
 }
 
@@ -116,6 +115,7 @@ impl App {
             sessions: Arc::default(),
             turn: tokio::sync::Mutex::default(),
             work: Notify::new(),
+            pushes: Pushes::default(),
             fees_asked: Mutex::default(),
             in_flight: Mutex::default(),
             listeners: Mutex::default(),
@@ -174,42 +174,6 @@ impl App {
     /// [`Error::Cache`].
     pub fn remembered_creditor(&self, fiscal_code: &str) -> Result<Option<CreditorInfo>> {
         self.inner.cache.read(|rows| Ok(rows.creditor(fiscal_code)?.map(CreditorInfo::from)))
-    }
-
-    /// Signs in to a creditor; the account becomes the active one.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with `WrongCredentials` or `TryLater`, [`Error::Offline`] and kin, [`Error::SecureStore`].
-    pub async fn sign_in(&self, creditor: &str, username: &str, password: &str) -> Result<AccountView> {
-        let creditor = CreditorCode::parse(creditor).map_err(|_| Error::Invalid(Invalid::Creditor))?;
-        let request = v1::SignInRequest {
-            creditor_fiscal_code: creditor.as_str().to_owned(),
-            username: username.to_owned(),
-            password: password.to_owned(),
-            device_name: self.inner.device_name.clone(),
-        };
-        self.inner
-            .detached(move |inner| async move {
-                let answer = inner.remote.sign_in(None, request).await.map_err(Error::of_a_read)?;
-                let account = Account { creditor: answer.creditor, guardian: answer.guardian };
-                let session = StoredSession::new(answer.tokens, inner.clock.now());
-                let session = session
-                    .filter(|_| account.creditor.is_some() && account.guardian.is_some())
-                    .ok_or(Error::NotOurServer)?;
-                let key = account.key();
-                let _turn = inner.turn.lock().await;
-                inner.vault.set(item(&key), session.encode_to_vec()).await?;
-                // A session object of before still holds the old tokens.
-                lock(&inner.sessions).remove(&key);
-                lock(&inner.accounts).put(account);
-                inner.store_accounts().await?;
-                // What waited for this.
-                inner.finish_in_background(&key);
-                inner.work.notify_one();
-                let views = lock(&inner.accounts).views();
-                views.into_iter().find(|view| view.key == key).ok_or(Error::Closed)
-            })
-            .await
     }
 
     /// The active account's home screen as last known. Synchronous and quick: the first paint. `None` before the first
@@ -390,7 +354,7 @@ impl App {
     }
 
     /// What the parent waits for has one deadline over everything, a renewal of the session included.
-    async fn patiently<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn patiently<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(self.inner.pace.patience, work).await.unwrap_or(Err(Error::OutcomeUnknown))
     }
 
@@ -440,43 +404,6 @@ impl App {
         inner.work.notify_one();
         let following = inner.spawn(sync::follow(Arc::clone(inner), account))?;
         Ok(WatchHandle { tasks: [following, telling], ended: Some(ended) })
-    }
-
-    /// Signs the active account out and removes everything of it from this phone, also without the network. A top-up
-    /// that was never sent is gone; one that was sent is at the server.
-    ///
-    /// # Errors
-    /// [`Error::SignedOut`] where nobody is signed in, [`Error::SecureStore`], [`Error::Cache`].
-    pub async fn sign_out(&self) -> Result<()> {
-        self.inner
-            .detached(move |inner| async move {
-                let account = inner.active()?;
-                let remote = &inner.remote;
-                // Best effort: the tokens are thrown away here in any case.
-                let _ = inner
-                    .with_token(
-                        &account,
-                        |token| async move { remote.sign_out(Some(&token), v1::SignOutRequest {}).await },
-                    )
-                    .await;
-                let _turn = inner.turn.lock().await;
-                // From here on no answer of this session is kept.
-                lock(&inner.accounts).remove(&account);
-                lock(&inner.sessions).remove(&account);
-                // What was seen goes first: killed before the account is gone, the parent sees that it is not done;
-                // killed after it, the next start forgets what came in between. No failure keeps the rest from going.
-                let forgotten = inner.forget(&account).await;
-                let folder = inner.folder.clone();
-                let aside = tokio::task::spawn_blocking(move || remove_aside(&folder)).await;
-                let tokens = inner.vault.remove(item(&account)).await;
-                lock(&inner.sessions).remove(&account);
-                let accounts = inner.store_accounts().await;
-                inner.emit(&account, Event::HomeChanged);
-                let again = inner.forget(&account).await;
-                let aside = aside.map_err(|_| Error::Closed).flatten();
-                tokens.and(accounts).and(again.or(forgotten)).and(aside)
-            })
-            .await
     }
 
     /// Ends and joins every task. Afterwards every call answers [`Error::Closed`], and neither the listener nor the

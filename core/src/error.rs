@@ -1,11 +1,13 @@
 //! What can go wrong, as few things as an app can tell apart, each with a sentence for the parent.
 
+use borsellino_domain::account::PasswordRule;
 use borsellino_domain::language::Language;
 use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
 use thiserror::Error;
 
 use crate::secure_store::SecureStoreError;
+use crate::words::pick;
 
 /// The result of everything here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -92,6 +94,18 @@ pub enum Invalid {
     /// Nothing to pay, or one thing twice.
     #[error("items")]
     Items,
+    /// Not a codice fiscale.
+    #[error("fiscal code")]
+    FiscalCode,
+    /// Not the eight digits of an e-mail.
+    #[error("e-mail code")]
+    EmailCode,
+    /// Not the two digits that another device shows.
+    #[error("number")]
+    Number,
+    /// Not a registration token: 1 to 4096 visible ASCII characters.
+    #[error("push token")]
+    PushToken,
 }
 
 /// What the cache's file did.
@@ -128,6 +142,16 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// Asking again unchanged can't help.
     pub is_final: bool,
+    /// Which rule a password breaks, with [`Reason::PasswordRefused`]; `None` also for a rule this app does not know yet.
+    pub rule: Option<PasswordRule>,
+}
+
+impl Refusal {
+    /// What the server would refuse, refused before anything is sent, so that the parent hears at once and it costs no try.
+    pub(crate) fn here(language: Language, reason: Reason, rule: Option<PasswordRule>) -> Self {
+        let sentence = own_words(language, reason, rule);
+        Self { reason, sentence, limit_cents: None, retry_after_ms: None, is_final: true, rule }
+    }
 }
 
 macro_rules! reasons {
@@ -213,6 +237,24 @@ reasons! {
     NotSealedYet,
     /// No such session, or another guardian's.
     UnknownDevice,
+    /// Not a code that an office gives: a typing error, which costs no try (also found here).
+    OfficeCodeMistyped,
+    /// Unknown, expired, used, tried too often, or not for this codice fiscale.
+    OfficeCodeRefused,
+    /// There is a password already: sign in, or recover it.
+    AlreadyRegistered,
+    /// No user name can look like this (also found here).
+    UsernameInvalid,
+    /// Somebody else's.
+    UsernameTaken,
+    /// The password breaks the rule that [`Refusal::rule`] names (also found here).
+    PasswordRefused,
+    /// A wrong proof.
+    ProofRefused,
+    /// The recovery expired, was denied or tried too often, or there is none: start again (also found here).
+    RecoveryEnded,
+    /// Another proof, of another kind, is wanted.
+    RecoveryIncomplete,
 }
 
 impl Error {
@@ -248,9 +290,9 @@ impl Error {
                 "Prüfen Sie Datum und Uhrzeit des Telefons und versuchen Sie es noch einmal.",
             ],
             Self::OlderServer => [
-                "Il Comune non offre ancora questa funzione.",
-                "The municipality does not offer this yet.",
-                "Die Gemeinde bietet dies noch nicht an.",
+                "Il Comune non offre ancora questa funzione nell'app: rivolgiti all'ufficio scuola.",
+                "The municipality does not offer this in the app yet: please ask the school office.",
+                "Die Gemeinde bietet dies in der App noch nicht an: Bitte wenden Sie sich an das Schulamt der Gemeinde.",
             ],
             Self::Wiped => [
                 "L'accesso da questo telefono è stato chiuso a distanza e i dati sono stati cancellati. Se il telefono è ancora \
@@ -264,6 +306,21 @@ impl Error {
                 "Il codice di attivazione ha 10 cifre: controllalo sulla lettera del Comune.",
                 "The activation code has 10 digits: check the municipality's letter.",
                 "Der Aktivierungscode hat 10 Ziffern: Sehen Sie im Brief der Gemeinde nach.",
+            ],
+            Self::Invalid(Invalid::FiscalCode) => [
+                "Il codice fiscale ha 16 caratteri: controllalo sulla tessera sanitaria.",
+                "The codice fiscale has 16 characters: check it on your health card.",
+                "Die Steuernummer hat 16 Zeichen: Sehen Sie auf der Gesundheitskarte nach.",
+            ],
+            Self::Invalid(Invalid::EmailCode) => [
+                "Il codice dell'e-mail ha 8 cifre: controllalo nel messaggio.",
+                "The e-mail's code has 8 digits: check it in the message.",
+                "Der Code aus der E-Mail hat 8 Ziffern: Sehen Sie in der Nachricht nach.",
+            ],
+            Self::Invalid(Invalid::Number) => [
+                "Scrivi le due cifre che vedi sull'altro dispositivo.",
+                "Type the two digits that the other device shows.",
+                "Geben Sie die zwei Ziffern ein, die das andere Gerät zeigt.",
             ],
             Self::Invalid(_) => {
                 ["Dato non valido: controlla.", "Not valid: please check.", "Ungültige Angabe: Bitte prüfen Sie sie."]
@@ -284,11 +341,123 @@ impl Error {
                 "Auf dem Telefon stimmt etwas nicht: Schließen Sie die App und öffnen Sie sie wieder.",
             ],
         };
-        match language {
-            Language::Italian => it,
-            Language::English => en,
-            Language::German => de,
-        }
-        .to_owned()
+        pick(language, [it, en, de]).to_owned()
+    }
+}
+
+/// What a refusal says where the server says nothing, and where it was not asked.
+pub(crate) fn own_words(language: Language, reason: Reason, rule: Option<PasswordRule>) -> String {
+    let texts = match (reason, rule) {
+        (Reason::OfficeCodeMistyped, _) => [
+            "Nel codice dell'ufficio c'è un errore di battitura: ha 15 caratteri, controllali uno per uno.",
+            "There is a typing error in the office's code: it has 15 characters, check them one by one.",
+            "Im Code der Gemeinde ist ein Tippfehler: Er hat 15 Zeichen, bitte einzeln prüfen.",
+        ],
+        (Reason::OfficeCodeRefused, _) => [
+            "Controlla codice fiscale e codice dell'ufficio, o chiedi un codice nuovo all'ufficio scuola.",
+            "Check codice fiscale and office code, or ask the school office for a new code.",
+            "Prüfen Sie Steuernummer und Code der Gemeinde, oder holen Sie bei der Gemeinde einen neuen Code.",
+        ],
+        (Reason::AlreadyRegistered, _) => [
+            "Hai già un accesso: entra con nome utente e password, oppure recuperali.",
+            "You already have an account: sign in, or recover your user name and password.",
+            "Sie haben schon einen Zugang: Bitte anmelden oder die Zugangsdaten wiederherstellen.",
+        ],
+        (Reason::UsernameInvalid, _) => [
+            "Il nome utente ha da 3 a 64 caratteri: lettere senza accenti, cifre e . _ - + @.",
+            "A user name has 3 to 64 characters: unaccented letters, digits and . _ - + @.",
+            "Ein Benutzername hat 3 bis 64 Zeichen: Buchstaben ohne Akzente, Ziffern und . _ - + @.",
+        ],
+        (Reason::UsernameTaken, _) => [
+            "Questo nome utente è già di un'altra persona: scegline un altro.",
+            "This user name belongs to somebody else: choose another one.",
+            "Dieser Benutzername ist schon vergeben: Bitte einen anderen wählen.",
+        ],
+        (Reason::PasswordRefused, Some(PasswordRule::Short)) => [
+            "La password ha almeno 12 caratteri: una frase va benissimo.",
+            "A password has at least 12 characters: a sentence does very well.",
+            "Ein Passwort hat mindestens 12 Zeichen: Ein Satz eignet sich gut.",
+        ],
+        (Reason::PasswordRefused, Some(PasswordRule::Long)) => [
+            "La password ha al massimo 128 caratteri: accorciala.",
+            "A password has at most 128 characters: make it shorter.",
+            "Ein Passwort hat höchstens 128 Zeichen: Bitte kürzen.",
+        ],
+        (Reason::PasswordRefused, Some(PasswordRule::Simple)) => [
+            "Questa password è fatta di caratteri in fila o ripetuti: scegli piuttosto una frase.",
+            "This password is made of characters in a row or repeated: choose a sentence instead.",
+            "Dieses Passwort besteht aus Zeichenreihen oder Wiederholungen: Bitte lieber einen Satz wählen.",
+        ],
+        (Reason::PasswordRefused, Some(PasswordRule::Personal)) => [
+            "Questa password è fatta del tuo nome o del tuo codice: scegline una che non parli di te.",
+            "This password is made of your own name or code: choose one that does not speak of you.",
+            "Dieses Passwort besteht aus Ihrem Namen oder Ihrer Steuernummer: Bitte eines wählen, das nichts über Sie sagt.",
+        ],
+        (Reason::PasswordRefused, None) => [
+            "Questa password non va bene: scegline un'altra, per esempio una frase.",
+            "This password will not do: choose another one, a sentence for example.",
+            "Dieses Passwort eignet sich nicht: Bitte ein anderes wählen, zum Beispiel einen Satz.",
+        ],
+        (Reason::PasswordRefused, Some(PasswordRule::Common)) => [
+            "Questa password è tra le prime che si provano: scegli piuttosto una frase.",
+            "This password is among those that are tried first: choose a sentence instead.",
+            "Dieses Passwort wird als eines der ersten probiert: Bitte lieber einen Satz wählen.",
+        ],
+        (Reason::ProofRefused, _) => [
+            "Questo codice non va bene: controllalo. Dopo cinque errori si ricomincia.",
+            "This code is not right: check it. After five errors you start again.",
+            "Dieser Code stimmt nicht: Bitte prüfen. Nach fünf Fehlern beginnt man von vorn.",
+        ],
+        (Reason::RecoveryEnded, _) => [
+            "Questo recupero è scaduto o è stato interrotto: ricomincia.",
+            "This recovery has expired or was stopped: start again.",
+            "Diese Wiederherstellung ist abgelaufen oder wurde abgebrochen: Bitte neu beginnen.",
+        ],
+        (Reason::RecoveryIncomplete, _) => [
+            "Serve ancora una prova di tipo diverso: il codice dell'ufficio, quello dell'e-mail, o la conferma da un altro dispositivo.",
+            "One more proof of another kind is needed: the office's code, the e-mail's, or another device's confirmation.",
+            "Es fehlt noch ein Nachweis anderer Art: der Code der Gemeinde, der aus der E-Mail oder die Bestätigung auf einem \
+             anderen Gerät.",
+        ],
+        _ => [
+            "Il Comune non ha accettato la richiesta. Riprova o chiama l'ufficio scuola.",
+            "The municipality did not accept this. Try again or call the school office.",
+            "Die Gemeinde hat das nicht angenommen. Versuchen Sie es noch einmal oder rufen Sie das Schulamt der Gemeinde an.",
+        ],
+    };
+    pick(language, texts).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_an_account_says_what_to_do_in_its_own_words() {
+        let reasons = [
+            Reason::OfficeCodeMistyped,
+            Reason::OfficeCodeRefused,
+            Reason::AlreadyRegistered,
+            Reason::UsernameInvalid,
+            Reason::UsernameTaken,
+            Reason::PasswordRefused,
+            Reason::ProofRefused,
+            Reason::RecoveryEnded,
+            Reason::RecoveryIncomplete,
+        ];
+        let rules = ["short", "long", "simple", "common", "personal"].map(PasswordRule::from_code);
+        let said = |language| {
+            let of_reasons = reasons.iter().map(|reason| own_words(language, *reason, None));
+            let of_rules = rules.iter().map(|rule| own_words(language, Reason::PasswordRefused, *rule));
+            let mut said: Vec<String> =
+                of_reasons.chain(of_rules).chain([own_words(language, Reason::Other, None)]).collect();
+            assert!(said.iter().all(|text| text.ends_with('.')), "{said:?}");
+            said.sort();
+            said.dedup();
+            said
+        };
+        let all: Vec<String> =
+            [Language::Italian, Language::English, Language::German].into_iter().flat_map(said).collect();
+        assert_eq!(all.len(), 3 * (reasons.len() + rules.len() + 1), "{all:#?}");
     }
 }

@@ -10,10 +10,12 @@ use borsellino_domain::id::{BillId, TopUpId, WalletId};
 use borsellino_domain::language::Language;
 use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
+use prost::Message;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
+use crate::access::RECOVERY_ITEM;
 use crate::accounts::Accounts;
 use crate::app::Resumed;
 use crate::bills::PayBillView;
@@ -24,7 +26,8 @@ use crate::error::{Error, Invalid, Reason, Result};
 use crate::guard::Wanted;
 use crate::intents::{self, Held, Intent, KEEP_FINISHED, Known, News, Progress};
 use crate::models::{CreditorInfo, Event, HomeView, MovementsView, QueuedWhy, Shown, TopUpView, safe_url};
-use crate::remote::{Pace, Remote};
+use crate::push::Pushes;
+use crate::remote::{Method, Pace, Remote};
 use crate::seal::KEY_LEN;
 use crate::session::{AccountKey, Session, Vault, item};
 use crate::sync::{self, Backoff, Taken};
@@ -75,6 +78,8 @@ pub(crate) struct Inner {
     pub(crate) turn: tokio::sync::Mutex<()>,
     /// Wakes whoever sends again what waits, because there is something new to wait for.
     pub(crate) work: Notify,
+    /// What is wanted of pushes, and which came.
+    pub(crate) pushes: Pushes,
     /// Accounts whose table of fees was asked for since the app core was opened.
     pub(crate) fees_asked: Mutex<HashSet<AccountKey>>,
     /// Queues being sent, and top-ups being asked again, right now: one sender each.
@@ -208,6 +213,29 @@ impl Inner {
         }
     }
 
+    /// The same with a method: what does not depend on the messages is compiled once.
+    pub(crate) async fn ask<Q: Message, A: Message + Default>(
+        &self,
+        account: &AccountKey,
+        method: &Method<Q, A>,
+        message: &Q,
+    ) -> Result<A> {
+        method.read(&self.ask_bare(account, method.path(), message.encode_to_vec()).await?)
+    }
+
+    fn ask_bare<'a>(
+        &'a self,
+        account: &'a AccountKey,
+        path: &'static str,
+        message: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>> {
+        let call = move |token: String| {
+            let message = message.clone();
+            async move { self.remote.bare(path, Some(&token), message).await }
+        };
+        Box::pin(self.with_token(account, call))
+    }
+
     /// The office can end a guardian's access at once: then what was seen must not stay on the phone. Intents stay,
     /// and are finished if the same guardian signs in again.
     async fn ended<T>(&self, account: &AccountKey, session: &Arc<Session>) -> Result<T> {
@@ -215,6 +243,8 @@ impl Inner {
         let _turn = self.turn.lock().await;
         if is_current(&self.sessions, account, session) {
             self.vault.remove(item(account)).await?;
+            // Pushes for it are not shown any more; at worst the next sign-in says so.
+            let _ = self.forget_push(account).await;
             // First this, so that an answer still on its way is not written after the rest was forgotten.
             lock(&self.sessions).remove(account);
             let key = account.clone();
@@ -241,10 +271,13 @@ impl Inner {
         let folder = self.folder.clone();
         let aside = tokio::task::spawn_blocking(move || remove_aside(&folder)).await;
         let tokens = self.vault.remove(item(account)).await;
+        let pushes = self.forget_push(account).await;
+        let recovery = self.vault.remove(RECOVERY_ITEM).await;
         let stored = self.store_accounts().await;
         let emptied = if last { self.new_key().await } else { Ok(()) };
         self.emit(account, Event::HomeChanged);
-        tokens.and(stored).and(forgotten).and(emptied).and(aside.map_err(|_| Error::Closed).flatten())?;
+        let secrets = tokens.and(pushes).and(recovery);
+        secrets.and(stored).and(forgotten).and(emptied).and(aside.map_err(|_| Error::Closed).flatten())?;
         Err(Error::Wiped)
     }
 
@@ -300,6 +333,8 @@ impl Inner {
                 Err(_) => {}
             }
         }
+        // Also what else waits for the network.
+        self.work.notify_one();
         failed.map_or(Ok(changed), Err)
     }
 
@@ -580,7 +615,7 @@ impl Inner {
         (intent, None)
     }
 
-    async fn flight(&self, id: &str) -> tokio::sync::OwnedMutexGuard<()> {
+    pub(crate) async fn flight(&self, id: &str) -> tokio::sync::OwnedMutexGuard<()> {
         let gate = {
             let mut gates = lock(&self.in_flight);
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
@@ -741,6 +776,7 @@ impl Inner {
             if inner.finish(&account).await.is_ok() {
                 let _ = inner.settle(&account).await;
             }
+            inner.tell_wish().await;
         });
     }
 

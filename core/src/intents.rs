@@ -334,6 +334,7 @@ impl From<StoredRefusal> for Refusal {
             limit_cents: stored.limit_cents,
             retry_after_ms: None,
             is_final: true,
+            rule: None,
         }
     }
 }
@@ -387,6 +388,7 @@ mod tests {
             limit_cents: Some(20_000),
             retry_after_ms: None,
             is_final: true,
+            rule: None,
         };
         let held = (0..9_u32, any::<u64>())
             .prop_map(|(why, retry_after_ms)| News::Held(Held { why: why_of(why), retry_after_ms }));

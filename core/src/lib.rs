@@ -7,18 +7,21 @@
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
+mod access;
 mod accounts;
 mod app;
 mod bills;
 mod cache;
 mod clock;
 mod config;
+mod devices;
 mod error;
 mod fees;
 mod guard;
 mod inner;
 mod intents;
 mod models;
+mod push;
 mod qr;
 mod receipts;
 mod remote;
@@ -30,17 +33,20 @@ mod tend;
 mod together;
 mod words;
 
+pub use access::{Proof, Proofs, Recovered, RecoveryRequest, RecoveryView};
 pub use app::{App, Resumed, WatchHandle};
 pub use bills::{BillLineView, BillState, BillView, InstalmentView, PayBillView};
 pub use cache::{CacheStart, RebuildReason};
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, Step};
+pub use devices::DeviceView;
 pub use error::{CacheError, Error, InProgress, Invalid, Reason, Refusal, Result};
 pub use fees::{CartAdvice, FeeAdvice, FeeRange};
 pub use models::{
     AccountView, BalanceChange, ChildView, Connection, CreditorInfo, Event, HomeView, Listener, Money, MovementKind,
     MovementView, MovementsView, NoticeView, QueuedWhy, ServiceKind, TopUpState, TopUpView, WalletView,
 };
+pub use push::{Platform, PushNews};
 pub use qr::QrMatrix;
 pub use receipts::{ReceiptView, ReceiptsView};
 pub use remote::Pace;
@@ -50,7 +56,8 @@ pub use together::{CartPageView, PayItem, TogetherState, TogetherView};
 
 /// The domain's types that appear in this crate's signatures.
 pub use borsellino_domain::{
-    id::{BillId, CartId, ChildId, TopUpId, WalletId},
+    account::PasswordRule,
+    id::{BillId, CartId, ChildId, SessionId, TopUpId, WalletId},
     language::Language,
     money::Amount,
     time::Millis,

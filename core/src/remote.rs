@@ -3,24 +3,27 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
+use borsellino_domain::account::PasswordRule;
 use borsellino_domain::language::Language;
 use borsellino_proto::reason::Refused;
 use borsellino_proto::v1;
-use borsellino_proto::v1::accounts_client::AccountsClient;
-use borsellino_proto::v1::family_client::FamilyClient;
 use borsellino_proto::v1::feed_client::FeedClient;
-use borsellino_proto::v1::onboarding_client::OnboardingClient;
-use borsellino_proto::v1::payments_client::PaymentsClient;
+use prost::Message;
+use prost::bytes::{Buf, BufMut};
 use rustls::CertificateError;
-use tonic::codec::Streaming;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, ConnectError, Request, Response, Status};
 
-use crate::error::{Error, Invalid, Reason, Refusal, Result};
+use crate::error::{Error, Invalid, Reason, Refusal, Result, own_words};
 
 /// How long the phone waits for what.
 #[derive(Clone, Copy, Debug)]
@@ -66,16 +69,111 @@ pub(crate) struct Remote {
     pace: Pace,
 }
 
+/// A method of the server: where it is, what it is asked with, what it answers.
+pub(crate) struct Method<Q, A> {
+    path: &'static str,
+    types: PhantomData<fn(Q) -> A>,
+}
+
+impl<Q, A: Message + Default> Method<Q, A> {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// What was answered.
+    ///
+    /// # Errors
+    /// [`Error::NotOurServer`] for bytes that are no such answer.
+    pub(crate) fn read(&self, answer: &[u8]) -> Result<A> {
+        A::decode(answer).map_err(|_| Error::NotOurServer)
+    }
+}
+
+/// Messages as bytes, so that the machinery of a call is compiled once for all of them: a phone's app notices its size.
+#[derive(Clone, Copy, Default)]
+struct Bare;
+
+impl Codec for Bare {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Bare {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, message: Vec<u8>, into: &mut EncodeBuf<'_>) -> std::result::Result<(), Status> {
+        into.put_slice(&message);
+        Ok(())
+    }
+}
+
+impl Decoder for Bare {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> std::result::Result<Option<Vec<u8>>, Status> {
+        let mut message = vec![0; from.remaining()];
+        from.copy_to_slice(&mut message);
+        Ok(Some(message))
+    }
+}
+
 macro_rules! calls {
-    ($($(#[$doc:meta])* $name:ident: $client:ident, $request:ty => $response:ty;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $path:literal, $request:ident => $response:ident;)*) => {$(
         $(#[$doc])*
-        pub(crate) async fn $name(&self, token: Option<&str>, message: $request) -> Result<$response> {
-            let mut request = self.request(token, message)?;
-            request.set_timeout(self.pace.call);
-            let mut client = $client::new(self.channel.clone());
-            self.answer(client.$name(request)).await
+        pub(crate) async fn $name(&self, token: Option<&str>, message: v1::$request) -> Result<v1::$response> {
+            self.call(&Method::<v1::$request, v1::$response> { path: $path, types: PhantomData }, token, &message).await
         }
     )*};
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident: $path:literal, $request:ident => $response:ident;)*) => {$(
+        $(#[$doc])*
+        pub(crate) const $name: Method<v1::$request, v1::$response> = Method { path: $path, types: PhantomData };
+    )*};
+}
+
+/// Methods that are called with an account's token by [`crate::inner::Inner::ask`], or without one by [`Remote::call`].
+pub(crate) mod method {
+    use super::{Method, PhantomData, v1};
+
+    methods! {
+        /// Gives an adult whom the office knows a user name and a password, and signs in.
+        REGISTER: "/borsellino.v1.Accounts/Register", RegisterRequest => RegisterResponse;
+        /// Changes the password and ends the other sessions.
+        CHANGE_PASSWORD: "/borsellino.v1.Accounts/ChangePassword", ChangePasswordRequest => ChangePasswordResponse;
+        /// The first step of a recovery.
+        START_RECOVERY: "/borsellino.v1.Accounts/StartRecovery", StartRecoveryRequest => StartRecoveryResponse;
+        /// Brings a proof, or asks which ones there are.
+        PROVE_RECOVERY: "/borsellino.v1.Accounts/ProveRecovery", ProveRecoveryRequest => ProveRecoveryResponse;
+        /// Sets the new password and signs in.
+        FINISH_RECOVERY: "/borsellino.v1.Accounts/FinishRecovery", FinishRecoveryRequest => FinishRecoveryResponse;
+        /// Recoveries of one's own account.
+        LIST_RECOVERIES: "/borsellino.v1.Accounts/ListRecoveries", ListRecoveriesRequest => ListRecoveriesResponse;
+        /// Confirms or denies one.
+        ANSWER_RECOVERY: "/borsellino.v1.Accounts/AnswerRecovery", AnswerRecoveryRequest => AnswerRecoveryResponse;
+        /// Under which token this session's phone is reached.
+        REGISTER_PUSH: "/borsellino.v1.Devices/RegisterPush", RegisterPushRequest => RegisterPushResponse;
+        /// No more pushes.
+        REMOVE_PUSH: "/borsellino.v1.Devices/RemovePush", RemovePushRequest => RemovePushResponse;
+        /// Where this guardian is signed in.
+        LIST_DEVICES: "/borsellino.v1.Devices/ListDevices", ListDevicesRequest => ListDevicesResponse;
+        /// Ends one of these sessions.
+        REVOKE_DEVICE: "/borsellino.v1.Devices/RevokeDevice", RevokeDeviceRequest => RevokeDeviceResponse;
+    }
 }
 
 impl Remote {
@@ -122,34 +220,63 @@ impl Remote {
         }
     }
 
+    /// Makes a call, with a token or without.
+    pub(crate) async fn call<Q: Message, A: Message + Default>(
+        &self,
+        method: &Method<Q, A>,
+        token: Option<&str>,
+        message: &Q,
+    ) -> Result<A> {
+        method.read(&self.bare(method.path, token, message.encode_to_vec()).await?)
+    }
+
+    /// The same in bytes. Boxed, so that callers hold a pointer and not the state of a call.
+    pub(crate) fn bare<'a>(
+        &'a self,
+        path: &'static str,
+        token: Option<&'a str>,
+        message: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>> {
+        Box::pin(async move {
+            let mut request = self.request(token, message)?;
+            request.set_timeout(self.pace.call);
+            let mut client = Grpc::new(self.channel.clone());
+            let call = async {
+                client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+                client.unary(request, PathAndQuery::from_static(path), Bare).await
+            };
+            self.answer(call).await
+        })
+    }
+
     calls! {
         /// Which creditor an activation code belongs to.
-        resolve_activation_code: OnboardingClient,
-            v1::ResolveActivationCodeRequest => v1::ResolveActivationCodeResponse;
+        resolve_activation_code: "/borsellino.v1.Onboarding/ResolveActivationCode",
+            ResolveActivationCodeRequest => ResolveActivationCodeResponse;
         /// Opens a session.
-        sign_in: AccountsClient, v1::SignInRequest => v1::SignInResponse;
+        sign_in: "/borsellino.v1.Accounts/SignIn", SignInRequest => SignInResponse;
         /// Exchanges a refresh token.
-        refresh: AccountsClient, v1::RefreshRequest => v1::RefreshResponse;
+        refresh: "/borsellino.v1.Accounts/Refresh", RefreshRequest => RefreshResponse;
         /// Ends the session.
-        sign_out: AccountsClient, v1::SignOutRequest => v1::SignOutResponse;
+        sign_out: "/borsellino.v1.Accounts/SignOut", SignOutRequest => SignOutResponse;
         /// The home screen.
-        home: FamilyClient, v1::HomeRequest => v1::HomeResponse;
+        home: "/borsellino.v1.Family/Home", HomeRequest => HomeResponse;
         /// What changed since.
-        sync: FamilyClient, v1::SyncRequest => v1::SyncResponse;
+        sync: "/borsellino.v1.Family/Sync", SyncRequest => SyncResponse;
         /// What was paid, by page.
-        list_receipts: FamilyClient, v1::ListReceiptsRequest => v1::ListReceiptsResponse;
+        list_receipts: "/borsellino.v1.Family/ListReceipts", ListReceiptsRequest => ListReceiptsResponse;
         /// What paying costs.
-        get_fees: PaymentsClient, v1::GetFeesRequest => v1::GetFeesResponse;
+        get_fees: "/borsellino.v1.Payments/GetFees", GetFeesRequest => GetFeesResponse;
         /// One page for several notices.
-        open_cart: PaymentsClient, v1::OpenCartRequest => v1::OpenCartResponse;
+        open_cart: "/borsellino.v1.Payments/OpenCart", OpenCartRequest => OpenCartResponse;
         /// Movements by page.
-        list_movements: FamilyClient, v1::ListMovementsRequest => v1::ListMovementsResponse;
+        list_movements: "/borsellino.v1.Family/ListMovements", ListMovementsRequest => ListMovementsResponse;
         /// Starts a top-up, or finds it again.
-        start_top_up: PaymentsClient, v1::StartTopUpRequest => v1::StartTopUpResponse;
+        start_top_up: "/borsellino.v1.Payments/StartTopUp", StartTopUpRequest => StartTopUpResponse;
         /// How a top-up stands.
-        get_top_up: PaymentsClient, v1::GetTopUpRequest => v1::GetTopUpResponse;
+        get_top_up: "/borsellino.v1.Payments/GetTopUp", GetTopUpRequest => GetTopUpResponse;
         /// A page for an open bill.
-        pay_bill: PaymentsClient, v1::PayBillRequest => v1::PayBillResponse;
+        pay_bill: "/borsellino.v1.Payments/PayBill", PayBillRequest => PayBillResponse;
     }
 
     /// The live stream: a deadline for its beginning, none for its length.
@@ -164,12 +291,15 @@ impl Remote {
     pub(crate) fn failure(&self, status: &Status) -> Error {
         if let Some(refused) = Refused::from_status(status) {
             let reason = Reason::from(refused.reason);
+            let rule = refused.rule.as_deref().and_then(PasswordRule::from_code);
+            let unsaid = refused.sentence.is_empty();
             return Error::Refused(Refusal {
                 reason,
-                sentence: if refused.sentence.is_empty() { fallback(self.language) } else { refused.sentence },
+                sentence: if unsaid { own_words(self.language, reason, rule) } else { refused.sentence },
                 limit_cents: refused.limit_cents,
                 retry_after_ms: refused.retry_after_ms,
                 is_final: is_final(reason, status.code()),
+                rule,
             });
         }
         let mut connecting = false;
@@ -241,17 +371,6 @@ fn is_final(reason: Reason, code: Code) -> bool {
         ),
         _ => true,
     }
-}
-
-fn fallback(language: Language) -> String {
-    match language {
-        Language::Italian => "Il Comune non ha accettato la richiesta. Riprova o chiama l'ufficio scuola.",
-        Language::English => "The municipality did not accept this. Try again or call the school office.",
-        Language::German => {
-            "Die Gemeinde hat das nicht angenommen. Versuchen Sie es noch einmal oder rufen Sie das Schulamt der Gemeinde an."
-        }
-    }
-    .to_owned()
 }
 
 #[cfg(test)]

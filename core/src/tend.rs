@@ -1,7 +1,8 @@
-//! What is done without anybody asking: orders that wait are sent again, and the home screen is asked for when a pagoPA
+//! What is done without anybody asking: orders that wait are sent again, so is what the servers have to hear of pushes, and the home screen is asked for when a pagoPA
 //! page's time is over, so that an open app does not say "in progress" for ever.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use borsellino_proto::v1;
@@ -24,8 +25,10 @@ pub(crate) async fn tend(inner: Arc<Inner>) {
     let mut backoff = Backoff::new(inner.pace);
     inner.work.notified().await;
     loop {
+        let told = !inner.pushes.waiting.load(Ordering::SeqCst);
         let retry = match unsent(&inner).await {
             Ok(Some(least)) => Some(backoff.wait(inner.clock.as_ref()).max(least)),
+            _ if !told => Some(backoff.wait(inner.clock.as_ref())),
             _ => {
                 backoff.reset();
                 None
@@ -40,6 +43,9 @@ pub(crate) async fn tend(inner: Arc<Inner>) {
                 for account in accounts(&inner) {
                     // What fails is tried again.
                     let _ = inner.finish(&account).await;
+                }
+                if inner.pushes.waiting.load(Ordering::SeqCst) {
+                    inner.tell_wish().await;
                 }
             }
             () = after(page) => {

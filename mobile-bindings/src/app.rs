@@ -1,12 +1,14 @@
 //! The app core as an object of the host: every method hands its arguments on and its answer back.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use borsellino_core as core;
 use core::{
-    AccountKey, AccountView, Amount, BillId, CartId, CreditorInfo, FeeAdvice, HomeView, Language, MovementsView,
-    PayBillView, PayBy, PayItem, ReceiptsView, SystemClock, TogetherView, TopUpId, TopUpView, WalletId,
+    AccountKey, AccountView, Amount, BillId, CartId, CreditorInfo, DeviceView, FeeAdvice, HomeView, Language,
+    MovementsView, PayBillView, PayBy, PayItem, Platform, Proofs, PushNews, ReceiptsView, Recovered, RecoveryRequest,
+    RecoveryView, SessionId, SystemClock, TogetherView, TopUpId, TopUpView, WalletId,
 };
 
 use crate::config::{CacheStart, Config};
@@ -101,6 +103,147 @@ impl Borsellino {
     /// Throws `Refused` with `WrongCredentials` or `TryLater`, `Offline` and kin, `SecureStore`.
     pub async fn sign_in(&self, creditor: String, username: String, password: String) -> Result<AccountView> {
         self.run(|core| async move { core.sign_in(&creditor, &username, &password).await }).await
+    }
+
+    /// Gives an adult whom the office knows a user name and a password, and signs in: afterwards all is as after `signIn`. Where
+    /// the answer was lost, or the secure store failed, the same call again signs in.
+    ///
+    /// Throws `Invalid` for a codice fiscale that is none; `Refused` with `OfficeCodeMistyped`, `UsernameInvalid` or
+    /// `PasswordRefused` (found before anything is sent), `OfficeCodeRefused`, `AlreadyRegistered`, `UsernameTaken` or
+    /// `TryLater`; `OlderServer`, `Offline`, `OutcomeUnknown` and kin, `SecureStore`.
+    pub async fn register(
+        &self,
+        creditor: String,
+        fiscal_code: String,
+        office_code: String,
+        username: String,
+        password: String,
+    ) -> Result<AccountView> {
+        let call = |core: Arc<core::App>| async move {
+            core.register(&creditor, &fiscal_code, &office_code, &username, &password).await
+        };
+        self.run(call).await
+    }
+
+    /// Changes an account's password. This phone stays signed in, every other device is signed out. Doing it again is safe.
+    ///
+    /// Throws `Refused` with `PasswordRefused`, `WrongCredentials` for the old password, or `TryLater`; `Invalid`, `SignedOut`,
+    /// `OlderServer`, `Offline`, `OutcomeUnknown` and kin.
+    pub async fn change_password(&self, account: AccountKey, old: String, new: String) -> Result<()> {
+        self.run(|core| async move { core.change_password(account, &old, &new).await }).await
+    }
+
+    /// Begins to recover a forgotten password; `who` is the user name or the codice fiscale. Show the number of the answer. Nobody
+    /// is told whether there is such an account. What is under way lies in the secure store: an app that was killed goes on
+    /// with it. There is one at a time; beginning again forgets the one before.
+    ///
+    /// Throws `Refused` with `UsernameInvalid` or `TryLater`; `OlderServer`, `Offline`, `OutcomeUnknown` and kin, `SecureStore`.
+    pub async fn start_recovery(&self, creditor: String, who: String) -> Result<RecoveryView> {
+        self.run(|core| async move { core.start_recovery(&creditor, &who).await }).await
+    }
+
+    /// The recovery that this phone has begun and not finished, also after a restart of the app. It may have expired: the server
+    /// says so with the next step.
+    ///
+    /// Throws `SecureStore`.
+    pub async fn recovery(&self) -> Result<Option<RecoveryView>> {
+        self.run(|core| async move { core.recovery().await }).await
+    }
+
+    /// Gives the recovery up on this phone. At the server it expires.
+    ///
+    /// Throws `SecureStore`.
+    pub async fn forget_recovery(&self) -> Result<()> {
+        self.run(|core| async move { core.forget_recovery().await }).await
+    }
+
+    /// Proves with a code from the office who recovers. The same again changes nothing.
+    ///
+    /// Throws `Refused` with `OfficeCodeMistyped` (found before anything is sent: it costs no try), `ProofRefused`, `RecoveryEnded`
+    /// (start again) or `TryLater`; `Offline`, `OutcomeUnknown` and kin, `SecureStore`.
+    pub async fn prove_office(&self, code: String) -> Result<Proofs> {
+        self.run(|core| async move { core.prove_office(&code).await }).await
+    }
+
+    /// Proves it with the code from the e-mail: eight digits. The same again changes nothing.
+    ///
+    /// Throws `Invalid` for other than eight digits; otherwise as `proveOffice`.
+    pub async fn prove_email(&self, code: String) -> Result<Proofs> {
+        self.run(|core| async move { core.prove_email(&code).await }).await
+    }
+
+    /// Asks the server what was proved so far: another device may have confirmed.
+    ///
+    /// Throws `Refused` with `RecoveryEnded`, `Offline` and kin, `SecureStore`.
+    pub async fn proofs(&self) -> Result<Proofs> {
+        self.run(|core| async move { core.proofs().await }).await
+    }
+
+    /// Sets the new password, once there are two proofs, and signs in: afterwards all is as after `signIn`. Every other device is
+    /// signed out. Where the answer was lost, or the secure store failed, the same call again signs in.
+    ///
+    /// Throws `Refused` with `PasswordRefused`, `RecoveryIncomplete` or `RecoveryEnded`; `Offline`, `OutcomeUnknown` and kin,
+    /// `SecureStore`.
+    pub async fn finish_recovery(&self, new_password: String) -> Result<Recovered> {
+        self.run(|core| async move { core.finish_recovery(&new_password).await }).await
+    }
+
+    /// Recoveries of an account of this phone that are under way somewhere, the newest first. Whoever did not ask denies.
+    ///
+    /// Throws `Invalid`, `SignedOut`, `OlderServer`, `Offline` and kin.
+    pub async fn recoveries(&self, account: AccountKey) -> Result<Vec<RecoveryRequest>> {
+        self.run(|core| async move { core.recoveries(account).await }).await
+    }
+
+    /// Confirms a recovery with the two digits that the other device shows, or denies it without them: then it ends at once.
+    /// Doing it again is safe.
+    ///
+    /// Throws `Invalid` for other than two digits; `Refused` with `ProofRefused` or `RecoveryEnded`; `SignedOut`, `Offline`,
+    /// `OutcomeUnknown` and kin.
+    #[uniffi::method(default(number = None))]
+    pub async fn answer_recovery(&self, account: AccountKey, id: String, number: Option<String>) -> Result<()> {
+        self.run(|core| async move { core.answer_recovery(account, &id, number.as_deref()).await }).await
+    }
+
+    /// Where the guardian of an account of this phone is signed in, the last used first.
+    ///
+    /// Throws `Invalid`, `SignedOut`, `OlderServer`, `Offline` and kin.
+    pub async fn devices(&self, account: AccountKey) -> Result<Vec<DeviceView>> {
+        self.run(|core| async move { core.devices(account).await }).await
+    }
+
+    /// Ends a session, and its pushes. This phone's own: that is signing out, everything of the account goes from here. One that
+    /// has ended already is no error.
+    ///
+    /// Throws `Invalid`, `Refused` with `UnknownDevice`, `SignedOut`, `OlderServer`, `Offline`, `OutcomeUnknown` and kin; for this
+    /// phone's own also what `signOut` throws.
+    pub async fn revoke_device(&self, account: AccountKey, session: SessionId) -> Result<()> {
+        self.run(|core| async move { core.revoke_device(account, session).await }).await
+    }
+
+    /// Says under which token of Firebase's this phone is reached, for all accounts, those that sign in later too. Call it
+    /// whenever Firebase gives a token, and at each start of the app. It is kept once this returns; the servers are told in
+    /// the background, again and again until they have heard it.
+    ///
+    /// Throws `Invalid` for a token that is none; `SecureStore`.
+    pub async fn register_push(&self, token: String, platform: Platform) -> Result<()> {
+        self.run(|core| async move { core.register_push(&token, platform).await }).await
+    }
+
+    /// No more pushes for this phone, until `registerPush`. Holds at once for `pushReceived`; the servers are told in the
+    /// background, again and again until they have heard it.
+    ///
+    /// Throws `SecureStore`.
+    pub async fn remove_push(&self) -> Result<()> {
+        self.run(|core| async move { core.remove_push().await }).await
+    }
+
+    /// A push arrived, with this data. Fetches what happened, waiting about ten seconds at most, and says whether and with which
+    /// words to show it. Without the network it is shown, with its own generic words.
+    ///
+    /// Throws `SecureStore` (say, locked: show the generic words), `Cache`.
+    pub async fn push_received(&self, data: HashMap<String, String>) -> Result<PushNews> {
+        self.run(|core| async move { core.push_received(data).await }).await
     }
 
     /// The active account's home screen as last known, from the cache: the first paint, on the screen's own thread.

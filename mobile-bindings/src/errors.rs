@@ -103,6 +103,18 @@ pub enum InvalidInput {
     /// Nothing to pay, or one thing twice.
     #[error("items")]
     Items,
+    /// Not a codice fiscale.
+    #[error("fiscal code")]
+    FiscalCode,
+    /// Not the eight digits of an e-mail.
+    #[error("e-mail code")]
+    EmailCode,
+    /// Not the two digits that another device shows.
+    #[error("number")]
+    Number,
+    /// Not a registration token of Firebase's.
+    #[error("push token")]
+    PushToken,
     /// Not an id that the app core handed out.
     #[error("id")]
     Id,
@@ -186,6 +198,10 @@ impl From<core::Invalid> for InvalidInput {
             core::Invalid::TopUp => Self::TopUp,
             core::Invalid::Bill => Self::Bill,
             core::Invalid::Items => Self::Items,
+            core::Invalid::FiscalCode => Self::FiscalCode,
+            core::Invalid::EmailCode => Self::EmailCode,
+            core::Invalid::Number => Self::Number,
+            core::Invalid::PushToken => Self::PushToken,
         }
     }
 }
@@ -199,6 +215,10 @@ impl From<InvalidInput> for core::Invalid {
             InvalidInput::Account => Self::Account,
             InvalidInput::Bill => Self::Bill,
             InvalidInput::Items => Self::Items,
+            InvalidInput::FiscalCode => Self::FiscalCode,
+            InvalidInput::EmailCode => Self::EmailCode,
+            InvalidInput::Number => Self::Number,
+            InvalidInput::PushToken => Self::PushToken,
             // The core takes these parsed and has no word of its own for them; its sentence is the same for all three.
             InvalidInput::TopUp | InvalidInput::Id | InvalidInput::Amount => Self::TopUp,
         }
@@ -241,6 +261,7 @@ mod tests {
             limit_cents: Some(500),
             retry_after_ms: Some(1),
             is_final: true,
+            rule: Some(core::PasswordRule::Short),
         };
         let warning = InProgress {
             until: Some(core::Millis::new(1)),
@@ -268,6 +289,10 @@ mod tests {
             core::Invalid::TopUp,
             core::Invalid::Bill,
             core::Invalid::Items,
+            core::Invalid::FiscalCode,
+            core::Invalid::EmailCode,
+            core::Invalid::Number,
+            core::Invalid::PushToken,
         ];
         errors.extend(invalid.map(core::Error::Invalid));
         let stores = [core::SecureStoreError::Locked, core::SecureStoreError::Denied, core::SecureStoreError::Failed];

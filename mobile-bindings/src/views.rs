@@ -4,8 +4,8 @@
 use borsellino_core::{
     AccountKey, AccountView, Amount, BalanceChange, BillId, BillLineView, BillState, BillView, CartId, ChildId,
     ChildView, CreditorInfo, HomeView, InstalmentView, Language, Millis, Money, MovementKind, MovementView,
-    MovementsView, NoticeView, PayBillView, PayBy, QueuedWhy, Reason, RebuildReason, Refusal, ServiceKind,
-    TogetherView, TopUpId, TopUpState, TopUpView, WalletId, WalletView,
+    MovementsView, NoticeView, PasswordRule, PayBillView, PayBy, QueuedWhy, Reason, RebuildReason, Refusal,
+    ServiceKind, SessionId, TogetherView, TopUpId, TopUpState, TopUpView, WalletId, WalletView,
 };
 
 use crate::errors::{BorsellinoError, InvalidInput};
@@ -15,6 +15,7 @@ uniffi::custom_type!(WalletId, String, { remote, try_lift: |text| Ok(parsed(&tex
 uniffi::custom_type!(BillId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(CartId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(TopUpId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
+uniffi::custom_type!(SessionId, String, { remote, try_lift: |text| Ok(parsed(&text)?), lower: |id| id.to_string() });
 uniffi::custom_type!(AccountKey, String, {
     remote,
     try_lift: |text| Ok(AccountKey::from(text)),
@@ -484,6 +485,23 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// Asking again unchanged can't help.
     pub is_final: bool,
+    /// Which rule a password breaks, where that is the reason; nothing also for a rule this app does not know yet.
+    pub rule: Option<PasswordRule>,
+}
+
+/// Which rule a password that somebody chooses breaks.
+#[uniffi::remote(Enum)]
+pub enum PasswordRule {
+    /// Less than twelve characters.
+    Short,
+    /// More than 128.
+    Long,
+    /// Of one character again and again, or of characters in a row.
+    Simple,
+    /// Among those that are tried first.
+    Common,
+    /// Little more than the user name, the own name or code.
+    Personal,
 }
 
 /// Why the server refused. Names are those of the wire (`Reason` in the proto file).
@@ -541,6 +559,24 @@ pub enum Reason {
     NotPaid,
     /// Booked, and not sealed yet: ask again in a minute.
     NotSealedYet,
+    /// Not a code that an office gives: a typing error, which costs no try.
+    OfficeCodeMistyped,
+    /// Unknown, expired, used, tried too often, or not for this codice fiscale.
+    OfficeCodeRefused,
+    /// There is a password already: sign in, or recover it.
+    AlreadyRegistered,
+    /// No user name can look like this.
+    UsernameInvalid,
+    /// Somebody else's.
+    UsernameTaken,
+    /// The password breaks a rule: see the refusal's `rule`.
+    PasswordRefused,
+    /// A wrong proof.
+    ProofRefused,
+    /// The recovery expired, was denied or tried too often, or there is none: start again.
+    RecoveryEnded,
+    /// Another proof, of another kind, is wanted.
+    RecoveryIncomplete,
     /// A reason this app does not know yet: show the sentence.
     Other,
 }

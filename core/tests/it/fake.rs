@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use borsellino_proto::reason::{Reason, Refused};
 use borsellino_proto::v1;
-use borsellino_proto::v1::accounts_server::{Accounts, AccountsServer};
+use borsellino_proto::v1::accounts_server::AccountsServer;
+use borsellino_proto::v1::devices_server::DevicesServer;
 use borsellino_proto::v1::family_server::{Family, FamilyServer};
 use borsellino_proto::v1::feed_server::{Feed, FeedServer};
 use borsellino_proto::v1::onboarding_server::{Onboarding, OnboardingServer};
@@ -17,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
+
+use crate::fake_accounts::Account;
 
 /// A creditor code with a right check digit.
 pub(crate) const CREDITOR: &str = "99900010010";
@@ -45,6 +48,7 @@ pub(crate) enum Oddity {
 
 #[derive(Default)]
 pub(crate) struct State {
+    pub(crate) account: Account,
     pub(crate) home: v1::HomeResponse,
     pub(crate) feed: Vec<v1::Change>,
     pub(crate) top_ups: BTreeMap<String, v1::Payment>,
@@ -65,8 +69,8 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     tokens: u32,
     /// (refresh, access, used)
-    old_tokens: Option<(String, String)>,
-    new_tokens: Option<(String, String)>,
+    pub(crate) old_tokens: Option<(String, String)>,
+    pub(crate) new_tokens: Option<(String, String)>,
     expired: bool,
 }
 
@@ -80,7 +84,7 @@ pub(crate) struct Fake {
     pub(crate) url: String,
 }
 
-fn refuse<T>(reason: Reason) -> Result<T, Status> {
+pub(crate) fn refuse<T>(reason: Reason) -> Result<T, Status> {
     Err(Refused::new(reason, "No.").to_status("it"))
 }
 
@@ -95,6 +99,7 @@ impl Fake {
         let router = tonic::transport::Server::builder()
             .add_service(OnboardingServer::new(fake.clone()))
             .add_service(AccountsServer::new(fake.clone()))
+            .add_service(DevicesServer::new(fake.clone()))
             .add_service(FamilyServer::new(fake.clone()))
             .add_service(PaymentsServer::new(fake.clone()))
             .add_service(FeedServer::new(fake.clone()));
@@ -202,14 +207,14 @@ impl Fake {
         self.change(v1::Change { wallet: Some(news), ..Default::default() });
     }
 
-    fn begin(&self, call: &'static str) -> Option<Oddity> {
+    pub(crate) fn begin(&self, call: &'static str) -> Option<Oddity> {
         let mut state = self.state();
         *state.calls.entry(call).or_default() += 1;
         state.oddities.get_mut(call).and_then(VecDeque::pop_front)
     }
 
     /// The end of every call: its oddity after its work.
-    async fn end<T>(&self, odd: Option<Oddity>, answer: T) -> Result<Response<T>, Status> {
+    pub(crate) async fn end<T>(&self, odd: Option<Oddity>, answer: T) -> Result<Response<T>, Status> {
         match odd {
             None => Ok(Response::new(answer)),
             Some(Oddity::Hold(gate)) => {
@@ -225,7 +230,7 @@ impl Fake {
         }
     }
 
-    fn issue(state: &mut State) -> v1::Tokens {
+    pub(crate) fn issue(state: &mut State) -> v1::Tokens {
         state.tokens += 1;
         state.expired = false;
         let pair = (format!("refresh-{}", state.tokens), format!("access-{}", state.tokens));
@@ -233,7 +238,13 @@ impl Fake {
         v1::Tokens { access_token: pair.1, access_expires_at_ms: AS_OF + 900_000, refresh_token: pair.0 }
     }
 
-    fn authorize<T>(&self, request: &Request<T>) -> Result<(), Status> {
+    /// A session that begins, whatever was before it.
+    pub(crate) fn entered(&self, state: &mut State) -> v1::Tokens {
+        (state.ended, state.old_tokens) = (false, None);
+        Self::issue(state)
+    }
+
+    pub(crate) fn authorize<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let mut state = self.state();
         let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = token.strip_prefix("Bearer ").unwrap_or_default();
@@ -275,12 +286,12 @@ pub(crate) fn payment(order: &v1::StartTopUpRequest) -> v1::Payment {
     }
 }
 
-fn creditor() -> v1::Creditor {
+pub(crate) fn creditor() -> v1::Creditor {
     let name = "Comune di Bugliano".to_owned();
     v1::Creditor { fiscal_code: CREDITOR.into(), name, cbill: "AB12C".into(), help_phone: "050 123".into() }
 }
 
-fn guardian() -> v1::Guardian {
+pub(crate) fn guardian() -> v1::Guardian {
     v1::Guardian { id: GUARDIAN.into(), display_name: "Marta Rossi".into() }
 }
 
@@ -368,49 +379,6 @@ impl Onboarding for Fake {
             return refuse(Reason::UnknownActivationCode);
         }
         self.end(odd, v1::ResolveActivationCodeResponse { creditor: Some(creditor()) }).await
-    }
-}
-
-#[tonic::async_trait]
-impl Accounts for Fake {
-    async fn sign_in(&self, request: Request<v1::SignInRequest>) -> Result<Response<v1::SignInResponse>, Status> {
-        let odd = self.begin("sign_in");
-        if request.get_ref().password != "segreta" {
-            return refuse(Reason::WrongCredentials);
-        }
-        let tokens = {
-            let mut state = self.state();
-            (state.ended, state.old_tokens) = (false, None);
-            Self::issue(&mut state)
-        };
-        let (guardian, creditor) = (Some(guardian()), Some(creditor()));
-        self.end(odd, v1::SignInResponse { tokens: Some(tokens), guardian, creditor }).await
-    }
-
-    async fn refresh(&self, request: Request<v1::RefreshRequest>) -> Result<Response<v1::RefreshResponse>, Status> {
-        let odd = self.begin("refresh");
-        let token = request.into_inner().refresh_token;
-        let tokens = {
-            let mut state = self.state();
-            let is = |pair: &Option<(String, String)>| pair.as_ref().is_some_and(|(refresh, _)| *refresh == token);
-            if is(&state.new_tokens) {
-                state.old_tokens = state.new_tokens.take();
-            } else if !is(&state.old_tokens) {
-                state.ended = true;
-            }
-            if state.ended {
-                return refuse(Reason::SessionEnded);
-            }
-            Self::issue(&mut state)
-        };
-        self.end(odd, v1::RefreshResponse { tokens: Some(tokens) }).await
-    }
-
-    async fn sign_out(&self, request: Request<v1::SignOutRequest>) -> Result<Response<v1::SignOutResponse>, Status> {
-        let odd = self.begin("sign_out");
-        self.authorize(&request)?;
-        self.state().ended = true;
-        self.end(odd, v1::SignOutResponse {}).await
     }
 }
 

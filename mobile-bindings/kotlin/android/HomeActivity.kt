@@ -33,6 +33,7 @@ class HomeActivity : ComponentActivity() {
             val first = FirstScreen(app, Phone.language, lifecycleScope).also { screen = it }
             setContent { Home(first) }
             first.start()
+            launch { PushService.register(this@HomeActivity) }
             first.screen.mapNotNull { it.page }.collect { page ->
                 // A browser that the parent knows, never a web view: the bank's page asks for secrets.
                 CustomTabsIntent.Builder().build().launchUrl(this@HomeActivity, Uri.parse(page))

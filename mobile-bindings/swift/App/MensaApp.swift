@@ -6,7 +6,8 @@ import SwiftUI
 struct MensaApp: App {
     @Environment(\.scenePhase) private var phase
     @State private var first: FirstScreen?
-    private let phone = SharedPhone(.init(
+    @UIApplicationDelegateAdaptor(Pushes.self) private var pushes
+    static let phone = SharedPhone(.init(
         appGroup: "group.example.mensa", accessGroup: "TEAMID.example.mensa",
         serverUrl: "https://mensa.example", deviceName: "iPhone"
     ))
@@ -17,14 +18,14 @@ struct MensaApp: App {
         }
         .onChange(of: phase) { phase in
             Task {
-                if phase == .active, first == nil, let app = try? await phone.open() {
+                if phase == .active, first == nil, let app = try? await Self.phone.open() {
                     first = FirstScreen(app: app, language: SharedPhone.language)
                     first?.start()
                 } else if phase == .background {
                     // iOS ends an app that is suspended with a shared database open. Opening it again takes milliseconds.
                     first?.stop()
                     first = nil
-                    await phone.close()
+                    await Self.phone.close()
                 }
             }
         }

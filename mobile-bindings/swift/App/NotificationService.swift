@@ -20,8 +20,9 @@ final class NotificationService: UNNotificationServiceExtension {
                 serverUrl: "https://mensa.example", deviceName: "iPhone"
             ))
             // Offline, locked, signed out: then the generic words.
-            if let content, let news = try? await news(from: phone.open()) {
-                content.body = news
+            let news = try? await phone.open().pushReceived(data: pushData(request.content.userInfo))
+            if let content, let text = news?.text {
+                content.body = text
                 finish(with: content)
             } else {
                 finish(with: request.content)
@@ -39,15 +40,5 @@ final class NotificationService: UNNotificationServiceExtension {
     private func finish(with content: UNNotificationContent) {
         deliver?(content)
         deliver = nil
-    }
-
-    /// The newest thing that a parent wants to hear of.
-    private func news(from app: Borsellino) async throws -> String? {
-        _ = try await app.resume()
-        guard let home = try app.cachedHome() else { return nil }
-        for topUp in home.topUps {
-            if case .paid = topUp.state { return "\(topUp.amount.text) \(topUp.serviceName): \(topUp.sentence)" }
-        }
-        return home.movements.first?.sentence
     }
 }

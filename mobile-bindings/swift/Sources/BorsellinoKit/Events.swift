@@ -1,4 +1,4 @@
-// The app core's events as an AsyncStream.
+// The app core's events as an AsyncStream, and a push's data as it wants it.
 import Foundation
 
 /// Hands events on; never waits, because the app core must not wait for a screen.
@@ -33,4 +33,11 @@ extension BorsellinoError {
     public func sentence(_ language: Language) -> String {
         errorSentence(error: self, language: language)
     }
+}
+
+/// What Firebase puts beside `aps`, for `pushReceived`.
+public func pushData(_ userInfo: [AnyHashable: Any]) -> [String: String] {
+    var data: [String: String] = [:]
+    for case let (name as String, text as String) in userInfo { data[name] = text }
+    return data
 }

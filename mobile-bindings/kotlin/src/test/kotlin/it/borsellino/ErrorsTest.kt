@@ -188,7 +188,7 @@ class ErrorsTest {
 
     @Test
     fun `every error has a sentence in every language`() {
-        val refusal = Refusal(Reason.OTHER, "Chiama l'ufficio.", null, null, true)
+        val refusal = Refusal(Reason.OTHER, "Chiama l'ufficio.", null, null, true, null)
         val errors = listOf(
             BorsellinoException.Offline(), BorsellinoException.OutcomeUnknown(), BorsellinoException.NotOurServer(),
             BorsellinoException.CertificateTime(), BorsellinoException.OlderServer(), BorsellinoException.Refused(refusal),
