@@ -110,7 +110,7 @@ pub(super) async fn run(command: GuardianCommand) -> anyhow::Result<ExitCode> {
 
 /// An address as the office types it.
 fn address(text: &str) -> anyhow::Result<String> {
-    Ok(text.to_owned()) // TEMP
+    crate::mail::Address::parse(text).map(|address| address.as_str().to_owned()).context("email")
 }
 
 /// What somebody is called, from the command line or, with `-`, from standard input.

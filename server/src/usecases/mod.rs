@@ -14,6 +14,7 @@ pub mod home;
 pub mod ledger_export;
 pub mod ledger_history;
 pub mod ledger_verify;
+pub mod letters;
 pub mod node;
 pub mod office;
 pub mod onboarding;
@@ -46,6 +47,7 @@ use crate::auth::keys::Keys;
 use crate::auth::password::Passwords;
 use crate::clock::{Clock, NoRandomness, random};
 use crate::live::Live;
+use crate::mail::Mailer;
 use crate::notify::Push;
 
 /// Everything a use case needs. Cheap to clone.
@@ -75,6 +77,10 @@ pub struct App {
     pub seal_every: Duration,
     /// Firebase Cloud Messaging, where it is configured.
     pub push: Option<Arc<Push>>,
+    /// The mail server, where it is configured.
+    pub mailer: Option<Arc<Mailer>>,
+    /// How often letters are looked for.
+    pub mail_every: Duration,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
     /// True once the server was asked to stop: probes say so, everything else goes on for a while.
