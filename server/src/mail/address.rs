@@ -84,8 +84,8 @@ impl Address {
     }
 
     /// For the message's headers.
-    pub(super) fn mailbox(&self, name: Option<String>) -> lettre::message::Mailbox {
-        lettre::message::Mailbox::new(name, self.text.clone())
+    pub(super) fn mailbox(&self) -> lettre::message::Mailbox {
+        lettre::message::Mailbox::new(None, self.text.clone())
     }
 }
 

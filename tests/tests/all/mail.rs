@@ -46,17 +46,21 @@ fn short() -> Letter {
 /// What Python's `email` makes of messages: headers in their order, the text, how many parts, and what it objects to.
 const READER: &str = r#"
 import base64, email, email.policy, json, sys
+from email.header import decode_header, make_header
+from email.utils import getaddresses
 read = []
 for coded in json.load(sys.stdin):
     message = email.message_from_bytes(base64.b64decode(coded), policy=email.policy.default)
+    # Long names: the newer policy of Python 3.11 puts a space between encoded words.
+    old = email.message_from_bytes(base64.b64decode(coded))
     defects = [type(defect).__name__ for defect in message.defects]
     headers = []
     for name, value in message.items():
         headers.append([name, str(value)])
         defects += [type(defect).__name__ for defect in getattr(value, 'defects', [])]
-    read.append({'headers': headers, 'text': message.get_content(), 'parts': len(list(message.walk())),
+    read.append({'headers': headers, 'text': message.get_content().replace('\r\n', '\n'), 'parts': len(list(message.walk())),
         'type': message.get_content_type(), 'charset': message.get_content_charset(), 'defects': defects,
-        'from': [[a.display_name, a.addr_spec] for a in message['From'].addresses],
+        'from': [[str(make_header(decode_header(name))), address] for name, address in getaddresses([old['From']])],
         'to': [[a.display_name, a.addr_spec] for a in message['To'].addresses]})
 json.dump(read, sys.stdout)
 "#;

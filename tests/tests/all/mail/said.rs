@@ -63,6 +63,8 @@ async fn every_script_arrives() {
         ("Fatto 🎉 e 👨‍👩‍👧", "Tutto bene 🎒\n"),
         (long.trim(), "kurz\n"),
         ("=?utf-8?q?Bcc:_x?=", "=?utf-8?q?not_a_word?= =41=0D=0A\n"),
+        ("x".repeat(3_000).leak(), "unbroken\n"),
+        ("Due   spazi, \"virgolette\"; <parentesi>", "ciao\n"),
         ("", "ohne Betreff\n"),
         ("nur ASCII", "plain\n"),
     ];
@@ -135,8 +137,12 @@ async fn a_senders_name_is_a_name() {
     let names = [
         "Gemeinde Sterzing / Comune di Vipiteno",
         "Città di \"Bolzano\", <ufficio> scuola; x@y.example",
+        "Back\\slash \"\\\" 1",
+        "Stadt Brixen – Öffentlichkeitsarbeit und Schulausspeisung, Südtirol",
         "Stadt Brixen – Öffentlichkeitsarbeit",
         "O'Neil (mensa)",
+        "St. Ulrich, Schulamt",
+        "=?utf-8?q?Banca?=",
         "",
     ];
     for name in names {
