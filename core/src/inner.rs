@@ -49,6 +49,9 @@ pub(crate) fn fresh_key(clock: &dyn Clock) -> Result<Zeroizing<[u8; KEY_LEN]>> {
     Ok(key)
 }
 
+/// A piece of work whose kind nobody asks after.
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// The sessions in use.
 pub(crate) type Sessions = Arc<Mutex<HashMap<AccountKey, Arc<Session>>>>;
 
@@ -145,23 +148,29 @@ impl Inner {
         let tasks = tasks.as_mut().ok_or(Error::Closed)?;
         while tasks.try_join_next().is_some() {}
         // One kind of task for tokio, whatever it does: its machinery is compiled once, which a phone's app notices in size.
-        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+        let work: Boxed<()> = Box::pin(work);
         Ok(tasks.spawn_on(work, &self.runtime))
     }
 
     /// Runs `work` to its end even when the caller is dropped.
-    pub(crate) async fn detached<T, Fut>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> Fut) -> Result<T>
+    pub(crate) fn detached<T, Fut>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> Fut) -> Boxed<Result<T>>
     where
         T: Send + 'static,
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        let (sender, answer) = oneshot::channel();
-        let work = work(Arc::clone(self));
-        self.spawn(async move {
-            // Nobody may be waiting any more.
-            let _ = sender.send(work.await);
-        })?;
-        answer.await.map_err(|_| Error::Closed)?
+        Arc::clone(self).detached_boxed(Box::pin(work(Arc::clone(self))))
+    }
+
+    /// Compiled once for each kind of answer, not for each body.
+    fn detached_boxed<T: Send + 'static>(self: Arc<Self>, work: Boxed<Result<T>>) -> Boxed<Result<T>> {
+        Box::pin(async move {
+            let (sender, answer) = oneshot::channel();
+            self.spawn(async move {
+                // Nobody may be waiting any more.
+                let _ = sender.send(work.await);
+            })?;
+            answer.await.map_err(|_| Error::Closed)?
+        })
     }
 
     /// Forgets all that this phone holds of an account, its orders too.
