@@ -2,7 +2,7 @@
 //! that says what to set.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::clock::Clock;
 use crate::listener::{Callers, Clients, DEFAULT_CONNECTIONS, Settings};
+use crate::mail::{self, Address, AddressError, Credentials, Mailer, Security, Sender};
 use crate::notify::account::{AccountError, ServiceAccount};
 use crate::notify::fcm::{self, Fcm};
 use crate::notify::{self, Push};
@@ -23,6 +25,9 @@ pub const SECRET_VARIABLE: &str = "BORSELLINO_SECRET";
 
 /// The environment variable that holds the subscription key of Checkout.
 pub const CHECKOUT_KEY_VARIABLE: &str = "BORSELLINO_CHECKOUT_KEY";
+
+/// The environment variable that holds the password of the mail server.
+pub const MAIL_PASSWORD_VARIABLE: &str = "BORSELLINO_MAIL_PASSWORD";
 
 /// The environment variable that replaces `database.url`, where it holds a password.
 pub const DATABASE_VARIABLE: &str = "BORSELLINO_DATABASE_URL";
@@ -41,6 +46,8 @@ pub struct Config {
     pub checkout: Option<Checkout>,
     /// Firebase Cloud Messaging; without it phones are told nothing while the app is closed.
     pub push: Option<PushSection>,
+    /// The server that letters are handed to; without it no e-mail is sent.
+    pub mail: Option<MailSection>,
     /// A file with the server's secret; the environment wins.
     pub secret_file: Option<PathBuf>,
     /// For how many seconds a node that was asked to stop goes on answering while it says that it is not ready.
@@ -173,6 +180,86 @@ fn keep_days() -> NonZeroU32 {
     NonZeroU32::new(notify::Settings::default().keep_days).unwrap_or(NonZeroU32::MIN)
 }
 
+/// The server that letters are handed to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailSection {
+    /// Its name or IP address.
+    pub host: String,
+    /// Its port; by default the usual one of `security`.
+    pub port: Option<NonZeroU16>,
+    /// How the way there is secured.
+    pub security: Security,
+    /// As whom to sign in, if at all.
+    pub username: Option<String>,
+    /// A file with the password; the environment wins.
+    pub password_file: Option<PathBuf>,
+    /// As whom letters are sent.
+    pub from: MailSender,
+    /// Where answers go, if not to `from`.
+    pub reply_to: Option<String>,
+    /// How long one letter may take in all.
+    #[serde(default = "mail_timeout")]
+    pub timeout_seconds: NonZeroU16,
+    /// A PEM file: the authorities of the server's certificate, in place of the machine's.
+    pub ca: Option<PathBuf>,
+}
+
+/// As whom letters are sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailSender {
+    /// What a reader sees.
+    pub name: String,
+    /// The address.
+    pub address: String,
+}
+
+fn mail_timeout() -> NonZeroU16 {
+    NonZeroU16::new(60).unwrap_or(NonZeroU16::MIN)
+}
+
+impl MailSection {
+    /// What is set, without what stands in files and in the environment.
+    fn settings(&self) -> Result<mail::Settings, ConfigError> {
+        let address =
+            |field, text: &str| Address::parse(text).map_err(|source| ConfigError::MailAddress { field, source });
+        let from = Sender { name: self.from.name.clone(), address: address("mail.from.address", &self.from.address)? };
+        let reply_to = self.reply_to.as_deref().map(|text| address("mail.reply_to", text)).transpose()?;
+        if self.password_file.is_some() && self.username.is_none() {
+            return Err(ConfigError::NoMailUser);
+        }
+        let settings = mail::Settings {
+            host: self.host.clone(),
+            port: self.port.map_or(self.security.port(), NonZeroU16::get),
+            security: self.security,
+            credentials: None,
+            from,
+            reply_to,
+            timeout: Duration::from_secs(self.timeout_seconds.get().into()),
+            idle_for: mail::IDLE_FOR,
+            authorities: None,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn password(&self) -> Result<Zeroizing<String>, ConfigError> {
+        let text = match (std::env::var(MAIL_PASSWORD_VARIABLE), &self.password_file) {
+            (Ok(text), _) => Zeroizing::new(text),
+            (Err(_), Some(path)) => {
+                let text = Zeroizing::new(read(path)?);
+                warn_of_readers(path, "the mail server's password");
+                text
+            }
+            (Err(_), None) => return Err(ConfigError::NoMailPassword),
+        };
+        // What an editor leaves at the end is no part of it.
+        let password = text.trim_end_matches(['\r', '\n']);
+        if password.is_empty() { Err(ConfigError::NoMailPassword) } else { Ok(Zeroizing::new(password.to_owned())) }
+    }
+}
+
 /// What is logged: never personal data, at any level.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +361,28 @@ pub enum ConfigError {
     /// The sender of pushes.
     #[error("{0}")]
     Push(#[from] fcm::SetupError),
+    /// An address in `[mail]`.
+    #[error("{field} can't be used: {source}")]
+    MailAddress {
+        /// Which.
+        field: &'static str,
+        /// Why.
+        source: AddressError,
+    },
+    /// A password of nobody.
+    #[error(
+        "mail.password_file is set without mail.username: set it, or leave out both where the server asks for neither"
+    )]
+    NoMailUser,
+    /// A user without a password.
+    #[error(
+        "mail.username is set without its password: put it into BORSELLINO_MAIL_PASSWORD or into the file named by \
+        mail.password_file"
+    )]
+    NoMailPassword,
+    /// The rest of `[mail]`.
+    #[error("{0}")]
+    Mail(#[from] mail::SetupError),
     /// The public address.
     #[error(
         "public.url must be an address that browsers reach, with https:// in front: pagoPA sends parents back there"
@@ -328,6 +437,9 @@ impl Config {
     /// [`ConfigError`].
     pub fn check(&self) -> Result<(), ConfigError> {
         database_kind(&self.database.url)?;
+        if let Some(mail) = &self.mail {
+            mail.settings()?;
+        }
         let (public, node) = (&self.public, &self.node);
         if !node.listen.ip().is_loopback() && node.tls.is_none() && node.trusted_proxies.is_empty() {
             return Err(ConfigError::OpenNode(node.listen));
@@ -419,12 +531,8 @@ impl Config {
     pub fn push(&self, now: Millis) -> Result<Option<Push>, ConfigError> {
         let Some(section) = &self.push else { return Ok(None) };
         let path = &section.service_account;
-        let read = std::fs::read_to_string(path);
-        let text = Zeroizing::new(read.map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?);
-        use std::os::unix::fs::PermissionsExt;
-        if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
-            tracing::warn!(path = %path.display(), "everybody on this machine can read the service account: chmod o-r");
-        }
+        let text = Zeroizing::new(read(path)?);
+        warn_of_readers(path, "the service account");
         let account = ServiceAccount::parse(&text);
         let account = account.map_err(|source| ConfigError::Account { path: path.clone(), source })?;
         let settings = notify::Settings {
@@ -436,6 +544,20 @@ impl Config {
         Ok(Some(Push::new(Fcm::new(account, &section.url, settings.in_flight)?, settings, now)))
     }
 
+    /// The mailer, where one is configured, that dates letters by `clock`.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn mailer(&self, clock: Clock) -> Result<Option<Mailer>, ConfigError> {
+        let Some(section) = &self.mail else { return Ok(None) };
+        let mut settings = section.settings()?;
+        if let Some(username) = &section.username {
+            settings.credentials = Some(Credentials { username: username.clone(), password: section.password()? });
+        }
+        settings.authorities = section.ca.as_deref().map(read).transpose()?;
+        Ok(Some(Mailer::new(settings, clock)?))
+    }
+
     /// The client of Checkout, where one is configured.
     ///
     /// # Errors
@@ -444,6 +566,17 @@ impl Config {
         let Some(checkout) = &self.checkout else { return Ok(None) };
         let key = std::env::var(CHECKOUT_KEY_VARIABLE).map_err(|_| ConfigError::NoCheckoutKey)?;
         Ok(Some(checkout_client(&checkout.url, &key)?))
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+fn warn_of_readers(path: &Path, what: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
+        tracing::warn!(path = %path.display(), "everybody on this machine can read {what}: chmod o-r");
     }
 }
 
@@ -534,6 +667,60 @@ mod tests {
             let names = format!("['node.pagopa.example', {wrong}]");
             assert!(matches!(config(&with(&names, "")), Err(ConfigError::BadClientName(_))), "{wrong}");
         }
+    }
+
+    const MAIL: &str = "[mail]\nhost = 'smtp.comune.example'\nsecurity = 'starttls'\n\
+        from = { name = 'Comune di Valdorso', address = 'borsellino@comune.example' }";
+
+    #[test]
+    fn letters_go_over_tls_and_from_an_address() {
+        let with = |mail: &str| format!("{SAFE}\n{mail}");
+        assert!(config(&with(MAIL)).is_ok());
+        let read = |mail: &str| toml::from_str::<Config>(&with(mail)).unwrap().mail.unwrap().settings().unwrap();
+        assert_eq!((read(MAIL).port, read(MAIL).timeout), (587, Duration::from_secs(60)));
+        let tls = MAIL.replace("'starttls'", "'tls'\ntimeout_seconds = 5\nreply_to = 'scuola@comune.example'");
+        assert_eq!((read(&tls).port, read(&tls).timeout), (465, Duration::from_secs(5)));
+        assert_eq!(read(&tls).reply_to.unwrap().as_str(), "scuola@comune.example");
+        let clear = MAIL.replace("starttls", "none");
+        let refused = config(&with(&clear)).unwrap_err().to_string();
+        assert!(refused.contains("mail.security") && refused.contains("\"starttls\""), "{refused}");
+        assert!(config(&with(&clear.replace("smtp.comune.example", "127.0.0.1"))).is_ok());
+        let refused = config(&with(&MAIL.replace("borsellino@", "borsellino"))).unwrap_err().to_string();
+        assert!(refused.contains("mail.from.address") && !refused.contains("borsellinocomune"), "{refused}");
+        let refused = config(&with(&format!("{MAIL}\nreply_to = 'a b'"))).unwrap_err().to_string();
+        assert!(refused.contains("mail.reply_to"), "{refused}");
+        let refused = config(&with(&format!("{MAIL}\npassword_file = '/x'"))).unwrap_err();
+        assert!(matches!(refused, ConfigError::NoMailUser));
+        for wrong in ["tls = true", "timeout_seconds = 0", "port = 0", "password = 'x'"] {
+            let name = wrong.split(' ').next().unwrap();
+            let refused = toml::from_str::<Config>(&with(&format!("{MAIL}\n{wrong}"))).unwrap_err().to_string();
+            assert!(refused.contains(name), "{refused}");
+        }
+        for wrong in [MAIL.replace("starttls", "opportunistic"), MAIL.replace("name =", "nome =")] {
+            assert!(toml::from_str::<Config>(&with(&wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_mail_is_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        let user = format!("username = 'borsellino'\npassword_file = '{}'", path.display());
+        let read = |more: &str| toml::from_str::<Config>(&format!("{SAFE}\n{MAIL}\n{more}")).unwrap();
+        let mailer = |more: &str| read(more).mailer(Clock::system()).map(drop);
+        assert!(matches!(mailer(&user), Err(ConfigError::Unreadable { .. })));
+        assert!(matches!(mailer("username = 'borsellino'"), Err(ConfigError::NoMailPassword)));
+        for (text, password) in [("Segreto 1 \n", Some("Segreto 1 ")), ("x\r\n", Some("x")), ("\n", None)] {
+            std::fs::write(&path, text).unwrap();
+            let got = read(&user).mail.unwrap().password();
+            assert_eq!(got.ok().as_deref().map(String::as_str), password);
+        }
+        std::fs::write(&path, "a\nb").unwrap();
+        let refused = mailer(&user).unwrap_err().to_string();
+        assert!(refused.contains("control characters") && !refused.contains("a\nb"), "{refused}");
+        let ca = format!("ca = '{}'", path.display());
+        assert!(matches!(mailer(&ca), Err(ConfigError::Mail(mail::SetupError::Authorities))));
+        assert!(toml::from_str::<Config>(SAFE).unwrap().mailer(Clock::system()).unwrap().is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod jobs;
 pub mod listener;
 pub mod live;
+pub mod mail;
 pub mod notify;
 pub mod soap;
 pub mod usecases;
@@ -87,6 +88,8 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         behind_proxy: false,
         seal_every: jobs::seal::EVERY,
         push: None,
+        mailer: None,
+        mail_every: jobs::mail::EVERY,
         stopping,
         draining: Arc::default(),
     };
@@ -137,6 +140,7 @@ pub async fn run(
     let looking = tokio::spawn(app.live.clone().look_around(app.store.clone()));
     let seals = tokio::spawn(jobs::seal::run(app.clone()));
     let pushes = tokio::spawn(jobs::push::run(app.clone()));
+    let letters = tokio::spawn(jobs::mail::run(app.clone()));
     let Listeners { public: public_port, node: node_port, reload, drain } = listeners;
     let public = tokio::spawn(public_port.serve(public, reload.clone(), app.stopping.clone()));
     let node = tokio::spawn(node_port.serve(node, reload, app.stopping.clone()));
@@ -150,7 +154,7 @@ pub async fn run(
     tracing::info!("stopping");
     // Streams end, probes say "not ready", listeners take no more calls.
     let _ = stop.send(true);
-    let finished = async { (public.await, node.await, seals.await, pushes.await) };
+    let finished = async { (public.await, node.await, seals.await, pushes.await, letters.await) };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::warn!("some calls did not finish in time");
     }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test without its ground fails, loudly and at once")]
 
+mod door;
 mod gate;
 pub mod node;
 mod phone;
@@ -35,6 +36,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 use zeroize::Zeroizing;
 
+pub use self::door::{Door, form};
 pub use self::gate::Gate;
 pub use self::phone::{Phone, order};
 use crate::stores::Fresh;

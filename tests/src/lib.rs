@@ -10,5 +10,6 @@ pub mod hostile;
 pub mod house;
 pub mod postgres;
 pub mod simulation;
+pub mod smtp;
 pub mod stores;
 pub mod torture;

@@ -4,6 +4,7 @@
 // Always true here; it tells clippy that the helpers between the tests may panic too.
 #[cfg(test)]
 mod all {
+    mod accounts;
     mod chance;
     mod demo;
     mod devices;
@@ -13,6 +14,7 @@ mod all {
     mod hostile;
     mod ledger_verify;
     mod listeners;
+    mod mail;
     mod node;
     mod nodes;
     mod phone;

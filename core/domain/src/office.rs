@@ -15,5 +15,17 @@ coded! {
         BillWithdrawn = "bill_withdrawn",
         /// Every phone of a guardian was signed out and told to keep nothing.
         PhonesWiped = "phones_wiped",
+        /// An adult was added who may register.
+        GuardianAdded = "guardian_added",
+        /// A guardian was given a code to register or to recover their password with.
+        CodeIssued = "code_issued",
+        /// A guardian's access was ended.
+        AccessEnded = "access_ended",
+        /// A guardian's access was given back.
+        AccessRestored = "access_restored",
+        /// A guardian's user name and password were taken away, so that they register anew.
+        AccessReset = "access_reset",
+        /// The address that a guardian's letters go to was changed.
+        EmailChanged = "email_changed",
     }
 }

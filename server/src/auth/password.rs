@@ -61,23 +61,40 @@ impl Passwords {
         Ok(Self { running: places(RUNNING), waiting: places(WAITING), decoy })
     }
 
+    /// The PHC text of a new password with 16 random bytes of salt.
+    ///
+    /// # Errors
+    /// [`PasswordError::Busy`] where too many wait already.
+    pub async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, PasswordError> {
+        self.work(move || hash(&password, salt)).await
+    }
+
     /// Whether `password` is the one behind `stored`; with no stored hash it takes as long and is false.
     ///
     /// # Errors
     /// [`PasswordError::Busy`] where too many wait already.
     pub async fn check(&self, password: String, stored: Option<String>) -> Result<bool, PasswordError> {
-        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
-        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
-        let task = tokio::task::spawn_blocking(move || {
-            // Held by the work itself: a caller that hangs up frees neither the place nor the turn.
-            let _held = (place, turn);
+        let matches = self.work(move || {
             let hash = PasswordHash::new(&stored).map_err(|_| PasswordError::Unusable)?;
             Ok(hasher()?.verify_password(password.as_bytes(), &hash).is_ok())
         });
-        let matches = task.await.map_err(|_| PasswordError::Unusable)??;
-        Ok(matches && known)
+        Ok(matches.await? && known)
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
+        let task = tokio::task::spawn_blocking(move || {
+            // Held by the work itself: a caller that hangs up frees neither the place nor the turn.
+            let _held = (place, turn);
+            work()
+        });
+        task.await.map_err(|_| PasswordError::Unusable)?
     }
 }
 

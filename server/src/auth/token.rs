@@ -24,6 +24,7 @@ pub const REFRESH_MILLIS: i64 = 60 * 24 * 60 * 60 * 1_000;
 
 const ACCESS: u8 = 1;
 const REFRESH: u8 = 2;
+const RECOVERY: u8 = 3;
 
 /// Who is calling, as an access token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +145,55 @@ impl RefreshToken {
     }
 }
 
+/// Names a recovery and proves, with 32 secret bytes, that it is the caller's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecoveryToken {
+    /// The creditor.
+    pub creditor: CreditorCode,
+    /// The recovery.
+    pub id: Uuid,
+    secret: [u8; 32],
+}
+
+impl fmt::Debug for RecoveryToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecoveryToken({})", self.id)
+    }
+}
+
+impl RecoveryToken {
+    /// From 32 secure random bytes.
+    pub fn new(creditor: CreditorCode, id: Uuid, secret: [u8; 32]) -> Self {
+        Self { creditor, id, secret }
+    }
+
+    /// What the database knows of it.
+    pub fn digest(&self) -> Hash {
+        Hash::of(&self.secret)
+    }
+
+    /// As the phone holds it.
+    pub fn encode(&self) -> String {
+        let code = self.creditor.as_str().as_bytes();
+        BASE64URL_NOPAD.encode(&[&[RECOVERY], code, self.id.as_bytes(), &self.secret[..]].concat())
+    }
+
+    /// Reads what the phone sends.
+    ///
+    /// # Errors
+    /// [`TokenError::Invalid`].
+    pub fn decode(token: &str) -> Result<Self, TokenError> {
+        let bytes = decode(token)?;
+        let mut reader = Reader(&bytes);
+        let [kind] = reader.take::<1>()?;
+        let read = Self { creditor: reader.creditor()?, id: Uuid::from_bytes(reader.take()?), secret: reader.take()? };
+        if kind != RECOVERY || !reader.0.is_empty() {
+            return Err(TokenError::Invalid);
+        }
+        Ok(read)
+    }
+}
+
 fn decode(token: &str) -> Result<Vec<u8>, TokenError> {
     if token.len() > 256 {
         return Err(TokenError::Invalid);
@@ -205,5 +255,15 @@ mod tests {
         assert_ne!(first.next(&keys()).digest(), first.digest());
         let access = issue_access(&keys(), &identity(), Millis::new(100));
         assert_eq!(RefreshToken::decode(&access), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn a_recovery_is_no_session() {
+        let recovery = RecoveryToken::new(identity().creditor, Uuid::from_u128(2), [3; 32]);
+        assert_eq!(RecoveryToken::decode(&recovery.encode()), Ok(recovery.clone()));
+        assert_eq!(RefreshToken::decode(&recovery.encode()), Err(TokenError::Invalid));
+        let refresh = RefreshToken::first(identity().creditor, identity().session, [3; 32]);
+        assert_eq!(RecoveryToken::decode(&refresh.encode()), Err(TokenError::Invalid));
+        assert!(!format!("{recovery:?}").contains("3, 3"));
     }
 }

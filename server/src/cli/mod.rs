@@ -2,6 +2,7 @@
 
 pub mod demo;
 mod fees;
+mod guardian;
 mod ledger;
 mod ledger_history;
 mod office;
@@ -74,6 +75,11 @@ enum Command {
     Fees {
         #[command(subcommand)]
         command: fees::FeesCommand,
+    },
+    /// Adults: who may register, and whose access ends.
+    Guardian {
+        #[command(subcommand)]
+        command: guardian::GuardianCommand,
     },
     /// What the office did by hand.
     Office {
@@ -403,6 +409,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Fees { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             fees::run(command).await
+        }
+        Command::Guardian { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            guardian::run(command).await
         }
         Command::Office { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

@@ -30,25 +30,26 @@ pub(super) struct Signed {
     pub(super) operator: String,
 }
 
-struct Desk {
-    store: Store,
-    creditor: CreditorRow,
+/// The office's desk: an open database, whose it is, and who sits there.
+pub(super) struct Desk {
+    pub(super) store: Store,
+    pub(super) creditor: CreditorRow,
     signed: (String, String),
 }
 
 impl Desk {
-    async fn open(place: &DatabaseKind, signed: Signed) -> anyhow::Result<Self> {
+    pub(super) async fn open(place: &DatabaseKind, signed: Signed) -> anyhow::Result<Self> {
         let store = super::queue::open(place).await?;
         let creditor = super::ledger::chosen(&store, Some(&signed.creditor)).await?;
         let creditor = creditor.into_iter().next().context("--creditor")?;
         Ok(Self { store, creditor, signed: (signed.reason, signed.operator) })
     }
 
-    fn act(&self) -> anyhow::Result<Act> {
+    pub(super) fn act(&self) -> anyhow::Result<Act> {
         Ok(Act::new(self.creditor.fiscal_code, Clock::system().now(), self.signed.clone())?)
     }
 
-    async fn close<T>(self, outcome: Result<T, Stop<OfficeRefusal>>) -> anyhow::Result<T> {
+    pub(super) async fn close<T>(self, outcome: Result<T, Stop<OfficeRefusal>>) -> anyhow::Result<T> {
         self.store.close().await;
         outcome.map_err(|stop| match stop {
             Stop::Refused(refusal) => refusal.into(),

@@ -24,6 +24,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let secret = config.secret()?;
     let checkout = config.checkout_client()?;
     let push = config.push(clock.now())?;
+    let mailer = config.mailer(clock.clone())?;
     let public_certificates = certificates(config.public_tls(), &clock).await?;
     let node_certificates = certificates(config.node_tls(), &clock).await?;
     let public = listen(config.public.listen, "public.listen").await?;
@@ -38,6 +39,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let (mut app, stop) = open(parts).await?;
     app.behind_proxy = config.public.tls_at_proxy;
     app.push = push.map(Arc::new);
+    app.mailer = mailer.map(Arc::new);
     tracing::info!(
         public = %public.local_addr()?,
         node = %node.local_addr()?,

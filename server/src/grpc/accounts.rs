@@ -3,16 +3,20 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
+use borsellino_domain::account::{OfficeCode, Username};
 use borsellino_domain::activation::ActivationCode;
+use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::language::Language;
 use borsellino_proto::reason::Reason;
 use borsellino_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Service, caller, encode, fault, language, malformed, plain, refuse, sentences};
-use crate::usecases::Stop;
+use super::{Service, caller, encode, fault, language, malformed, parse, plain, refuse, sentences};
+use crate::usecases::accounts::{self, AccountRefusal, Registration};
 use crate::usecases::onboarding::resolve;
-use crate::usecases::sessions::{self, Credentials, SessionRefusal, SignInRefusal, Tokens};
+use crate::usecases::recovery::{self, Forgetful, Proving, RecoveryRefusal, RecoveryView};
+use crate::usecases::sessions::{self, Credentials, SessionRefusal, SignInRefusal, SignedIn, Tokens};
+use crate::usecases::{ProofKind, Stop};
 
 pub(super) fn session_ended(refusal: SessionRefusal, language: Language) -> Status {
     match refusal {
@@ -99,6 +103,171 @@ impl v1::accounts_server::Accounts for Service {
         let who = caller(&self.0, &request)?;
         sessions::sign_out(&self.0, who).await.map_err(|error| fault(&error, language(&request)))?;
         Ok(Response::new(v1::SignOutResponse {}))
+    }
+
+    async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
+        let language = language(&request);
+        let address = address(&request, self.0.behind_proxy);
+        let message = request.into_inner();
+        let fiscal_code = PersonalCode::parse(&message.fiscal_code).map_err(|_| malformed("fiscal_code", language))?;
+        let wish = Registration {
+            creditor: message.creditor_fiscal_code,
+            fiscal_code,
+            office_code: office_code(&message.office_code, language)?,
+            username: Username::parse(&message.username).map_err(|_| plain(Reason::UsernameInvalid, language))?,
+            password: message.password,
+            device_name: message.device_name,
+            address,
+        };
+        let registered = accounts::register(&self.0, wish).await.map_err(|stop| account_refused(stop, language))?;
+        let (tokens, guardian, creditor, username) = parts(registered);
+        Ok(Response::new(v1::RegisterResponse { tokens, guardian, creditor, username }))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<v1::ChangePasswordRequest>,
+    ) -> Result<Response<v1::ChangePasswordResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let message = request.into_inner();
+        let passwords = (message.old_password, message.new_password);
+        accounts::change_password(&self.0, who, passwords).await.map_err(|stop| account_refused(stop, language))?;
+        Ok(Response::new(v1::ChangePasswordResponse {}))
+    }
+
+    async fn start_recovery(
+        &self,
+        request: Request<v1::StartRecoveryRequest>,
+    ) -> Result<Response<v1::StartRecoveryResponse>, Status> {
+        let language = language(&request);
+        let address = address(&request, self.0.behind_proxy);
+        let message = request.into_inner();
+        let asks = Forgetful {
+            creditor: message.creditor_fiscal_code,
+            who: message.who,
+            device_name: message.device_name,
+            language,
+            address,
+        };
+        let started = recovery::start(&self.0, asks).await.map_err(|stop| recovery_refused(stop, language))?;
+        Ok(Response::new(v1::StartRecoveryResponse {
+            recovery_token: started.token,
+            expires_at_ms: started.expires.get(),
+            number: started.number,
+        }))
+    }
+
+    async fn prove_recovery(
+        &self,
+        request: Request<v1::ProveRecoveryRequest>,
+    ) -> Result<Response<v1::ProveRecoveryResponse>, Status> {
+        let language = language(&request);
+        let message = request.into_inner();
+        let proof = match message.proof {
+            None => None,
+            Some(v1::prove_recovery_request::Proof::OfficeCode(code)) => {
+                Some(Proving::Office(office_code(&code, language)?))
+            }
+            Some(v1::prove_recovery_request::Proof::EmailCode(code)) => {
+                let read = Proving::email(&message.recovery_token, &code);
+                Some(read.map_err(|refusal| recovery_refused(Stop::Refused(refusal), language))?)
+            }
+        };
+        let proved = recovery::prove(&self.0, &message.recovery_token, proof).await;
+        let proofs = proved.map_err(|stop| recovery_refused(stop, language))?;
+        let wire = |kind| match kind {
+            ProofKind::Office => v1::Proof::Office.into(),
+            ProofKind::Email => v1::Proof::Email.into(),
+            ProofKind::Device => v1::Proof::Device.into(),
+        };
+        Ok(Response::new(v1::ProveRecoveryResponse { proofs: proofs.into_iter().map(wire).collect() }))
+    }
+
+    async fn finish_recovery(
+        &self,
+        request: Request<v1::FinishRecoveryRequest>,
+    ) -> Result<Response<v1::FinishRecoveryResponse>, Status> {
+        let language = language(&request);
+        let message = request.into_inner();
+        let finished = recovery::finish(&self.0, &message.recovery_token, message.new_password).await;
+        let (tokens, guardian, creditor, username) = parts(finished.map_err(|stop| recovery_refused(stop, language))?);
+        Ok(Response::new(v1::FinishRecoveryResponse { tokens, guardian, creditor, username }))
+    }
+
+    async fn list_recoveries(
+        &self,
+        request: Request<v1::ListRecoveriesRequest>,
+    ) -> Result<Response<v1::ListRecoveriesResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let views = recovery::list(&self.0, who).await.map_err(|stop| match stop {
+            Stop::Refused(refusal) => session_ended(refusal, language),
+            Stop::Fault(error) => fault(&error, language),
+        })?;
+        let wire = |view: RecoveryView| v1::Recovery {
+            id: view.id.to_string(),
+            device_name: view.device_name,
+            asked_at_ms: view.asked.get(),
+            expires_at_ms: view.expires.get(),
+        };
+        Ok(Response::new(v1::ListRecoveriesResponse { recoveries: views.into_iter().map(wire).collect() }))
+    }
+
+    async fn answer_recovery(
+        &self,
+        request: Request<v1::AnswerRecoveryRequest>,
+    ) -> Result<Response<v1::AnswerRecoveryResponse>, Status> {
+        let who = caller(&self.0, &request)?;
+        let language = language(&request);
+        let id = parse(&request.get_ref().id, "id", &request)?;
+        let number: String = request.get_ref().number.trim().chars().take(8).collect();
+        let answered = recovery::answer(&self.0, who, (id, number)).await;
+        answered.map_err(|stop| recovery_refused(stop, language))?;
+        Ok(Response::new(v1::AnswerRecoveryResponse {}))
+    }
+}
+
+fn office_code(text: &str, language: Language) -> Result<OfficeCode, Status> {
+    OfficeCode::parse(text).map_err(|_| plain(Reason::OfficeCodeMistyped, language))
+}
+
+/// What a sign-in of any kind answers: tokens, who, where, and the user name.
+fn parts(
+    (signed_in, username): (SignedIn, String),
+) -> (Option<v1::Tokens>, Option<v1::Guardian>, Option<v1::Creditor>, String) {
+    let guardian = v1::Guardian { id: signed_in.guardian.to_string(), display_name: signed_in.guardian_name };
+    (Some(tokens(signed_in.tokens)), Some(guardian), Some(encode::creditor(signed_in.creditor)), username)
+}
+
+fn account_refused(stop: Stop<AccountRefusal>, language: Language) -> Status {
+    let refusal = match stop {
+        Stop::Refused(refusal) => refusal,
+        Stop::Fault(error) => return fault(&error, language),
+    };
+    match refusal {
+        AccountRefusal::Session(refusal) => session_ended(refusal, language),
+        AccountRefusal::TryLater(millis) => refuse(&sentences::try_later(millis, language), language),
+        AccountRefusal::CodeRefused => plain(Reason::OfficeCodeRefused, language),
+        AccountRefusal::AlreadyRegistered => plain(Reason::AlreadyRegistered, language),
+        AccountRefusal::UsernameTaken => plain(Reason::UsernameTaken, language),
+        AccountRefusal::Password(rule) => refuse(&sentences::password(rule, language), language),
+        AccountRefusal::WrongPassword => plain(Reason::WrongCredentials, language),
+    }
+}
+
+fn recovery_refused(stop: Stop<RecoveryRefusal>, language: Language) -> Status {
+    let refusal = match stop {
+        Stop::Refused(refusal) => refusal,
+        Stop::Fault(error) => return fault(&error, language),
+    };
+    match refusal {
+        RecoveryRefusal::Session(refusal) => session_ended(refusal, language),
+        RecoveryRefusal::TryLater(millis) => refuse(&sentences::try_later(millis, language), language),
+        RecoveryRefusal::Wrong => plain(Reason::ProofRefused, language),
+        RecoveryRefusal::Ended => plain(Reason::RecoveryEnded, language),
+        RecoveryRefusal::Incomplete => plain(Reason::RecoveryIncomplete, language),
+        RecoveryRefusal::Password(rule) => refuse(&sentences::password(rule, language), language),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the server does by itself from time to time. A job stops with the server; an error in it is logged and tried
 //! again, and never ends the server.
 
+pub mod mail;
 pub mod push;
 pub mod seal;

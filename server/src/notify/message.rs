@@ -73,6 +73,8 @@ pub enum Kind {
     PaymentDone,
     /// Something that this guardian sees has changed.
     Changed,
+    /// Somebody asks for a new password of this guardian's account.
+    Account,
 }
 
 impl Kind {
@@ -81,12 +83,13 @@ impl Kind {
         match self {
             Self::PaymentDone => "payment_done",
             Self::Changed => "changed",
+            Self::Account => "account",
         }
     }
 
     /// Reads [`Kind::code`].
     pub fn from_code(code: &str) -> Option<Self> {
-        [Self::PaymentDone, Self::Changed].into_iter().find(|kind| kind.code() == code)
+        [Self::PaymentDone, Self::Changed, Self::Account].into_iter().find(|kind| kind.code() == code)
     }
 
     /// The names of its title and its text among the app's localized ones.
@@ -94,6 +97,7 @@ impl Kind {
         match self {
             Self::PaymentDone => ["push_payment_done_title", "push_payment_done_body"],
             Self::Changed => ["push_changed_title", "push_changed_body"],
+            Self::Account => ["push_account_title", "push_account_body"],
         }
     }
 
@@ -111,6 +115,15 @@ impl Kind {
             }
             (Self::Changed, Language::Italian) => ["Novità", "Qualcosa è cambiato: apri l'app per vedere cosa."],
             (Self::Changed, Language::English) => ["News", "Something has changed: open the app to see what."],
+            (Self::Account, Language::Italian) => {
+                ["Il tuo accesso", "Qualcuno chiede una password nuova: apri l'app e di' se sei tu."]
+            }
+            (Self::Account, Language::English) => {
+                ["Your account", "Somebody asks for a new password: open the app and say whether it is you."]
+            }
+            (Self::Account, Language::German) => {
+                ["Ihr Zugang", "Jemand verlangt ein neues Passwort: Bitte in der App angeben, ob Sie es sind."]
+            }
             (Self::Changed, Language::German) => ["Neuigkeiten", "Etwas hat sich geändert: Näheres in der App."],
         }
     }

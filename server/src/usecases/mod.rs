@@ -2,16 +2,19 @@
 //!
 //! Each writes in one transaction, announces after the commit, and does nothing external inside it.
 
+pub mod accounts;
 pub mod archive;
 pub mod carts;
 pub mod demand;
 pub mod devices;
 pub mod feed;
 pub mod fees;
+pub mod guardians;
 pub mod home;
 pub mod ledger_export;
 pub mod ledger_history;
 pub mod ledger_verify;
+pub mod letters;
 pub mod node;
 pub mod office;
 pub mod onboarding;
@@ -21,6 +24,7 @@ pub mod proof_file;
 pub mod push;
 pub mod queues;
 pub mod receipts;
+pub mod recovery;
 pub mod seal_verify;
 pub mod seals;
 pub mod sessions;
@@ -35,6 +39,7 @@ use std::time::Duration;
 use borsellino_domain::creditor::{CreditorCode, StationId};
 use borsellino_domain::time::Millis;
 use borsellino_pagopa::checkout::CheckoutClient;
+pub use borsellino_store::rows::ProofKind;
 use borsellino_store::rows::{CreditorRow, StationRow};
 use borsellino_store::{Store, StoreError};
 
@@ -42,6 +47,7 @@ use crate::auth::keys::Keys;
 use crate::auth::password::Passwords;
 use crate::clock::{Clock, NoRandomness, random};
 use crate::live::Live;
+use crate::mail::Mailer;
 use crate::notify::Push;
 
 /// Everything a use case needs. Cheap to clone.
@@ -71,6 +77,10 @@ pub struct App {
     pub seal_every: Duration,
     /// Firebase Cloud Messaging, where it is configured.
     pub push: Option<Arc<Push>>,
+    /// The mail server, where it is configured.
+    pub mailer: Option<Arc<Mailer>>,
+    /// How often letters are looked for.
+    pub mail_every: Duration,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
     /// True once the server was asked to stop: probes say so, everything else goes on for a while.

@@ -56,8 +56,18 @@ impl Act {
         Ok(Self { creditor, reason, operator, at, id: id()?, entry: id()?.into(), outbox })
     }
 
+    /// Whose.
+    pub(super) fn creditor(&self) -> CreditorCode {
+        self.creditor
+    }
+
+    /// When.
+    pub(super) fn at(&self) -> Millis {
+        self.at
+    }
+
     /// Keeps it; `false` where it was kept before, by a run whose answer was lost.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         tx: &mut Tx,
         (action, subject): (OfficeAction, &str),
@@ -142,6 +152,18 @@ pub enum OfficeRefusal {
     /// No such guardian.
     #[error("no guardian of this creditor signs in as {0}")]
     NoGuardian(String),
+    /// No such adult.
+    #[error("no adult of this creditor has this user name or codice fiscale")]
+    NoAdult,
+    /// Their access was ended.
+    #[error("their access was ended: give it back first (borsellino guardian restore)")]
+    AccessEnded,
+    /// Somebody has this codice fiscale already.
+    #[error("an adult with this codice fiscale is known already")]
+    Known,
+    /// A child of theirs is not known.
+    #[error("child {0} of theirs: this creditor has no child with this codice fiscale")]
+    NoChildOf(usize),
     /// They have nothing to do with the children of the bill.
     #[error("{0} is no guardian of a child on this bill")]
     NotTheirs(String),
@@ -168,7 +190,7 @@ pub enum OfficeRefusal {
 }
 
 /// Refuses what nobody stands for.
-fn check(by: &Act) -> Result<(), Stop<OfficeRefusal>> {
+pub(super) fn check(by: &Act) -> Result<(), Stop<OfficeRefusal>> {
     if signed(&by.reason) && signed(&by.operator) { Ok(()) } else { Err(Stop::Refused(OfficeRefusal::Unsigned)) }
 }
 

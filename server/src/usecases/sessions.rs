@@ -5,11 +5,12 @@
 
 use std::net::IpAddr;
 
+use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{GuardianId, SessionId};
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
-use borsellino_store::StoreError;
 use borsellino_store::rows::{FailureRow, NewSession, SessionRow};
+use borsellino_store::{StoreError, Tx};
 
 use super::views::CreditorView;
 use super::{App, Fault, Stop};
@@ -105,52 +106,33 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
         return Err(wrong());
     }
     let code = creditor.fiscal_code;
-    let account = Hash::of(format!("account|{username}").as_bytes());
-    let address = credentials.address.map(|address| Hash::of(format!("address|{}", network(address)).as_bytes()));
+    let account = account_key(&username);
+    let address = credentials.address.map(address_key);
     let now = app.now();
-    let mut limits = vec![(account, FREE_TRIES.0, MAX_DELAY_MILLIS)];
-    limits.extend(address.map(|address| (address, FREE_TRIES.1, MAX_ADDRESS_DELAY_MILLIS)));
 
     // Counted before the password is looked at, one try after the other, so that many at once count as many.
-    let (name, tries) = (username, limits.clone());
+    let (name, tries) = (username, Tries::new(account, address));
     let counted = app.store.write("count a sign-in", move |tx| {
         let (name, tries) = (name.clone(), tries.clone());
         Box::pin(async move {
-            for (who, free, longest) in tries {
-                let row = tx.count_sign_in(&code, who, (now, now.plus(-FORGET_MILLIS))).await?;
-                let wait = delay(row, free, longest, now);
-                if wait > 0 {
-                    return Ok(Err(SignInRefusal::TryLater(wait)));
-                }
-                tx.touch_sign_in(&code, who, now).await?;
+            if let Some(wait) = tries.count(tx, &code, now).await? {
+                return Ok(Err(SignInRefusal::TryLater(wait)));
             }
             Ok(Ok(tx.guardian_by_username(&code, &name).await?))
         })
     });
     let guardian = counted.await?.map_err(Stop::Refused)?;
 
-    let stored = guardian.as_ref().map(|guardian| guardian.password_hash.clone());
+    let stored = guardian.as_ref().and_then(|guardian| guardian.password_hash.clone());
     let right = check(app, credentials.password, stored).await?;
     let guardian = guardian.filter(|guardian| right && guardian.disabled_at_ms.is_none()).ok_or_else(wrong)?;
 
-    let session: SessionId = app.new_id()?;
-    let refresh = RefreshToken::first(code, session, random()?);
-    let identity = Identity { creditor: code, guardian: guardian.id, session };
-    let device_name: String = credentials.device_name.chars().filter(|c| !c.is_control()).take(80).collect();
-    let row = NewSession {
-        id: session,
-        guardian: guardian.id,
-        device_name,
-        created_at: now,
-        refresh_digest: refresh.digest(),
-    };
+    let opening = Opening::new(app, (code, guardian.id), &credentials.device_name)?;
+    let opened = opening.clone();
     let opened = app.store.write::<(), (), _>("open a session", move |tx| {
-        let row = row.clone();
+        let opening = opened.clone();
         Box::pin(async move {
-            // Run again after a lost commit, the session may be there already.
-            if tx.session(&code, row.id).await?.is_none() {
-                tx.insert_session(&code, &row).await?;
-            }
+            opening.write(tx).await?;
             tx.clear_sign_ins(&code, account).await?;
             if let Some(address) = address {
                 tx.uncount_sign_in(&code, address).await?;
@@ -159,12 +141,114 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
         })
     });
     let _committed = opened.await?;
-    Ok(SignedIn {
-        tokens: tokens(app, &identity, &refresh, now),
-        guardian: guardian.id,
-        guardian_name: guardian.full_name,
-        creditor: creditor.into(),
-    })
+    Ok(opening.signed_in(app, guardian.full_name, creditor.into()))
+}
+
+/// Under which key the tries for an account are counted.
+pub(super) fn account_key(username: &str) -> Hash {
+    Hash::of(format!("account|{username}").as_bytes())
+}
+
+/// Under which key the tries from an address are counted.
+pub(super) fn address_key(address: IpAddr) -> Hash {
+    Hash::of(format!("address|{}", network(address)).as_bytes())
+}
+
+/// What a try counts for.
+#[derive(Clone)]
+pub(super) struct Tries(Vec<(Hash, i64, i64)>);
+
+impl Tries {
+    /// For an account (or whatever stands in its place), and for an address, where one is known.
+    pub(super) fn new(account: Hash, address: Option<Hash>) -> Self {
+        let mut tries = vec![(account, FREE_TRIES.0, MAX_DELAY_MILLIS)];
+        tries.extend(address.map(|address| (address, FREE_TRIES.1, MAX_ADDRESS_DELAY_MILLIS)));
+        Self(tries)
+    }
+
+    /// Counts; answers how many milliseconds are to be waited, where it is too early.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn count(
+        &self,
+        tx: &mut Tx,
+        creditor: &CreditorCode,
+        now: Millis,
+    ) -> Result<Option<i64>, StoreError> {
+        for (who, free, longest) in &self.0 {
+            let row = tx.count_sign_in(creditor, *who, (now, now.plus(-FORGET_MILLIS))).await?;
+            let wait = delay(row, *free, *longest, now);
+            if wait > 0 {
+                return Ok(Some(wait));
+            }
+            tx.touch_sign_in(creditor, *who, now).await?;
+        }
+        Ok(None)
+    }
+}
+
+/// A session that is about to be opened.
+#[derive(Clone)]
+pub(super) struct Opening {
+    row: NewSession,
+    identity: Identity,
+    refresh: RefreshToken,
+}
+
+impl Opening {
+    /// For a guardian of a creditor, on a device that the parent calls so.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub(super) fn new(
+        app: &App,
+        (creditor, guardian): (CreditorCode, GuardianId),
+        device_name: &str,
+    ) -> Result<Self, Fault> {
+        let session: SessionId = app.new_id()?;
+        let refresh = RefreshToken::first(creditor, session, random()?);
+        let row = NewSession {
+            id: session,
+            guardian,
+            device_name: device_name_of(device_name),
+            created_at: app.now(),
+            refresh_digest: refresh.digest(),
+        };
+        Ok(Self { row, identity: Identity { creditor, guardian, session }, refresh })
+    }
+
+    /// Opens it; run again after a lost commit, it may be there already.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let creditor = &self.identity.creditor;
+        if tx.session(creditor, self.row.id).await?.is_none() {
+            tx.insert_session(creditor, &self.row).await?;
+        }
+        Ok(())
+    }
+
+    /// Its id.
+    pub(super) fn session(&self) -> SessionId {
+        self.row.id
+    }
+
+    /// What the phone gets.
+    pub(super) fn signed_in(&self, app: &App, guardian_name: String, creditor: CreditorView) -> SignedIn {
+        SignedIn {
+            tokens: tokens(app, &self.identity, &self.refresh, self.row.created_at),
+            guardian: self.identity.guardian,
+            guardian_name,
+            creditor,
+        }
+    }
+}
+
+/// What a parent calls a device, as far as it is kept.
+pub(super) fn device_name_of(typed: &str) -> String {
+    typed.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
 async fn check(app: &App, password: String, stored: Option<String>) -> Result<bool, Stop<SignInRefusal>> {

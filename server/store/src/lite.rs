@@ -18,6 +18,9 @@ macro_rules! skip_locked {
     };
 }
 
+#[path = "ops/accounts.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod accounts;
 #[path = "ops/families.rs"]
 pub(crate) mod families;
 #[path = "ops/feed.rs"]
@@ -77,6 +80,7 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
+        accounts::ALL,
         families::ALL,
         ledger::ALL,
         payments::ALL,

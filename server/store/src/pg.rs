@@ -15,6 +15,9 @@ macro_rules! skip_locked {
     };
 }
 
+#[path = "ops/accounts.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod accounts;
 #[path = "ops/families.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod families;
@@ -57,6 +60,7 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), StoreError
 /// Every statement and its name.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
+        accounts::ALL,
         families::ALL,
         ledger::ALL,
         payments::ALL,

@@ -154,6 +154,68 @@ forward! {
 }
 
 forward! {
+    accounts:
+    /// A guardian as the office knows them.
+    fn holder(creditor: &CreditorCode, guardian: GuardianId) -> Option<AccountHolderRow>;
+    /// The guardian with this codice fiscale.
+    fn holder_by_code(creditor: &CreditorCode, fiscal_code: &str) -> Option<AccountHolderRow>;
+    /// Adults whom the office knows and who have no account yet.
+    fn unregistered(creditor: &CreditorCode) -> Vec<AccountHolderRow>;
+    /// Gives a guardian an account; whether there was none yet, and their access had not ended.
+    fn set_credentials(creditor: &CreditorCode, guardian: GuardianId, username_hash: (&str, &str)) -> bool;
+    /// Changes the password of an account; whether there is one.
+    fn set_password(creditor: &CreditorCode, guardian: GuardianId, password_hash: &str) -> bool;
+    /// Takes a guardian's account away, so that they register anew.
+    fn reset_credentials(creditor: &CreditorCode, guardian: GuardianId, username: &str) -> ();
+    /// Gives back the access that was ended.
+    fn enable_guardian(creditor: &CreditorCode, guardian: GuardianId) -> ();
+    /// Where letters go.
+    fn set_email(creditor: &CreditorCode, guardian: GuardianId, email: Option<&str>) -> ();
+    /// Ends the sessions of a guardian, but for one; answers how many.
+    fn end_sessions_but(creditor: &CreditorCode, guardian_kept: (GuardianId, SessionId), at: Millis) -> u64;
+    /// Forgets the push tokens of a guardian, but for one session's.
+    fn forget_push_but(creditor: &CreditorCode, guardian_kept: (GuardianId, SessionId)) -> ();
+    /// Keeps the code that the office gives to a guardian, in place of the one before.
+    fn put_office_code(creditor: &CreditorCode, guardian_digest: (GuardianId, Hash), issued_expires: (Millis, Millis)) -> ();
+    /// The code that the office gave to a guardian last.
+    fn office_code(creditor: &CreditorCode, guardian: GuardianId) -> Option<OfficeCodeRow>;
+    /// Counts a wrong one.
+    fn count_office_code(creditor: &CreditorCode, guardian: GuardianId) -> ();
+    /// Uses a code up; whether it was good.
+    fn use_office_code(creditor: &CreditorCode, guardian_digest: (GuardianId, Hash), at_most_tries: (Millis, i64)) -> bool;
+    /// The code that the office gave to a guardian is good no more.
+    fn drop_office_code(creditor: &CreditorCode, guardian: GuardianId) -> ();
+    /// The devices of a guardian that are told by push.
+    fn told_devices(creditor: &CreditorCode, guardian: GuardianId, unused: Millis) -> Vec<AudienceRow>;
+    /// Opens a recovery, once.
+    fn insert_recovery(creditor: &CreditorCode, row: &NewRecovery) -> ();
+    /// A recovery.
+    fn recovery(creditor: &CreditorCode, id: Uuid) -> Option<RecoveryRow>;
+    /// Those of a guardian whose time is not over, the newest first.
+    fn recoveries(creditor: &CreditorCode, guardian: GuardianId, now_count: (Millis, i64)) -> Vec<RecoveryRow>;
+    /// Counts a proof as wrong, and holds the recovery until it is known to be right.
+    fn try_recovery(creditor: &CreditorCode, id: Uuid) -> Option<RecoveryRow>;
+    /// Says that it was proved, and takes the count back; whether it was still under way.
+    fn prove_recovery(creditor: &CreditorCode, id_kind: (Uuid, ProofKind), at: Millis) -> bool;
+    /// Ends a recovery that is under way.
+    fn end_recovery(creditor: &CreditorCode, id: Uuid, at: Millis) -> ();
+    /// Ends every recovery of a guardian that is under way.
+    fn end_recoveries(creditor: &CreditorCode, guardian: GuardianId, at: Millis) -> ();
+    /// Says that the password was set; whether it was still under way.
+    fn finish_recovery(creditor: &CreditorCode, id: Uuid, at: Millis) -> bool;
+    /// Forgets recoveries made before the id `before`.
+    fn sweep_recoveries(creditor: &CreditorCode, before: Uuid) -> u64;
+    /// The creditors that have a letter to send.
+    fn due_for_letters(now: Millis) -> Vec<String>;
+    /// Takes up to `count` due letters until `lease`.
+    fn claim_letters(creditor: &CreditorCode, now_lease: (Millis, Millis), count: i64) -> Vec<RecoveryLetterRow>;
+    /// Says which code the letter holds that is about to be sent; `false` where somebody else took it meanwhile.
+    fn write_letter(creditor: &CreditorCode, id_attempts: (Uuid, i64), digest: Hash) -> bool;
+    /// Says when a letter may be tried again, if ever, unless somebody else took it meanwhile.
+    fn settle_letter(creditor: &CreditorCode, id_attempts: (Uuid, i64), due_code: (Option<Millis>, &str)) -> ();
+}
+
+forward! {
     ledger:
     /// Open account.
     fn open_account(creditor: &CreditorCode, account: Account, head: &Head) -> ();

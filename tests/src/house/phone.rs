@@ -8,7 +8,7 @@ use tonic::{Request, Status, Streaming};
 /// A phone after its sign-in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Phone {
-    channel: Channel,
+    pub(super) channel: Channel,
     /// Its tokens; a test may put others in their place.
     pub tokens: v1::Tokens,
     /// Who signed in.
@@ -33,12 +33,23 @@ impl Phone {
         };
         let mut accounts = v1::accounts_client::AccountsClient::new(channel.clone());
         let answer = accounts.sign_in(message).await?.into_inner();
+        Self::of(channel, (answer.tokens, answer.guardian, answer.creditor))
+    }
+
+    /// A phone that was answered this when it signed in.
+    ///
+    /// # Errors
+    /// Where a part is missing.
+    pub(super) fn of(
+        channel: Channel,
+        (tokens, guardian, creditor): (Option<v1::Tokens>, Option<v1::Guardian>, Option<v1::Creditor>),
+    ) -> Result<Self, Status> {
         let missing = || Status::data_loss("a sign-in without its parts");
         Ok(Self {
             channel,
-            tokens: answer.tokens.ok_or_else(missing)?,
-            guardian: answer.guardian.ok_or_else(missing)?,
-            creditor: answer.creditor.ok_or_else(missing)?,
+            tokens: tokens.ok_or_else(missing)?,
+            guardian: guardian.ok_or_else(missing)?,
+            creditor: creditor.ok_or_else(missing)?,
             language: "it",
         })
     }
@@ -59,7 +70,7 @@ impl Phone {
         Self { tokens, ..self.clone() }
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let bearer = format!("Bearer {}", self.tokens.access_token);
         // A token that is no header is simply not sent.

@@ -25,7 +25,7 @@ crate::tx::statements! {
     INSERT_GUARDIAN = "INSERT INTO guardian (creditor, id, username, full_name, fiscal_code, email, password_hash,
             feed_seq)
         VALUES ($1, $2, $3, $4, $5, $6, $7, 0)";
-    GUARDIAN_BY_NAME = "SELECT id, full_name, password_hash, disabled_at_ms FROM guardian
+    GUARDIAN_BY_NAME = "SELECT id, full_name, NULLIF(password_hash, '') AS password_hash, disabled_at_ms FROM guardian
         WHERE creditor = $1 AND username = $2";
     DISABLE_GUARDIAN = "UPDATE guardian SET disabled_at_ms = $3 WHERE creditor = $1 AND id = $2";
     INSERT_CHILD = "INSERT INTO child (creditor, id, given_name, family_name, fiscal_code, school, class_name)

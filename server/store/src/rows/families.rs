@@ -67,8 +67,8 @@ pub struct GuardianRow {
     pub id: GuardianId,
     /// Their name.
     pub full_name: String,
-    /// argon2id in PHC form.
-    pub password_hash: String,
+    /// argon2id in PHC form; `None` before they have registered.
+    pub password_hash: Option<String>,
     /// When the office ended their access.
     pub disabled_at_ms: Option<i64>,
 }
@@ -86,7 +86,7 @@ pub struct NewGuardian {
     pub fiscal_code: String,
     /// Their address, if known.
     pub email: Option<String>,
-    /// argon2id in PHC form.
+    /// argon2id in PHC form; empty for one who has not registered yet.
     pub password_hash: String,
 }
 

@@ -1,6 +1,7 @@
 //! What the statements take and answer. Columns that the rules constrain come out as the domain's types: a row that
 //! breaks them is an error, never a wrong value.
 
+mod accounts;
 mod families;
 mod ledger;
 mod office;
@@ -11,6 +12,7 @@ mod queue;
 mod seal;
 mod sessions;
 
+pub use accounts::*;
 pub use families::*;
 pub use ledger::*;
 pub use office::*;

@@ -5,8 +5,8 @@ use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::office::OfficeAction;
 use borsellino_domain::top_up::PayBy;
 use borsellino_store::rows::{
-    FeeTableRow, KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewNotice, NewPushToken, NewSession, NewTopUp,
-    OfficeActionRow,
+    AccountHolderRow, FeeTableRow, KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewNotice, NewPushToken,
+    NewRecovery, NewSession, NewTopUp, OfficeActionRow, ProofKind,
 };
 
 use super::*;
@@ -21,6 +21,7 @@ const GUARDIAN: u128 = 10;
 const SESSION: u128 = 40;
 const BILL: u128 = 50;
 const TOP_UP: u128 = 60;
+const RECOVERY: u128 = 95;
 const WHO: &[u8] = b"somebody";
 
 fn code(digits: &str) -> CreditorCode {
@@ -163,6 +164,21 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
     assert!(tx.settle_notice(c, paid.as_str(), at).await?);
     let fees = FeeTableRow { version: name.to_owned(), imported_at_ms: NOW, bands: "card,0,1,2\n".to_owned() };
     tx.put_fee_table(c, &fees).await?;
+    let digest = Hash::of(name.as_bytes());
+    tx.put_office_code(c, (guardian, digest), (NOW, NOW.plus(amount + 1_000_000))).await?;
+    let recovery = NewRecovery {
+        id: uuid(RECOVERY),
+        guardian: Some(guardian),
+        digest,
+        device_name: name.to_owned(),
+        number: "07".to_owned(),
+        language: "it",
+        asked_at: NOW,
+        expires_at: NOW.plus_days(1),
+        letter: true,
+    };
+    tx.insert_recovery(c, &recovery).await?;
+    assert!(tx.write_letter(c, (uuid(RECOVERY), 0), digest).await?);
     Ok(())
 }
 
@@ -180,6 +196,15 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     let mut say = |name, answer: String| answers.push((name, answer));
     let found = tx.guardian_by_username(c, "guardian 10").await?;
     say("guardian", format!("{:?}", found.map(|row| (row.full_name, row.disabled_at_ms))));
+    let holder = |row: AccountHolderRow| (row.id, row.full_name, row.email, row.password_hash, row.feed_seq);
+    say("holder", format!("{:?}", tx.holder(c, guardian).await?.map(holder)));
+    say("holder by code", format!("{:?}", tx.holder_by_code(c, "RSSMRA80A01H501U").await?.map(holder)));
+    let unregistered = tx.unregistered(c).await?.into_iter().map(holder);
+    say("unregistered", format!("{:?}", unregistered.collect::<Vec<_>>()));
+    say("office code", format!("{:?}", tx.office_code(c, guardian).await?));
+    say("recovery", format!("{:?}", tx.recovery(c, uuid(RECOVERY)).await?));
+    say("recoveries", format!("{:?}", tx.recoveries(c, guardian, (NOW, 9)).await?));
+    say("told", format!("{:?}", tx.told_devices(c, guardian, NOW.plus_days(-1)).await?));
     say("facts", format!("{:?}", tx.wallet_facts(c, guardian, wallet(1), NOW).await?));
     let home = tx.home(c, (guardian, session), NOW, 2026).await?;
     let line = |row: borsellino_store::rows::HomeRow| {
@@ -258,6 +283,31 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
 /// Every statement that changes what is there.
 async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     let (guardian, session) = (GuardianId::from(uuid(GUARDIAN)), SessionId::from(uuid(SESSION)));
+    let (recovery, digest) = (uuid(RECOVERY), Hash::of(b"another"));
+    let taken = tx.claim_letters(c, (NOW.plus(2), NOW.plus_days(1)), 9).await?;
+    assert_eq!(taken.len(), 1);
+    assert!(tx.write_letter(c, (recovery, 1), digest).await?);
+    tx.settle_letter(c, (recovery, 1), (Some(NOW), "rcpt 450")).await?;
+    assert_eq!(tx.try_recovery(c, recovery).await?.map(|row| row.tries), Some(1));
+    assert!(tx.prove_recovery(c, (recovery, ProofKind::Email), NOW).await?);
+    assert!(tx.finish_recovery(c, recovery, NOW).await?);
+    tx.end_recovery(c, recovery, NOW).await?;
+    tx.end_recoveries(c, guardian, NOW).await?;
+    assert_eq!(tx.sweep_recoveries(c, uuid(RECOVERY + 1)).await?, 1);
+    tx.count_office_code(c, guardian).await?;
+    assert!(!tx.use_office_code(c, (guardian, digest), (NOW, 5)).await?);
+    tx.put_office_code(c, (guardian, digest), (NOW, NOW.plus(1))).await?;
+    assert!(tx.use_office_code(c, (guardian, digest), (NOW, 5)).await?);
+    tx.drop_office_code(c, guardian).await?;
+    tx.set_email(c, guardian, Some("somebody@example.org")).await?;
+    assert!(tx.set_password(c, guardian, "another").await?);
+    tx.reset_credentials(c, guardian, "(nobody)").await?;
+    assert!(!tx.set_password(c, guardian, "another").await?);
+    assert!(tx.set_credentials(c, guardian, ("somebody", "another")).await?);
+    tx.forget_push_but(c, (guardian, session)).await?;
+    assert_eq!(tx.end_sessions_but(c, (guardian, session), NOW).await?, 0);
+    tx.disable_guardian(c, guardian, NOW).await?;
+    tx.enable_guardian(c, guardian).await?;
     tx.disable_guardian(c, guardian, NOW).await?;
     tx.close_wallet(c, wallet(1), NOW).await?;
     assert!(tx.cancel_notice(c, number(2).as_str()).await?);

@@ -1,0 +1,288 @@
+//! How an adult whom the office knows gets an account, and changes its password.
+//!
+//! Only somebody who holds the code that the office gave to exactly this adult gets in: nobody sees a child because they know
+//! a codice fiscale. Who has no code, a wrong one, or somebody else's gets one and the same answer.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use borsellino_domain::account::{MOST_TRIES, NewPassword, OfficeCode, PasswordRule, Username};
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::fiscal_code::PersonalCode;
+use borsellino_domain::id::GuardianId;
+use borsellino_domain::ledger::Hash;
+use borsellino_domain::time::Millis;
+use borsellino_store::rows::{AccountHolderRow, OfficeCodeRow};
+use borsellino_store::{StoreError, Tx};
+
+use super::sessions::{Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, standing};
+use super::{App, Fault, Stop};
+use crate::auth::password::PasswordError;
+use crate::auth::token::Identity;
+use crate::clock::random;
+
+/// Why no account is had, or no password changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountRefusal {
+    /// The caller's own session.
+    Session(SessionRefusal),
+    /// Too many tries: wait this many milliseconds.
+    TryLater(i64),
+    /// Unknown, expired, used, tried too often, or not for this codice fiscale.
+    CodeRefused,
+    /// There is a password already.
+    AlreadyRegistered,
+    /// Somebody else's.
+    UsernameTaken,
+    /// The new password breaks a rule.
+    Password(PasswordRule),
+    /// The old password is wrong.
+    WrongPassword,
+}
+
+impl From<PasswordRule> for AccountRefusal {
+    fn from(rule: PasswordRule) -> Self {
+        Self::Password(rule)
+    }
+}
+
+/// What somebody who registers brings.
+#[derive(Clone)]
+pub struct Registration {
+    /// 11 digits.
+    pub creditor: String,
+    /// Their codice fiscale.
+    pub fiscal_code: PersonalCode,
+    /// From the office.
+    pub office_code: OfficeCode,
+    /// Of their choice.
+    pub username: Username,
+    /// Of their choice, as typed.
+    pub password: String,
+    /// What they call the device.
+    pub device_name: String,
+    /// Where the call comes from, as far as it can be believed.
+    pub address: Option<IpAddr>,
+}
+
+/// What it holds is secret or personal.
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Registration")
+    }
+}
+
+/// What the database knows of a code of the office: whoever reads it there can't use it, nor for another guardian.
+pub(super) fn code_digest(creditor: &CreditorCode, guardian: GuardianId, code: &OfficeCode) -> Hash {
+    let whose = [creditor.as_str().as_bytes(), guardian.uuid().as_bytes()].concat();
+    Hash::of(&[b"borsellino.office-code.v1".as_slice(), &whose, code.as_str().as_bytes()].concat())
+}
+
+/// Whether a code may still be used at `now`.
+pub(super) fn is_good(code: &OfficeCodeRow, digest: Hash, now: Millis) -> bool {
+    code.digest == digest && code.used_at_ms.is_none() && code.expires_at_ms > now && code.tries < MOST_TRIES
+}
+
+/// The hash of a new password.
+pub(super) async fn hash<R: std::fmt::Debug>(
+    app: &App,
+    password: &NewPassword,
+    busy: impl FnOnce(i64) -> R,
+) -> Result<String, Stop<R>> {
+    match app.passwords.hash(password.as_str().to_owned(), random()?).await {
+        Ok(hash) => Ok(hash),
+        Err(PasswordError::Busy) => Err(Stop::Refused(busy(1_000))),
+        Err(PasswordError::Unusable) => Err(Fault::BadData("a password hash").into()),
+    }
+}
+
+/// Whether `password` is the one behind `stored`.
+pub(super) async fn check<R: std::fmt::Debug>(
+    app: &App,
+    (password, stored): (&str, Option<&String>),
+    busy: impl FnOnce(i64) -> R,
+) -> Result<bool, Stop<R>> {
+    match app.passwords.check(password.to_owned(), stored.cloned()).await {
+        Ok(right) => Ok(right),
+        Err(PasswordError::Busy) => Err(Stop::Refused(busy(1_000))),
+        Err(PasswordError::Unusable) => Err(Fault::BadData("a password hash").into()),
+    }
+}
+
+/// The words that are somebody's own and make no password.
+pub(super) fn own(holder: &AccountHolderRow) -> [&str; 3] {
+    [&holder.username, &holder.full_name, &holder.fiscal_code]
+}
+
+/// What became of a code.
+enum Presented {
+    TryLater(i64),
+    Refused,
+    /// It is good, and there is no account yet.
+    Good(AccountHolderRow),
+    /// It is good, and there is one.
+    Registered,
+    /// It was used for the account that there is.
+    Used(AccountHolderRow),
+}
+
+async fn present(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    (tries, fiscal_code, code): (&Tries, &PersonalCode, &OfficeCode),
+    now: Millis,
+) -> Result<Presented, StoreError> {
+    if let Some(wait) = tries.count(tx, creditor, now).await? {
+        return Ok(Presented::TryLater(wait));
+    }
+    let Some(holder) = tx.holder_by_code(creditor, fiscal_code.as_str()).await? else { return Ok(Presented::Refused) };
+    let stored = tx.office_code(creditor, holder.id).await?;
+    let digest = code_digest(creditor, holder.id, code);
+    match stored {
+        _ if holder.disabled_at_ms.is_some() => Ok(Presented::Refused),
+        Some(stored) if is_good(&stored, digest, now) => Ok(match holder.password_hash {
+            None => Presented::Good(holder),
+            Some(_) => Presented::Registered,
+        }),
+        Some(stored) if stored.digest == digest && stored.used_at_ms.is_some() => Ok(Presented::Used(holder)),
+        _ => {
+            tx.count_office_code(creditor, holder.id).await?;
+            Ok(Presented::Refused)
+        }
+    }
+}
+
+/// Opens an account and signs in. The same again, because the answer was lost, signs in again. Answers the user name, too.
+///
+/// # Errors
+/// [`AccountRefusal`], or a [`Fault`].
+pub async fn register(app: &App, wish: Registration) -> Result<(SignedIn, String), Stop<AccountRefusal>> {
+    let refused = |refusal| Stop::Refused(refusal);
+    let listing = app.directory.listing();
+    let creditor = listing.creditor(wish.creditor.trim()).ok_or(refused(AccountRefusal::CodeRefused))?;
+    let code = creditor.fiscal_code;
+    let words = [wish.username.as_str(), wish.fiscal_code.as_str()];
+    // Before the code is looked at: a password that won't do costs no try.
+    let password = NewPassword::parse(&wish.password, &words).map_err(|rule| refused(rule.into()))?;
+    let who = Hash::of(format!("register|{}", wish.fiscal_code.as_str()).as_bytes());
+    let tries = Tries::new(who, wish.address.map(address_key));
+    let now = app.now();
+
+    let (presenting, about) = (wish.clone(), tries.clone());
+    let presented = app.store.write::<_, (), _>("present a code", move |tx| {
+        let (wish, tries) = (presenting.clone(), about.clone());
+        // Kept whatever comes of it: a wrong code is counted.
+        Box::pin(async move { present(tx, &code, (&tries, &wish.fiscal_code, &wish.office_code), now).await.map(Ok) })
+    });
+    let holder = match presented.await?.unwrap_or(Presented::Refused) {
+        Presented::TryLater(wait) => return Err(refused(AccountRefusal::TryLater(wait))),
+        Presented::Refused => return Err(refused(AccountRefusal::CodeRefused)),
+        Presented::Registered => return Err(refused(AccountRefusal::AlreadyRegistered)),
+        Presented::Good(holder) => holder,
+        Presented::Used(holder) => {
+            let same = holder.username == wish.username.as_str();
+            let right = check(app, (&wish.password, holder.password_hash.as_ref()), AccountRefusal::TryLater).await?;
+            if !(same && right) {
+                return Err(refused(AccountRefusal::CodeRefused));
+            }
+            let opening = Opening::new(app, (code, holder.id), &wish.device_name)?;
+            let opened = opening.clone();
+            let written = app.store.write::<(), (), _>("open a session", move |tx| {
+                let opening = opened.clone();
+                Box::pin(async move {
+                    opening.write(tx).await?;
+                    Ok(Ok(tx.clear_sign_ins(&code, who).await?))
+                })
+            });
+            let _committed = written.await?;
+            return Ok((opening.signed_in(app, holder.full_name, creditor.into()), holder.username));
+        }
+    };
+    let words = [wish.username.as_str(), &holder.full_name, &holder.fiscal_code];
+    NewPassword::parse(&wish.password, &words).map_err(|rule| refused(rule.into()))?;
+
+    let hash = hash(app, &password, AccountRefusal::TryLater).await?;
+    let opening = Opening::new(app, (code, holder.id), &wish.device_name)?;
+    let username = wish.username.as_str().to_owned();
+    let digest = code_digest(&code, holder.id, &wish.office_code);
+    let (opened, name, guardian) = (opening.clone(), username.clone(), holder.id);
+    let registered = app.store.write("register a guardian", move |tx| {
+        let (opening, name, hash) = (opened.clone(), name.clone(), hash.clone());
+        Box::pin(async move {
+            if tx.session(&code, opening.session()).await?.is_some() {
+                // A run whose commit was lost.
+                return Ok(Ok(()));
+            }
+            if tx.guardian_by_username(&code, &name).await?.is_some() {
+                return Ok(Err(AccountRefusal::UsernameTaken));
+            }
+            if !tx.use_office_code(&code, (guardian, digest), (now, MOST_TRIES)).await? {
+                return Ok(Err(AccountRefusal::CodeRefused));
+            }
+            match tx.set_credentials(&code, guardian, (&name, &hash)).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(Err(AccountRefusal::AlreadyRegistered)),
+                // Somebody else took the name at the same moment: decide again, knowing that.
+                Err(error) if error.is_taken() => return Err(StoreError::Conflict),
+                Err(error) => return Err(error),
+            }
+            opening.write(tx).await?;
+            tx.clear_sign_ins(&code, who).await?;
+            Ok(Ok(()))
+        })
+    });
+    registered.await?.map_err(Stop::Refused)?;
+    Ok((opening.signed_in(app, holder.full_name, creditor.into()), username))
+}
+
+/// Changes the password of `who` and ends their other sessions.
+///
+/// # Errors
+/// [`AccountRefusal`], or a [`Fault`].
+pub async fn change_password(
+    app: &App,
+    who: Identity,
+    (old, new): (String, String),
+) -> Result<(), Stop<AccountRefusal>> {
+    let (now, code) = (app.now(), who.creditor);
+    let read = app.store.write("count a change of password", move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&code, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(AccountRefusal::Session(refusal)));
+            }
+            let holder = tx.holder(&code, who.guardian).await?.ok_or(StoreError::Corrupt("a session's guardian"))?;
+            // Guesses on a phone that was left lying about count with those at the door.
+            match Tries::new(account_key(&holder.username), None).count(tx, &code, now).await? {
+                Some(wait) => Ok(Err(AccountRefusal::TryLater(wait))),
+                None => Ok(Ok(holder)),
+            }
+        })
+    });
+    let holder = read.await?.map_err(Stop::Refused)?;
+    let password = NewPassword::parse(&new, &own(&holder)).map_err(|rule| Stop::Refused(rule.into()))?;
+    let stored = holder.password_hash.as_ref();
+    if !check(app, (&old, stored), AccountRefusal::TryLater).await? {
+        // The same again, because the answer was lost: done already.
+        return match check(app, (&new, stored), AccountRefusal::TryLater).await? {
+            true => Ok(()),
+            false => Err(Stop::Refused(AccountRefusal::WrongPassword)),
+        };
+    }
+    let hash = hash(app, &password, AccountRefusal::TryLater).await?;
+    let account = account_key(&holder.username);
+    let changed = app.store.write::<(), (), _>("change a password", move |tx| {
+        let hash = hash.clone();
+        Box::pin(async move {
+            tx.set_password(&code, who.guardian, &hash).await?;
+            tx.end_sessions_but(&code, (who.guardian, who.session), now).await?;
+            tx.forget_push_but(&code, (who.guardian, who.session)).await?;
+            tx.end_recoveries(&code, who.guardian, now).await?;
+            Ok(Ok(tx.clear_sign_ins(&code, account).await?))
+        })
+    });
+    let _committed = changed.await?;
+    // The streams of the others end now, not at the next look around.
+    app.live.wake(code, &[who.guardian.uuid()]);
+    Ok(())
+}

@@ -1,0 +1,437 @@
+//! A forgotten password: asked for, proved in two different ways, set anew.
+//!
+//! ```text
+//! start --> prove (the office's code | the code in a letter) --> finish
+//!       \-> a device that is signed in confirms, or denies --/
+//! ```
+//!
+//! One proof is never enough: a letter can be read by others of the house, a code be found on a desk, a phone lie about. And no
+//! answer tells whether there is such an account: for a name that nobody has a recovery is opened as well, which no proof fits.
+
+use std::net::IpAddr;
+
+use borsellino_domain::account::{MOST_TRIES, NewPassword, OfficeCode, PasswordRule};
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::fiscal_code::PersonalCode;
+use borsellino_domain::id::{GuardianId, uuid_v7};
+use borsellino_domain::language::Language;
+use borsellino_domain::ledger::Hash;
+use borsellino_domain::time::Millis;
+use borsellino_store::rows::{AccountHolderRow, NewDelivery, NewRecovery, ProofKind, RecoveryRow};
+use borsellino_store::{StoreError, Tx};
+use uuid::Uuid;
+
+use super::accounts::{check, code_digest, hash, is_good, own};
+use super::sessions::{Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, device_name_of, standing};
+use super::{App, Stop};
+use crate::auth::token::{Identity, REFRESH_MILLIS, RecoveryToken};
+use crate::clock::random;
+use crate::notify::Kind;
+
+/// How long a recovery can be finished, in milliseconds: long enough to go to the office.
+const LASTS_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+
+/// How many recoveries of one account may be under way; more bring no letter and no push.
+const MOST_OPEN: usize = 5;
+
+/// How many are listed.
+const MOST_LISTED: i64 = 10;
+
+/// How many different proofs are wanted.
+const PROOFS: usize = 2;
+
+/// After how many days a recovery is forgotten altogether.
+const FORGOTTEN_DAYS: i64 = 30;
+
+/// Why a recovery does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryRefusal {
+    /// The caller's own session.
+    Session(SessionRefusal),
+    /// Too many tries: wait this many milliseconds.
+    TryLater(i64),
+    /// A wrong proof.
+    Wrong,
+    /// Expired, denied, tried too often, or none at all.
+    Ended,
+    /// Another proof, of another kind, is wanted.
+    Incomplete,
+    /// The new password breaks a rule.
+    Password(PasswordRule),
+}
+
+/// A recovery that was opened.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// For the other steps.
+    pub token: String,
+    /// Until when it can be finished.
+    pub expires: Millis,
+    /// Two digits for the device that confirms.
+    pub number: String,
+}
+
+/// Who says they forgot their password.
+#[derive(Clone)]
+pub struct Forgetful {
+    /// 11 digits.
+    pub creditor: String,
+    /// User name or codice fiscale.
+    pub who: String,
+    /// What they call the device.
+    pub device_name: String,
+    /// In which language the letter is written.
+    pub language: Language,
+    /// Where the call comes from, as far as it can be believed.
+    pub address: Option<IpAddr>,
+}
+
+/// What somebody brings to prove that an account is theirs.
+#[derive(Clone, Copy)]
+pub enum Proving {
+    /// A code of the office.
+    Office(OfficeCode),
+    /// The digest of what they typed as the code in the letter.
+    Email(Hash),
+}
+
+/// What the database knows of the code in a letter.
+pub(super) fn letter_digest(id: Uuid, code: &str) -> Hash {
+    Hash::of(&[b"borsellino.letter-code.v1".as_slice(), id.as_bytes(), code.as_bytes()].concat())
+}
+
+impl Proving {
+    /// The code in a letter, as typed: blanks and hyphens do not matter.
+    ///
+    /// # Errors
+    /// [`RecoveryRefusal::Ended`] where the token is none.
+    pub fn email(token: &str, typed: &str) -> Result<Self, RecoveryRefusal> {
+        let token = RecoveryToken::decode(token).map_err(|_| RecoveryRefusal::Ended)?;
+        let code: String = typed.chars().filter(char::is_ascii_digit).collect();
+        Ok(Self::Email(letter_digest(token.id, &code)))
+    }
+}
+
+/// Opens a recovery: for the account of that name, or for none.
+///
+/// # Errors
+/// [`RecoveryRefusal`], or a [`super::Fault`].
+pub async fn start(app: &App, asks: Forgetful) -> Result<Started, Stop<RecoveryRefusal>> {
+    let listing = app.directory.listing();
+    // Creditors' codes are public: there is nothing to hide.
+    let creditor = listing.creditor(asks.creditor.trim()).ok_or(Stop::Refused(RecoveryRefusal::Ended))?.fiscal_code;
+    let username = asks.who.trim().to_lowercase();
+    let possible = (1..=254).contains(&username.len()) && !username.contains(char::is_control);
+    let fiscal_code = PersonalCode::parse(asks.who.trim()).ok();
+    let now = app.now();
+    let token = RecoveryToken::new(creditor, app.new_id()?, random()?);
+    let number = format!("{:02}", two_digits()?);
+    let row = NewRecovery {
+        id: token.id,
+        guardian: None,
+        digest: token.digest(),
+        device_name: device_name_of(&asks.device_name),
+        number: number.clone(),
+        language: asks.language.tag(),
+        asked_at: now,
+        expires_at: now.plus(LASTS_MILLIS),
+        letter: false,
+    };
+    let who = Hash::of(format!("recover|{username}").as_bytes());
+    let tries = Tries::new(who, asks.address.map(address_key));
+    let expires = row.expires_at;
+    let started = app.store.write("open a recovery", move |tx| {
+        let (mut row, tries, username) = (row.clone(), tries.clone(), username.clone());
+        let fiscal_code = fiscal_code.clone();
+        Box::pin(async move {
+            if let Some(wait) = tries.count(tx, &creditor, now).await? {
+                return Ok(Err(RecoveryRefusal::TryLater(wait)));
+            }
+            let holder = match possible {
+                true => find(tx, &creditor, (&username, fiscal_code.as_ref())).await?,
+                false => None,
+            };
+            let mut told = false;
+            if let Some(holder) = &holder {
+                let open = tx.recoveries(&creditor, holder.id, (now, MOST_LISTED)).await?;
+                told = open.len() < MOST_OPEN;
+                row.letter = told && holder.email.is_some();
+                row.guardian = Some(holder.id);
+            }
+            tx.insert_recovery(&creditor, &row).await?;
+            if let (Some(holder), true) = (&holder, told) {
+                tell(tx, &creditor, (holder.id, row.id), now).await?;
+            }
+            tx.sweep_recoveries(&creditor, uuid_v7(now.plus_days(-FORGOTTEN_DAYS), [0; 10])).await?;
+            Ok(Ok(()))
+        })
+    });
+    started.await?.map_err(Stop::Refused)?;
+    Ok(Started { token: token.encode(), expires, number })
+}
+
+fn two_digits() -> Result<u32, crate::clock::NoRandomness> {
+    Ok(u32::from_be_bytes(random()?) % 100)
+}
+
+/// The account that is meant, if it can be recovered.
+async fn find(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    (username, fiscal_code): (&str, Option<&PersonalCode>),
+) -> Result<Option<AccountHolderRow>, StoreError> {
+    let holder = match (tx.guardian_by_username(creditor, username).await?, fiscal_code) {
+        (Some(guardian), _) => tx.holder(creditor, guardian.id).await?,
+        (None, Some(code)) => tx.holder_by_code(creditor, code.as_str()).await?,
+        (None, None) => None,
+    };
+    Ok(holder.filter(|holder| holder.password_hash.is_some() && holder.disabled_at_ms.is_none()))
+}
+
+/// Lays a push ready for each of their devices: whoever did not ask denies it there.
+async fn tell(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    (guardian, recovery): (GuardianId, Uuid),
+    now: Millis,
+) -> Result<(), StoreError> {
+    for device in tx.told_devices(creditor, guardian, now.plus(-REFRESH_MILLIS)).await? {
+        let session = device.session.uuid();
+        let digest = Hash::of(&[recovery.as_bytes().as_slice(), session.as_bytes()].concat());
+        let mut random = [0; 10];
+        random.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
+        let delivery = NewDelivery {
+            id: uuid_v7(now, random),
+            session: device.session,
+            message: Kind::Account.code(),
+            feed_seq: device.feed_seq,
+            created_at: now,
+            due_at: now,
+        };
+        tx.insert_delivery(creditor, &delivery).await?;
+    }
+    Ok(())
+}
+
+fn open(row: &RecoveryRow, now: Millis) -> bool {
+    row.ended_at_ms.is_none() && row.finished_at_ms.is_none() && row.expires_at_ms > now
+}
+
+/// What was proved by now.
+fn proofs(row: &RecoveryRow) -> Vec<ProofKind> {
+    let proved = [
+        (ProofKind::Office, row.office_at_ms),
+        (ProofKind::Email, row.email_at_ms),
+        (ProofKind::Device, row.device_at_ms),
+    ];
+    proved.into_iter().filter(|(_, at)| at.is_some()).map(|(kind, _)| kind).collect()
+}
+
+fn decode(token: &str) -> Result<RecoveryToken, Stop<RecoveryRefusal>> {
+    RecoveryToken::decode(token).map_err(|_| Stop::Refused(RecoveryRefusal::Ended))
+}
+
+/// Brings a proof, or asks only; answers what was proved by now.
+///
+/// # Errors
+/// [`RecoveryRefusal`], or a [`super::Fault`].
+pub async fn prove(app: &App, token: &str, proof: Option<Proving>) -> Result<Vec<ProofKind>, Stop<RecoveryRefusal>> {
+    let (token, now) = (decode(token)?, app.now());
+    let (creditor, digest) = (token.creditor, token.digest());
+    let proved = app.store.write::<_, (), _>("prove a recovery", move |tx| {
+        Box::pin(async move {
+            let Some(proof) = proof else {
+                let row = tx.recovery(&creditor, token.id).await?.filter(|row| row.digest == digest && open(row, now));
+                let alive = row.filter(|row| row.tries < MOST_TRIES);
+                return Ok(Ok(alive.as_ref().map(proofs).ok_or(RecoveryRefusal::Ended)));
+            };
+            // Whose token it is comes first: else anybody who knows the id could use up the tries.
+            if tx.recovery(&creditor, token.id).await?.is_none_or(|row| row.digest != digest) {
+                return Ok(Ok(Err(RecoveryRefusal::Ended)));
+            }
+            let tried = tx.try_recovery(&creditor, token.id).await?;
+            let Some(mut row) = tried.filter(|row| open(row, now) && row.tries <= MOST_TRIES) else {
+                return Ok(Ok(Err(RecoveryRefusal::Ended)));
+            };
+            let kind = match proof {
+                Proving::Office(code) => by_office(tx, &creditor, (&row, code), now).await?,
+                Proving::Email(digest) => {
+                    (row.email_digest.as_deref() == Some(&digest.0[..])).then_some(ProofKind::Email)
+                }
+            };
+            // Kept whatever comes of it: the try was counted.
+            let Some(kind) = kind else { return Ok(Ok(Err(RecoveryRefusal::Wrong))) };
+            tx.prove_recovery(&creditor, (token.id, kind), now).await?;
+            let at = match kind {
+                ProofKind::Office => &mut row.office_at_ms,
+                ProofKind::Email => &mut row.email_at_ms,
+                ProofKind::Device => &mut row.device_at_ms,
+            };
+            at.get_or_insert(now.get());
+            Ok(Ok(Ok(proofs(&row))))
+        })
+    });
+    proved.await?.unwrap_or(Err(RecoveryRefusal::Ended)).map_err(Stop::Refused)
+}
+
+async fn by_office(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    (row, code): (&RecoveryRow, OfficeCode),
+    now: Millis,
+) -> Result<Option<ProofKind>, StoreError> {
+    let Some(guardian) = row.guardian.map(GuardianId::from) else { return Ok(None) };
+    let digest = code_digest(creditor, guardian, &code);
+    let stored = tx.office_code(creditor, guardian).await?;
+    let again = row.office_at_ms.is_some() && stored.as_ref().is_some_and(|stored| stored.digest == digest);
+    if again || tx.use_office_code(creditor, (guardian, digest), (now, MOST_TRIES)).await? {
+        return Ok(Some(ProofKind::Office));
+    }
+    if stored.is_some_and(|stored| !is_good(&stored, digest, now)) {
+        tx.count_office_code(creditor, guardian).await?;
+    }
+    Ok(None)
+}
+
+/// Sets the new password, ends every session, and signs in. The same again, because the answer was lost, signs in again.
+/// Answers the user name, too.
+///
+/// # Errors
+/// [`RecoveryRefusal`], or a [`super::Fault`].
+pub async fn finish(app: &App, token: &str, new: String) -> Result<(SignedIn, String), Stop<RecoveryRefusal>> {
+    let refused = |refusal| Stop::Refused(refusal);
+    let (token, now) = (decode(token)?, app.now());
+    let creditor = token.creditor;
+    // Whatever can be said without knowing whose account it is.
+    let password = NewPassword::parse(&new, &[]).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let Some(row) = tx.recovery(&creditor, token.id).await? else { return Ok(None) };
+            let holder = match row.guardian {
+                Some(guardian) => tx.holder(&creditor, guardian.into()).await?,
+                None => None,
+            };
+            Ok(Some((row, holder)))
+        })
+    });
+    let (row, holder) = read.await?.ok_or(refused(RecoveryRefusal::Ended))?;
+    if row.digest != token.digest() || row.expires_at_ms <= now || row.ended_at_ms.is_some() || row.tries >= MOST_TRIES
+    {
+        return Err(refused(RecoveryRefusal::Ended));
+    }
+    if proofs(&row).len() < PROOFS {
+        return Err(refused(RecoveryRefusal::Incomplete));
+    }
+    let holder = holder.filter(|holder| holder.disabled_at_ms.is_none()).ok_or(refused(RecoveryRefusal::Ended))?;
+    NewPassword::parse(&new, &own(&holder)).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
+    let view = app.directory.listing().creditor(creditor.as_str()).map(Into::into);
+    let view = view.ok_or(refused(RecoveryRefusal::Ended))?;
+    let opening = Opening::new(app, (creditor, holder.id), &row.device_name)?;
+    let repeated = row.finished_at_ms.is_some();
+    if repeated && !check(app, (&new, holder.password_hash.as_ref()), RecoveryRefusal::TryLater).await? {
+        return Err(refused(RecoveryRefusal::Ended));
+    }
+    let hash = match repeated {
+        true => None,
+        false => Some(hash(app, &password, RecoveryRefusal::TryLater).await?),
+    };
+    let (opened, guardian, account) = (opening.clone(), holder.id, account_key(&holder.username));
+    let finished = app.store.write("finish a recovery", move |tx| {
+        let (opening, hash) = (opened.clone(), hash.clone());
+        Box::pin(async move {
+            if tx.session(&creditor, opening.session()).await?.is_some() {
+                // A run whose commit was lost.
+                return Ok(Ok(()));
+            }
+            if let Some(hash) = &hash {
+                if !tx.finish_recovery(&creditor, token.id, now).await? {
+                    return Ok(Err(RecoveryRefusal::Ended));
+                }
+                tx.set_password(&creditor, guardian, hash).await?;
+                tx.end_sessions_but(&creditor, (guardian, opening.session()), now).await?;
+                tx.forget_push_but(&creditor, (guardian, opening.session())).await?;
+                tx.end_recoveries(&creditor, guardian, now).await?;
+                tx.clear_sign_ins(&creditor, account).await?;
+            }
+            opening.write(tx).await.map(Ok)
+        })
+    });
+    finished.await?.map_err(Stop::Refused)?;
+    app.live.wake(creditor, &[guardian.uuid()]);
+    Ok((opening.signed_in(app, holder.full_name, view), holder.username))
+}
+
+/// A recovery of one's own account that is under way.
+#[derive(Clone, Debug)]
+pub struct RecoveryView {
+    /// Its id.
+    pub id: Uuid,
+    /// What whoever asks calls their device.
+    pub device_name: String,
+    /// When it was asked for.
+    pub asked: Millis,
+    /// Until when it can be finished.
+    pub expires: Millis,
+}
+
+/// The recoveries of the account of `who` that are under way and not confirmed, the newest first.
+///
+/// # Errors
+/// [`SessionRefusal`], or a [`super::Fault`].
+pub async fn list(app: &App, who: Identity) -> Result<Vec<RecoveryView>, Stop<SessionRefusal>> {
+    let now = app.now();
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&who.creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(refusal));
+            }
+            Ok(Ok(tx.recoveries(&who.creditor, who.guardian, (now, MOST_LISTED)).await?))
+        })
+    });
+    let rows = read.await?.map_err(Stop::Refused)?;
+    let alive = rows.into_iter().filter(|row| open(row, now) && row.tries < MOST_TRIES && row.device_at_ms.is_none());
+    let view = |row: RecoveryRow| RecoveryView {
+        id: row.id,
+        device_name: row.device_name,
+        asked: row.asked_at_ms,
+        expires: row.expires_at_ms,
+    };
+    Ok(alive.map(view).collect())
+}
+
+/// Confirms a recovery with the two digits that the other device shows, or denies it with none.
+///
+/// # Errors
+/// [`RecoveryRefusal`], or a [`super::Fault`].
+pub async fn answer(app: &App, who: Identity, (id, number): (Uuid, String)) -> Result<(), Stop<RecoveryRefusal>> {
+    let now = app.now();
+    let answered = app.store.write("answer a recovery", move |tx| {
+        let number = number.clone();
+        Box::pin(async move {
+            let creditor = who.creditor;
+            let session = tx.session(&creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(RecoveryRefusal::Session(refusal)));
+            }
+            let own = tx.recovery(&creditor, id).await?.filter(|row| row.guardian == Some(who.guardian.uuid()));
+            let Some(own) = own else { return Ok(Err(RecoveryRefusal::Ended)) };
+            if number.is_empty() {
+                // Denied twice is denied.
+                tx.end_recovery(&creditor, id, now).await?;
+                return Ok(Ok(Ok(())));
+            }
+            let tried = tx.try_recovery(&creditor, id).await?;
+            if tried.is_none_or(|row| !open(&row, now) || row.tries > MOST_TRIES) {
+                return Ok(Err(RecoveryRefusal::Ended));
+            }
+            if own.number != number {
+                // Kept: the try was counted.
+                return Ok(Ok(Err(RecoveryRefusal::Wrong)));
+            }
+            tx.prove_recovery(&creditor, (id, ProofKind::Device), now).await?;
+            Ok(Ok(Ok(())))
+        })
+    });
+    answered.await?.map_err(Stop::Refused)?.map_err(Stop::Refused)
+}
