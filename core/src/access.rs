@@ -191,11 +191,8 @@ impl Inner {
 
     /// Signs an account out and removes everything of it from this phone, also without the network.
     pub(crate) async fn leave(&self, account: &AccountKey) -> Result<()> {
-        let remote = &self.remote;
         // Best effort: the tokens are thrown away here in any case.
-        let _ = self
-            .with_token(account, |token| async move { remote.sign_out(Some(&token), v1::SignOutRequest {}).await })
-            .await;
+        let _ = self.ask(account, &method::SIGN_OUT, &v1::SignOutRequest {}).await;
         let _turn = self.turn.lock().await;
         // From here on no answer of this session is kept.
         lock(&self.accounts).remove(account);
@@ -257,7 +254,7 @@ impl App {
         };
         self.inner
             .detached(move |inner| async move {
-                let answer = inner.remote.sign_in(None, request).await.map_err(Error::of_a_read)?;
+                let answer = inner.remote.call(&method::SIGN_IN, None, &request).await.map_err(Error::of_a_read)?;
                 inner.enter(answer.tokens, answer.guardian, answer.creditor).await
             })
             .await

@@ -28,7 +28,7 @@ use crate::intents::{self, Intent};
 use crate::models::{AccountView, CreditorInfo, HomeView, Listener, MovementsView, TopUpView};
 use crate::push::Pushes;
 use crate::receipts::ReceiptsView;
-use crate::remote::Remote;
+use crate::remote::{Remote, method};
 use crate::seal::KEY_LEN;
 use crate::secure_store::SecureStore;
 use crate::session::{AccountKey, Vault};
@@ -159,7 +159,11 @@ impl App {
         self.inner
             .detached(move |inner| async move {
                 let request = v1::ResolveActivationCodeRequest { code: code.as_str().to_owned() };
-                let answer = inner.remote.resolve_activation_code(None, request).await.map_err(Error::of_a_read)?;
+                let answer = inner
+                    .remote
+                    .call(&method::RESOLVE_ACTIVATION_CODE, None, &request)
+                    .await
+                    .map_err(Error::of_a_read)?;
                 let creditor = answer.creditor.ok_or(Error::NotOurServer)?;
                 let kept = creditor.clone();
                 inner.cache.write_later(move |rows| rows.put_creditor(&kept)).await?;

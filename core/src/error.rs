@@ -30,7 +30,7 @@ pub enum Error {
     /// The server does not know this call yet.
     #[error("the server is older than this app")]
     OlderServer,
-    /// The server understood and said no.
+    /// The server understood and said no; or it would, which was found before asking.
     #[error("refused: {0}")]
     Refused(Refusal),
     /// Nobody is signed in, or the session ended: sign in again.

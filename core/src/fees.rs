@@ -10,6 +10,7 @@ use borsellino_proto::v1;
 use crate::error::Result;
 use crate::inner::{Inner, lock};
 use crate::models::Money;
+use crate::remote::method;
 use crate::session::AccountKey;
 use crate::words::Words;
 
@@ -69,13 +70,11 @@ impl Inner {
         }
         let version = kept.as_ref().map(|kept| kept.version.clone()).unwrap_or_default();
         let keep = self.keep(account);
-        let remote = &self.remote;
-        let ask = |token: String| {
-            let request = v1::GetFeesRequest { version: version.clone() };
-            async move { remote.get_fees(Some(&token), request).await }
-        };
+        let request = v1::GetFeesRequest { version: version.clone() };
         // Without the network, or with an older server, what is known has to do.
-        let Ok(answer) = self.with_token(account, ask).await else { return Ok(kept.as_ref().and_then(table_of)) };
+        let Ok(answer) = self.ask(account, &method::GET_FEES, &request).await else {
+            return Ok(kept.as_ref().and_then(table_of));
+        };
         lock(&self.fees_asked).insert(account.clone());
         if !answer.version.is_empty() && answer.version == version {
             return Ok(kept.as_ref().and_then(table_of));

@@ -27,7 +27,7 @@ use crate::guard::Wanted;
 use crate::intents::{self, Held, Intent, KEEP_FINISHED, Known, News, Progress};
 use crate::models::{CreditorInfo, Event, HomeView, MovementsView, QueuedWhy, Shown, TopUpView, safe_url};
 use crate::push::Pushes;
-use crate::remote::{Method, Pace, Remote};
+use crate::remote::{Method, Pace, Remote, method};
 use crate::seal::KEY_LEN;
 use crate::session::{AccountKey, Session, Vault, item};
 use crate::sync::{self, Backoff, Taken};
@@ -48,6 +48,9 @@ pub(crate) fn fresh_key(clock: &dyn Clock) -> Result<Zeroizing<[u8; KEY_LEN]>> {
     clock.fill(key.as_mut())?;
     Ok(key)
 }
+
+/// A piece of work whose kind nobody asks after.
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The sessions in use.
 pub(crate) type Sessions = Arc<Mutex<HashMap<AccountKey, Arc<Session>>>>;
@@ -145,23 +148,29 @@ impl Inner {
         let tasks = tasks.as_mut().ok_or(Error::Closed)?;
         while tasks.try_join_next().is_some() {}
         // One kind of task for tokio, whatever it does: its machinery is compiled once, which a phone's app notices in size.
-        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+        let work: Boxed<()> = Box::pin(work);
         Ok(tasks.spawn_on(work, &self.runtime))
     }
 
     /// Runs `work` to its end even when the caller is dropped.
-    pub(crate) async fn detached<T, Fut>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> Fut) -> Result<T>
+    pub(crate) fn detached<T, Fut>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> Fut) -> Boxed<Result<T>>
     where
         T: Send + 'static,
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        let (sender, answer) = oneshot::channel();
-        let work = work(Arc::clone(self));
-        self.spawn(async move {
-            // Nobody may be waiting any more.
-            let _ = sender.send(work.await);
-        })?;
-        answer.await.map_err(|_| Error::Closed)?
+        Arc::clone(self).detached_boxed(Box::pin(work(Arc::clone(self))))
+    }
+
+    /// Compiled once for each kind of answer, not for each body.
+    fn detached_boxed<T: Send + 'static>(self: Arc<Self>, work: Boxed<Result<T>>) -> Boxed<Result<T>> {
+        Box::pin(async move {
+            let (sender, answer) = oneshot::channel();
+            self.spawn(async move {
+                // Nobody may be waiting any more.
+                let _ = sender.send(work.await);
+            })?;
+            answer.await.map_err(|_| Error::Closed)?
+        })
     }
 
     /// Forgets all that this phone holds of an account, its orders too.
@@ -205,15 +214,19 @@ impl Inner {
             }
         };
         match answer.await {
-            Err(Error::Refused(no)) if no.reason == Reason::SessionEnded => self.ended(account, &session).await,
-            Err(Error::Refused(no)) if no.reason == Reason::SessionWiped => self.wiped(account, &session).await,
-            Err(Error::Wiped) => self.wiped(account, &session).await,
-            Err(Error::SignedOut) => self.ended(account, &session).await,
+            Err(Error::Refused(no)) if no.reason == Reason::SessionEnded => {
+                Err(self.over(account, &session, false).await)
+            }
+            Err(Error::Refused(no)) if no.reason == Reason::SessionWiped => {
+                Err(self.over(account, &session, true).await)
+            }
+            Err(Error::Wiped) => Err(self.over(account, &session, true).await),
+            Err(Error::SignedOut) => Err(self.over(account, &session, false).await),
             answer => answer,
         }
     }
 
-    /// The same with a method: what does not depend on the messages is compiled once.
+    /// Asks with an access token. What does not depend on the messages is compiled once.
     pub(crate) async fn ask<Q: Message, A: Message + Default>(
         &self,
         account: &AccountKey,
@@ -236,9 +249,22 @@ impl Inner {
         Box::pin(self.with_token(account, call))
     }
 
+    /// The session has ended. Boxed: whoever makes a call holds a pointer to this, which hardly ever happens.
+    fn over<'a>(
+        &'a self,
+        account: &'a AccountKey,
+        session: &'a Arc<Session>,
+        wiped: bool,
+    ) -> Pin<Box<dyn Future<Output = Error> + Send + 'a>> {
+        Box::pin(async move {
+            let done = if wiped { self.wiped(account, session).await } else { self.ended(account, session).await };
+            done.err().unwrap_or(if wiped { Error::Wiped } else { Error::SignedOut })
+        })
+    }
+
     /// The office can end a guardian's access at once: then what was seen must not stay on the phone. Intents stay,
     /// and are finished if the same guardian signs in again.
-    async fn ended<T>(&self, account: &AccountKey, session: &Arc<Session>) -> Result<T> {
+    async fn ended(&self, account: &AccountKey, session: &Arc<Session>) -> Result<()> {
         // One at a time, and not while somebody signs in: the tokens thrown away must be those that ended.
         let _turn = self.turn.lock().await;
         if is_current(&self.sessions, account, session) {
@@ -250,15 +276,15 @@ impl Inner {
             let key = account.clone();
             self.cache.write_later(move |rows| rows.forget(key.as_str(), false)).await?;
         }
-        Err(Error::SignedOut)
+        Ok(())
     }
 
     /// The phone was said to be lost: nothing of the account stays, its orders neither, and not the key that opens what SQLite
     /// may have left somewhere.
-    async fn wiped<T>(&self, account: &AccountKey, session: &Arc<Session>) -> Result<T> {
+    async fn wiped(&self, account: &AccountKey, session: &Arc<Session>) -> Result<()> {
         let _turn = self.turn.lock().await;
         if !is_current(&self.sessions, account, session) {
-            return Err(Error::Wiped);
+            return Ok(());
         }
         let last = {
             let mut accounts = lock(&self.accounts);
@@ -277,8 +303,7 @@ impl Inner {
         let emptied = if last { self.new_key().await } else { Ok(()) };
         self.emit(account, Event::HomeChanged);
         let secrets = tokens.and(pushes).and(recovery);
-        secrets.and(stored).and(forgotten).and(emptied).and(aside.map_err(|_| Error::Closed).flatten())?;
-        Err(Error::Wiped)
+        secrets.and(stored).and(forgotten).and(emptied).and(aside.map_err(|_| Error::Closed).flatten())
     }
 
     /// Empties the cache and gives it another key: what the old one sealed opens for nobody any more.
@@ -344,9 +369,8 @@ impl Inner {
         account: &AccountKey,
         request: v1::SyncRequest,
     ) -> Result<(v1::SyncResponse, Keep)> {
-        let (keep, remote) = (self.keep(account), &self.remote);
-        let ask = |token: String| async move { remote.sync(Some(&token), request).await };
-        Ok((self.with_token(account, ask).await?, keep))
+        let keep = self.keep(account);
+        Ok((self.ask(account, &method::SYNC, &request).await?, keep))
     }
 
     /// Tells everyone who watches `account`.
@@ -385,13 +409,12 @@ impl Inner {
 
     /// Asks for the home screen and keeps it. With `from_scratch` it replaces a cache that claims to know more.
     pub(crate) async fn refresh(&self, account: &AccountKey, from_scratch: bool) -> Result<()> {
-        let remote = &self.remote;
         let mut went_back = 0_u32;
         for _ in 0..REFRESHES {
             let (sessions, session) = (Arc::clone(&self.sessions), self.session(account));
             let before = self.snapshot(account).await?.map_or(0, |snapshot| snapshot.feed_seq);
-            let ask = |token: String| async move { remote.home(Some(&token), v1::HomeRequest {}).await };
-            let home = self.with_token(account, ask).await.map_err(Error::of_a_read)?;
+            let asked = self.ask(account, &method::HOME, &v1::HomeRequest {}).await;
+            let home = asked.map_err(Error::of_a_read)?;
             // What was read after we asked can't be older than what we knew then, unless the server lost its memory.
             if home.feed_seq < before {
                 went_back = went_back.saturating_add(1);
@@ -442,13 +465,9 @@ impl Inner {
         let first = page.is_none();
         let request =
             v1::ListMovementsRequest { wallet_id: wallet.clone(), page_size: 0, page_token: page.unwrap_or_default() };
-        let remote = &self.remote;
-        let ask = |token: String| {
-            let request = request.clone();
-            async move { remote.list_movements(Some(&token), request).await }
-        };
         let (key, sessions, session) = (account.clone(), Arc::clone(&self.sessions), self.session(&account));
-        let (answer, kept_at) = match self.with_token(&account, ask).await.map_err(Error::of_a_read) {
+        let asked = self.ask(&account, &method::LIST_MOVEMENTS, &request).await;
+        let (answer, kept_at) = match asked.map_err(Error::of_a_read) {
             Ok(answer) => {
                 if first {
                     let kept = answer.clone();
@@ -546,13 +565,8 @@ impl Inner {
     pub(crate) async fn pay_bill(&self, account: &AccountKey, bill: BillId) -> Result<PayBillView> {
         self.guard(account, &Wanted::Bill(bill.to_string())).await?;
         let request = v1::PayBillRequest { bill_id: bill.to_string() };
-        let remote = &self.remote;
-        let call = |token: String| {
-            let request = request.clone();
-            async move { remote.pay_bill(Some(&token), request).await }
-        };
         let (key, sessions, session) = (account.clone(), Arc::clone(&self.sessions), self.session(account));
-        let answer = self.with_token(account, call).await?;
+        let answer = self.ask(account, &method::PAY_BILL, &request).await?;
         let bill = answer.bill.ok_or(Error::NotOurServer)?;
         let kept = bill.clone();
         let keep = move |rows: &Rows<'_>| {
@@ -585,14 +599,12 @@ impl Inner {
             return (intent, None);
         }
         self.steps.reached(Step::BeforeSend);
-        let remote = &self.remote;
         let order = &intent.order;
         let mut backoff = Backoff::new(self.pace);
         let mut sends = 0_u32;
         let news = loop {
             sends = sends.saturating_add(1);
-            let send = |token: String| async move { remote.start_top_up(Some(&token), order.clone()).await };
-            match self.with_token(account, send).await {
+            match self.ask(account, &method::START_TOP_UP, order).await {
                 Ok(v1::StartTopUpResponse { payment: Some(payment), checkout_unavailable, .. }) => {
                     break News::Answered(Known { payment, checkout_unavailable });
                 }
@@ -655,9 +667,7 @@ impl Inner {
 
     async fn ask_again(&self, account: &AccountKey, intent: Intent) -> Result<Intent> {
         let _flight = self.flight(&intent.order.id).await;
-        let (remote, order) = (&self.remote, &intent.order);
-        let send = |token: String| async move { remote.start_top_up(Some(&token), order.clone()).await };
-        let answer = self.with_token(account, send).await?;
+        let answer = self.ask(account, &method::START_TOP_UP, &intent.order).await?;
         let payment = answer.payment.ok_or(Error::NotOurServer)?;
         let known = Known { payment, checkout_unavailable: answer.checkout_unavailable };
         // A page is open: that it could not be written down is no reason to keep it from the parent.
@@ -748,16 +758,13 @@ impl Inner {
         let key = account.clone();
         let all = self.cache.read_later(move |rows| intents::all(rows, key.as_str())).await?;
         let listed = self.snapshot(account).await?.map(|snapshot| snapshot.home.payments).unwrap_or_default();
-        let remote = &self.remote;
         for intent in all {
             let id = &intent.order.id;
             if !matches!(intent.progress, Progress::Accepted(_)) || listed.iter().any(|payment| payment.id == *id) {
                 continue;
             }
-            let ask = |token: String| async move {
-                remote.get_top_up(Some(&token), v1::GetTopUpRequest { id: id.clone() }).await
-            };
-            match self.with_token(account, ask).await.map_err(Error::of_a_read) {
+            let request = v1::GetTopUpRequest { id: id.clone() };
+            match self.ask(account, &method::GET_TOP_UP, &request).await.map_err(Error::of_a_read) {
                 Ok(v1::GetTopUpResponse { payment: Some(payment) }) => {
                     // Asked for just now: nothing is newer.
                     self.learn(account, id, News::Told(payment, Millis::new(i64::MAX))).await?;

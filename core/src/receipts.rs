@@ -11,6 +11,7 @@ use crate::cache::Rows;
 use crate::error::{Error, Result};
 use crate::inner::Inner;
 use crate::models::{Money, Shown, instant};
+use crate::remote::method;
 use crate::session::AccountKey;
 
 /// What the first page is kept as.
@@ -64,12 +65,8 @@ impl Inner {
         let first = page.is_none();
         let request = v1::ListReceiptsRequest { page_size: 0, page_token: page.unwrap_or_default() };
         let keep = self.keep(&account);
-        let remote = &self.remote;
-        let ask = |token: String| {
-            let request = request.clone();
-            async move { remote.list_receipts(Some(&token), request).await }
-        };
-        let (answer, from_cache) = match self.with_token(&account, ask).await.map_err(Error::of_a_read) {
+        let asked = self.ask(&account, &method::LIST_RECEIPTS, &request).await;
+        let (answer, from_cache) = match asked.map_err(Error::of_a_read) {
             Ok(answer) => {
                 if first {
                     let (key, kept) = (account.clone(), answer.clone());

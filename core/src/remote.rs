@@ -130,15 +130,6 @@ impl Decoder for Bare {
     }
 }
 
-macro_rules! calls {
-    ($($(#[$doc:meta])* $name:ident: $path:literal, $request:ident => $response:ident;)*) => {$(
-        $(#[$doc])*
-        pub(crate) async fn $name(&self, token: Option<&str>, message: v1::$request) -> Result<v1::$response> {
-            self.call(&Method::<v1::$request, v1::$response> { path: $path, types: PhantomData }, token, &message).await
-        }
-    )*};
-}
-
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident: $path:literal, $request:ident => $response:ident;)*) => {$(
         $(#[$doc])*
@@ -151,6 +142,32 @@ pub(crate) mod method {
     use super::{Method, PhantomData, v1};
 
     methods! {
+        /// Which creditor an activation code belongs to.
+        RESOLVE_ACTIVATION_CODE: "/borsellino.v1.Onboarding/ResolveActivationCode", ResolveActivationCodeRequest => ResolveActivationCodeResponse;
+        /// Opens a session.
+        SIGN_IN: "/borsellino.v1.Accounts/SignIn", SignInRequest => SignInResponse;
+        /// Exchanges a refresh token.
+        REFRESH: "/borsellino.v1.Accounts/Refresh", RefreshRequest => RefreshResponse;
+        /// Ends the session.
+        SIGN_OUT: "/borsellino.v1.Accounts/SignOut", SignOutRequest => SignOutResponse;
+        /// The home screen.
+        HOME: "/borsellino.v1.Family/Home", HomeRequest => HomeResponse;
+        /// What changed since.
+        SYNC: "/borsellino.v1.Family/Sync", SyncRequest => SyncResponse;
+        /// What was paid, by page.
+        LIST_RECEIPTS: "/borsellino.v1.Family/ListReceipts", ListReceiptsRequest => ListReceiptsResponse;
+        /// What paying costs.
+        GET_FEES: "/borsellino.v1.Payments/GetFees", GetFeesRequest => GetFeesResponse;
+        /// One page for several notices.
+        OPEN_CART: "/borsellino.v1.Payments/OpenCart", OpenCartRequest => OpenCartResponse;
+        /// Movements by page.
+        LIST_MOVEMENTS: "/borsellino.v1.Family/ListMovements", ListMovementsRequest => ListMovementsResponse;
+        /// Starts a top-up, or finds it again.
+        START_TOP_UP: "/borsellino.v1.Payments/StartTopUp", StartTopUpRequest => StartTopUpResponse;
+        /// How a top-up stands.
+        GET_TOP_UP: "/borsellino.v1.Payments/GetTopUp", GetTopUpRequest => GetTopUpResponse;
+        /// A page for an open bill.
+        PAY_BILL: "/borsellino.v1.Payments/PayBill", PayBillRequest => PayBillResponse;
         /// Gives an adult whom the office knows a user name and a password, and signs in.
         REGISTER: "/borsellino.v1.Accounts/Register", RegisterRequest => RegisterResponse;
         /// Changes the password and ends the other sessions.
@@ -247,36 +264,6 @@ impl Remote {
             };
             self.answer(call).await
         })
-    }
-
-    calls! {
-        /// Which creditor an activation code belongs to.
-        resolve_activation_code: "/borsellino.v1.Onboarding/ResolveActivationCode",
-            ResolveActivationCodeRequest => ResolveActivationCodeResponse;
-        /// Opens a session.
-        sign_in: "/borsellino.v1.Accounts/SignIn", SignInRequest => SignInResponse;
-        /// Exchanges a refresh token.
-        refresh: "/borsellino.v1.Accounts/Refresh", RefreshRequest => RefreshResponse;
-        /// Ends the session.
-        sign_out: "/borsellino.v1.Accounts/SignOut", SignOutRequest => SignOutResponse;
-        /// The home screen.
-        home: "/borsellino.v1.Family/Home", HomeRequest => HomeResponse;
-        /// What changed since.
-        sync: "/borsellino.v1.Family/Sync", SyncRequest => SyncResponse;
-        /// What was paid, by page.
-        list_receipts: "/borsellino.v1.Family/ListReceipts", ListReceiptsRequest => ListReceiptsResponse;
-        /// What paying costs.
-        get_fees: "/borsellino.v1.Payments/GetFees", GetFeesRequest => GetFeesResponse;
-        /// One page for several notices.
-        open_cart: "/borsellino.v1.Payments/OpenCart", OpenCartRequest => OpenCartResponse;
-        /// Movements by page.
-        list_movements: "/borsellino.v1.Family/ListMovements", ListMovementsRequest => ListMovementsResponse;
-        /// Starts a top-up, or finds it again.
-        start_top_up: "/borsellino.v1.Payments/StartTopUp", StartTopUpRequest => StartTopUpResponse;
-        /// How a top-up stands.
-        get_top_up: "/borsellino.v1.Payments/GetTopUp", GetTopUpRequest => GetTopUpResponse;
-        /// A page for an open bill.
-        pay_bill: "/borsellino.v1.Payments/PayBill", PayBillRequest => PayBillResponse;
     }
 
     /// The live stream: a deadline for its beginning, none for its length.

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::config::{Step, Steps};
 use crate::error::{Error, Reason, Result};
-use crate::remote::Remote;
+use crate::remote::{Remote, method};
 use crate::secure_store::{SecureStore, SecureStoreError};
 
 /// An access token lives 15 minutes (proto file); it is renewed a little earlier. Measured on the phone's own clock
@@ -199,7 +199,7 @@ impl Session {
         let answer = loop {
             tries = tries.saturating_add(1);
             let request = v1::RefreshRequest { refresh_token: current.refresh.clone() };
-            match remote.refresh(None, request).await {
+            match remote.call(&method::REFRESH, None, &request).await {
                 // The old token stays valid until the new one is used: asking again is safe.
                 Err(Error::OutcomeUnknown) if tries < TRIES => {}
                 Err(Error::Refused(no)) if matches!(no.reason, Reason::SessionEnded | Reason::TokenInvalid) => {

@@ -20,6 +20,7 @@ use crate::guard::Wanted;
 use crate::inner::Inner;
 use crate::intents::{self, Held, Intent, Progress, StoredRefusal, why_number, why_of};
 use crate::models::{Event, Money, QueuedWhy, Shown, TopUpState, instant, safe_url};
+use crate::remote::method;
 use crate::session::AccountKey;
 use crate::sync;
 
@@ -309,12 +310,8 @@ impl Inner {
         for at in 0..cart.payload.pages.len() {
             let Some(page) = cart.payload.pages.get(at).filter(|page| !page.answered).cloned() else { continue };
             self.steps.reached(Step::BeforeCart);
-            let remote = &self.remote;
-            let numbers = &page.numbers;
-            let ask = |token: String| async move {
-                remote.open_cart(Some(&token), v1::OpenCartRequest { notice_numbers: numbers.clone() }).await
-            };
-            let answered = match self.with_token(account, ask).await {
+            let request = v1::OpenCartRequest { notice_numbers: page.numbers.clone() };
+            let answered = match self.ask(account, &method::OPEN_CART, &request).await {
                 Ok(answer) => {
                     Page { answered: true, url: answer.checkout_url, until_ms: answer.in_progress_until_ms, ..page }
                 }

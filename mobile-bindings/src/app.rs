@@ -12,7 +12,7 @@ use core::{
 };
 
 use crate::config::{CacheStart, Config};
-use crate::engine::Engine;
+use crate::engine::{Boxed, Engine};
 use crate::errors::{BorsellinoError, InvalidInput};
 use crate::events::{HostListener, Listener};
 use crate::secure_store::{HostStore, SecureStore};
@@ -42,12 +42,12 @@ pub struct Watch(Mutex<Option<core::WatchHandle>>);
 
 impl Borsellino {
     /// Runs a call of the core on its own thread, to its end even when the host gives it up.
-    async fn run<T, Fut>(&self, call: impl FnOnce(Arc<core::App>) -> Fut) -> Result<T>
+    fn run<T, Fut>(&self, call: impl FnOnce(Arc<core::App>) -> Fut) -> Boxed<Result<T>>
     where
         T: Send + 'static,
         Fut: Future<Output = core::Result<T>> + Send + 'static,
     {
-        Ok(self.engine.run(call(Arc::clone(&self.core))).await??)
+        self.engine.run(Box::pin(call(Arc::clone(&self.core))))
     }
 }
 
@@ -63,7 +63,7 @@ impl Borsellino {
         let engine = Engine::start()?;
         let store = Arc::new(HostStore(store));
         let opening = async move { core::App::open(config.into(), store, Arc::new(SystemClock)).await };
-        let core = engine.run(opening).await??;
+        let core = engine.run(Box::pin(opening)).await?;
         Ok(Arc::new(Self { core: Arc::new(core), engine }))
     }
 
@@ -378,7 +378,11 @@ impl Borsellino {
     pub async fn shutdown(&self) {
         let core = Arc::clone(&self.core);
         // Shut down before: there is nothing to end.
-        let _ = self.engine.run(async move { core.shutdown().await }).await;
+        let ending = async move {
+            core.shutdown().await;
+            Ok(())
+        };
+        let _ = self.engine.run(Box::pin(ending)).await;
         self.engine.stop().await;
     }
 }

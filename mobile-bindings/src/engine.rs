@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::thread;
 
+use borsellino_core as core;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Mutex, oneshot};
 
@@ -12,6 +13,9 @@ use crate::errors::BorsellinoError;
 
 /// Of all our threads, for whoever looks at a process.
 const NAME: &str = "borsellino";
+
+/// A piece of work whose kind nobody asks after.
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A tokio runtime on a thread of its own. Dropping it asks the thread to end; [`Engine::stop`] waits for that.
 pub(crate) struct Engine {
@@ -47,30 +51,31 @@ impl Engine {
         Ok(Self { handle, thread: Mutex::new(Some(Thread { ask, ended, joined })) })
     }
 
-    /// Runs `work` there, to its end even when the caller is dropped.
+    /// Runs `work` there, to its end even when the caller is dropped. Boxed on both sides: what is compiled for each call is only
+    /// the call.
     ///
     /// # Errors
-    /// [`BorsellinoError::Closed`] once stopped.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, BorsellinoError> {
-        let (sender, answer) = oneshot::channel();
-        // Boxed, and without its answer's type: tokio's part is compiled once for all calls.
-        let work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            // The host may have given up.
-            let _ = sender.send(work.await);
-        });
-        let task = self.handle.spawn(work);
-        match answer.await {
-            Ok(done) => Ok(done),
-            // It ended without an answer. A fault of ours must not look like anything else: uniffi hands it to the host as an
-            // internal error.
-            Err(_) => match task.await {
-                Err(fault) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),
-                _ => Err(BorsellinoError::Closed),
-            },
-        }
+    /// Those of `work`; [`BorsellinoError::Closed`] once stopped.
+    pub(crate) fn run<T: Send + 'static>(&self, work: Boxed<core::Result<T>>) -> Boxed<Result<T, BorsellinoError>> {
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let (sender, answer) = oneshot::channel();
+            // Without its answer's type: tokio's part is compiled once for all calls.
+            let work: Boxed<()> = Box::pin(async move {
+                // The host may have given up.
+                let _ = sender.send(work.await);
+            });
+            let task = handle.spawn(work);
+            match answer.await {
+                Ok(done) => Ok(done?),
+                // It ended without an answer. A fault of ours must not look like anything else: uniffi hands it to the host as
+                // an internal error.
+                Err(_) => match task.await {
+                    Err(fault) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),
+                    _ => Err(BorsellinoError::Closed),
+                },
+            }
+        })
     }
 
     /// Ends the thread and waits for its end. Again: waits for the first.

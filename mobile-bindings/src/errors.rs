@@ -24,7 +24,7 @@ pub enum BorsellinoError {
     /// The server does not know this call yet.
     #[error("the server is older than this app")]
     OlderServer,
-    /// The server understood and said no.
+    /// The server understood and said no; or it would, which was found before asking.
     #[error("refused: {refusal}")]
     Refused {
         /// Why, and the sentence for the parent.

@@ -32,7 +32,7 @@ CALLS_PER_PROCESS = 100_000
 NASTY = [
     "", " ", "\0", "a\0b", "0", "-1", "null", "é" * 300, "😀", "\u202e\u0007", "' OR 1=1 --", "%00%ff", "../../x", "\r\nauthorization: x",
     "1" * 70_000, "9" * 10, "1" * 11, "99900010010", "5645312010", "maria.bianchi", PASSWORD, "http://[::1", "https://x:99999",
-    "http://127.0.0.1:1", "https://127.0.0.1:1/", "Bearer x", "20,50", "1.234,56", "0,001", "99999999999999999999,99",
+    "http://127.0.0.1:1", "https://127.0.0.1:1/", "Bearer x", "0R1GT-4V7ZK-92ME8", "RSSMRT85C41H501A", "12345678", "07", "20,50", "1.234,56", "0,001", "99999999999999999999,99",
 ]
 NUMBERS = [0, 1, -1, 499, 500, 2_000, 20_000, 99_999_999, 100_000_000, 2**31, -(2**31), 2**53, 2**63 - 1, -(2**63)]
 
@@ -61,6 +61,7 @@ class Dice(random.Random):
         return borsellino.Refusal(
             reason=self.choice(list(borsellino.Reason)), sentence=self.text(), limit_cents=self.maybe(self.number),
             retry_after_ms=self.maybe(lambda: self.randrange(2**64)), is_final=self.random() < 0.5,
+            rule=self.maybe(lambda: self.choice(list(borsellino.PasswordRule))),
         )
 
     def error(self):
@@ -199,9 +200,14 @@ class Fuzz:
         amount = borsellino.Money(cents=self.dice.number(), text=self.dice.text())
         return borsellino.NoticeView(amount=amount, until=self.dice.maybe(self.dice.text), **texts)
 
+    def push(self):
+        names = ["v", "id", "session", "seq", "kind", self.dice.text()]
+        return {name: self.dice.text() for name in names if self.dice.random() < 0.8}
+
     async def once(self, app):
         dice = self.dice
         pay_by, language = dice.choice(list(borsellino.PayBy)), dice.choice(list(borsellino.Language))
+        creditor = self.at["creditor"]["fiscal_code"]
         quick = {
             "accounts": lambda: self.keys.extend(it.key for it in app.accounts()[:1]),
             "cache_start": app.cache_start,
@@ -229,10 +235,31 @@ class Fuzz:
             "sync": app.sync,
             "returned_from_browser": lambda: app.returned_from_browser(dice.text()),
             "resume": app.resume,
+            "recovery": app.recovery,
+            "forget_recovery": app.forget_recovery,
+            "start_recovery": lambda: app.start_recovery(self.id([creditor]), dice.text()),
+            "prove_office": lambda: app.prove_office(dice.text()),
+            "prove_email": lambda: app.prove_email(dice.text()),
+            "proofs": app.proofs,
+            "recoveries": lambda: app.recoveries(self.id(self.keys)),
+            "answer_recovery": lambda: app.answer_recovery(self.id(self.keys), dice.text(), dice.maybe(dice.text)),
+            "devices": lambda: app.devices(self.id(self.keys)),
+            "revoke_device": lambda: app.revoke_device(self.id(self.keys), dice.text()),
+            "register_push": lambda: app.register_push(dice.text(), dice.choice(list(borsellino.Platform))),
+            "remove_push": app.remove_push,
+            "push_received": lambda: app.push_received(self.push()),
         }
-        enter = lambda: app.sign_in(self.at["creditor"]["fiscal_code"], "maria.bianchi", PASSWORD)
+        enter = lambda: app.sign_in(creditor, "maria.bianchi", PASSWORD)
         # Passwords are made to be slow to check.
-        rare = {"sign_out": app.sign_out, "sign_in well": enter, "sign_in": lambda: app.sign_in(dice.text(), dice.text(), dice.text())}
+        rare = {
+            "sign_out": app.sign_out,
+            "sign_in well": enter,
+            "sign_in": lambda: app.sign_in(dice.text(), dice.text(), dice.text()),
+            "register": lambda: app.register(self.id([creditor]), dice.text(), dice.text(), dice.text(), dice.text()),
+            # Never the right one: the demo's password stays what it is.
+            "change_password": lambda: app.change_password(self.id(self.keys), dice.text() + "x", dice.text()),
+            "finish_recovery": lambda: app.finish_recovery(dice.text()),
+        }
         kinds = dice.choices([quick, slow, rare], [200, 20, 1])[0]
         name = dice.choice(list(kinds))
         await self.call(name, kinds[name])

@@ -190,6 +190,13 @@ async fn a_damaged_file_is_rebuilt_and_keeps_the_intents_it_can() {
     // Opening and closing folds the log into the file, page by page of 4096 bytes.
     drop(phone.open().await);
     let file = phone.folder.path().join("cache.sqlite");
+    // Work that was under way may hold the file a little longer: the log goes with the last who closes it.
+    let folded = async {
+        while phone.folder.path().join("cache.sqlite-wal").exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), folded).await.unwrap();
     let whole = std::fs::read(&file).unwrap();
 
     let mut rebuilt = 0;

@@ -26,18 +26,20 @@ class PushService : FirebaseMessagingService() {
         private const val PATIENCE_MS = 15_000L
 
         /** At each start of the app, also before anybody signs in. */
-        suspend fun register(context: Context) = register(context, FirebaseMessaging.getInstance().token.await())
+        suspend fun register(context: Context) = tell(context, FirebaseMessaging.getInstance().token.await())
 
-        private suspend fun register(context: Context, token: String) = try {
-            // Kept once this returns; the servers are told when the network is there.
-            Phone.open(context, SERVER).registerPush(token, Platform.ANDROID)
-        } catch (_: BorsellinoException) {
-            // Locked, full: the next start says it again.
+        private suspend fun tell(context: Context, token: String) {
+            try {
+                // Kept once this returns; the servers are told when the network is there.
+                Phone.open(context, SERVER).registerPush(token, Platform.ANDROID)
+            } catch (_: BorsellinoException) {
+                // Locked, full: the next start says it again.
+            }
         }
     }
 
     // Not the screen's thread: it may wait.
-    override fun onNewToken(token: String) = runBlocking { register(this@PushService, token) }
+    override fun onNewToken(token: String) = runBlocking { tell(this@PushService, token) }
 
     override fun onMessageReceived(message: RemoteMessage) {
         val news = runBlocking { withTimeoutOrNull(PATIENCE_MS) { news(message) } } ?: PushNews(true, null, null)

@@ -1,6 +1,7 @@
 //! The phone as a real process against the whole house: killed at each step of a tap and started again, it finishes
 //! what it began, once. The phone is the example that the README starts.
 
+mod access;
 mod airplane;
 mod archive;
 mod sync;

@@ -117,6 +117,15 @@ final class WholeWayTests: XCTestCase {
                 XCTAssertFalse(error.sentence(.italian).isEmpty)
             }
         }
+        do {
+            _ = try await app.register(
+                creditor: "99900010010", fiscalCode: "RSSMRT85C41H501A", officeCode: "0R1GT-4V7ZK-92MZZ", username: "marta",
+                password: "il gatto mangia alle sette"
+            )
+            XCTFail("a slip of the pen")
+        } catch BorsellinoError.Refused(let refusal) {
+            XCTAssertEqual(refusal.reason, .officeCodeMistyped)
+        }
         XCTAssertEqual(try parseAmount(text: "20,50"), 2_050)
         await app.shutdown()
     }

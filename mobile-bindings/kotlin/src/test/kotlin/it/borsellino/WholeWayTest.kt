@@ -128,6 +128,26 @@ class WholeWayTest {
     }
 
     @Test
+    fun `devices are listed, and this one ended is a sign-out`() = runBlocking<Unit> {
+        withPhone(folder) { app ->
+            val account = app.enter("amina.diallo").key
+            app.registerPush("a-token-of-firebase", Platform.ANDROID)
+            val device = withTimeout(SOON) {
+                var own = app.devices(account).single { it.current }
+                while (!own.hasPush) own = app.devices(account).single { it.current }
+                own
+            }
+            assertEquals("a test" to "This device", device.name to device.sentence)
+            assertTrue(app.recoveries(account).isEmpty())
+            val wrong = runCatching { app.changePassword(account, "not hers", "la nonna prende il treno") }.exceptionOrNull()
+            assertEquals(Reason.WRONG_CREDENTIALS, (wrong as BorsellinoException.Refused).refusal.reason)
+            app.revokeDevice(account, device.session)
+            assertTrue(app.accounts().isEmpty())
+            assertNull(app.cachedHome())
+        }
+    }
+
+    @Test
     fun `a slow Keystore never holds up the thread that asks`() = runBlocking<Unit> {
         val files = store(folder)
         val slow = object : SecureStore by files {
