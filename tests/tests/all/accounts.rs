@@ -6,7 +6,7 @@ use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{GuardianId, uuid_v7};
 use borsellino_proto::reason::Reason;
-use borsellino_proto::v1::Proof;
+use borsellino_proto::v1::{Platform, Proof};
 use borsellino_server::clock::random;
 use borsellino_server::usecases::Stop;
 use borsellino_server::usecases::guardians::{Change, NewAdult, add, change, give_code};
@@ -329,8 +329,18 @@ async fn one_proof_is_not_enough(house: &House) {
 
 async fn a_device_confirms_only_what_it_was_asked(house: &House) {
     let (door, maria, paolo) = (house.door(), house.phone(MARIA).await, house.phone(PAOLO).await);
+    let session = maria.register_push("marias", Platform::Android).await.expect("registered");
+    paolo.register_push("paolos", Platform::Ios).await.expect("registered");
     let asked = door.recover(MARIA).await.expect("started");
     let id = maria.recoveries().await.expect("recoveries")[0].id.clone();
+    let told = "SELECT COUNT(*) FROM delivery WHERE message = 'account'";
+    assert_eq!(house.number(told).await, 1, "her devices are told");
+    let hers = session.replace('-', "");
+    let hers = match house.fresh.is_sqlite() {
+        true => format!("{told} AND LOWER(HEX(session)) = '{hers}'"),
+        false => format!("{told} AND session = '{session}'"),
+    };
+    assert_eq!(house.number(&hers).await, 1, "and nobody else's");
     assert_eq!(paolo.recoveries().await.expect("recoveries"), [], "not the other guardian's business");
     assert_eq!(reason(paolo.answer_recovery(&id, &asked.number).await), Reason::RecoveryEnded);
     assert_eq!(reason(paolo.answer_recovery(&id, "").await), Reason::RecoveryEnded);
