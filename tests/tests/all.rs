@@ -13,6 +13,7 @@ mod all {
     mod history;
     mod hostile;
     mod ledger_verify;
+    mod letters;
     mod listeners;
     mod mail;
     mod node;
