@@ -204,8 +204,9 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("office code", format!("{:?}", tx.office_code(c, guardian).await?));
     say("recovery", format!("{:?}", tx.recovery(c, uuid(RECOVERY)).await?));
     say("recoveries", format!("{:?}", tx.recoveries(c, guardian, (NOW, 9)).await?));
-    let devices = tx.told_devices(c, guardian, NOW.plus_days(-1)).await?.len();
-    say("told", format!("{devices} of {:?}", tx.holder(c, guardian).await?.map(|row| row.full_name)));
+    // One guardian has the same number of devices at both: whose they are is asked with it.
+    let name = tx.holder(c, guardian).await?.map(|row| row.full_name);
+    say("told", format!("{:?}", tx.told_devices(c, guardian, NOW.plus_days(-1)).await?.first().map(|_| name)));
     say("facts", format!("{:?}", tx.wallet_facts(c, guardian, wallet(1), NOW).await?));
     let home = tx.home(c, (guardian, session), NOW, 2026).await?;
     let line = |row: borsellino_store::rows::HomeRow| {
