@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use borsellino_core::{
-    App, Config, Error, Language, MemoryStore, Pace, PasswordRule, PayBy, Platform, Proof, Reason, SystemClock,
+    AccountKey, App, Config, Error, Language, MemoryStore, Pace, PasswordRule, PayBy, Platform, Proof, Reason,
+    SystemClock,
 };
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::fiscal_code::PersonalCode;
@@ -14,7 +15,7 @@ use borsellino_domain::id::{GuardianId, uuid_v7};
 use borsellino_server::clock::random;
 use borsellino_server::usecases::guardians::{NewAdult, add, give_code};
 use borsellino_server::usecases::office::Act;
-use borsellino_tests::house::{House, MARIA, PASSWORD, SOON, TOWN};
+use borsellino_tests::house::{ELENA, House, MARIA, PASSWORD, SOON, TOWN, UNION};
 use tempfile::TempDir;
 
 borsellino_tests::in_both_houses! {
@@ -144,20 +145,29 @@ async fn pushes_are_told_and_put_into_words(house: &House) {
     phone.app.register_push("a-token", Platform::Android).await.expect("kept");
     let account = phone.app.sign_in(TOWN, MARIA, PASSWORD).await.expect("a sign-in").key;
     let home = phone.app.refresh_home().await.expect("home");
-    let devices = async || phone.app.devices(account.clone()).await.expect("devices");
-    let own = async || devices().await.into_iter().find(|device| device.current).expect("this one");
-    let told = async {
-        while !own().await.has_push {
-            tokio::task::yield_now().await;
-        }
+    let devices = async |account: &AccountKey| phone.app.devices(account.clone()).await.expect("devices");
+    let own = async |account: &AccountKey| {
+        devices(account).await.into_iter().find(|device| device.current).expect("this one")
     };
-    tokio::time::timeout(SOON, told).await.expect("told soon");
+    let until = async |account: &AccountKey, told: bool| {
+        let wait = async {
+            while own(account).await.has_push != told {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, wait).await.expect("told soon");
+    };
+    until(&account, true).await;
     let wallet = home.children[0].wallets[0].id;
     let amount = borsellino_core::Amount::parse("20").expect("an amount");
     let tapped = phone.app.start_top_up(wallet, amount, PayBy::Notice).await.expect("a top-up");
     house.counter(TOWN, &tapped.notice.expect("a notice").number).await;
+    // The other municipality's server hears it too; and what is told of the first account is fetched though the second is on
+    // the screen.
+    let second = phone.app.sign_in(UNION, ELENA, PASSWORD).await.expect("a sign-in").key;
+    until(&second, true).await;
     let seq = house.number("SELECT feed_seq FROM guardian WHERE username = 'maria.bianchi'").await.to_string();
-    let session = own().await.session.to_string();
+    let session = own(&account).await.session.to_string();
     let data = |id: &str| {
         let pairs = [("v", "1"), ("id", id), ("session", &session), ("seq", &seq), ("kind", "payment_done")];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect::<HashMap<_, _>>()
@@ -173,13 +183,10 @@ async fn pushes_are_told_and_put_into_words(house: &House) {
         }
     };
     let news = tokio::time::timeout(SOON, news).await.expect("known soon");
+    assert_eq!(news.account.as_ref(), Some(&account));
     assert!(news.show && news.text.as_ref().is_some_and(|text| text.contains("Saldo mensa di Giulia")), "{news:?}");
     assert!(!phone.app.push_received(data("b")).await.expect("an answer").show, "once");
     phone.app.remove_push().await.expect("kept");
-    let gone = async {
-        while own().await.has_push {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, gone).await.expect("gone soon");
+    until(&account, false).await;
+    until(&second, false).await;
 }
