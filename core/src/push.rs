@@ -219,6 +219,10 @@ impl Inner {
         if wish.token.is_empty() || !self.is_first(text("id")) {
             return Ok(hidden);
         }
+        // Somebody asks for a new password: no number of the feed tells that, and the push's own words say it.
+        if text("kind") == "account" {
+            return Ok(PushNews { show: true, ..hidden });
+        }
         // Without a number it says nothing that could be known already.
         let seq: u64 = text("seq").parse().unwrap_or(u64::MAX);
         let stored =

@@ -439,7 +439,7 @@ fn check_message(version: Version, headers: &HeaderMap, body: &Value) -> Result<
         return Err(format!("data {data}"));
     }
     let kind = text(&data["kind"], "data.kind")?;
-    if !["payment_done", "changed"].contains(&kind.as_str()) {
+    if !["payment_done", "changed", "account"].contains(&kind.as_str()) {
         return Err(format!("kind {kind}"));
     }
     let keys = [format!("push_{kind}_title"), format!("push_{kind}_body")];
@@ -456,7 +456,9 @@ fn check_message(version: Version, headers: &HeaderMap, body: &Value) -> Result<
         if message["android"]["priority"] != "HIGH" || seconds.is_none_or(|seconds| seconds > 2_419_200) {
             return Err(format!("android {}", message["android"]));
         }
-        if message["android"]["collapse_key"] != data["session"] {
+        // One that asks something must not be replaced by news.
+        let own = if kind == "account" { &data["kind"] } else { &data["session"] };
+        if message["android"]["collapse_key"] != *own {
             return Err("a collapse key of no account".to_owned());
         }
         if data["title_key"] != keys[0] || data["body_key"] != keys[1] {

@@ -145,6 +145,17 @@ async fn a_push_is_put_into_words_and_shown_once() {
 }
 
 #[tokio::test]
+async fn who_asks_for_a_new_password_is_told_of_whatever_the_feed_says() {
+    let (_fake, _phone, app) = reached().await;
+    let mut asked = push("a", SESSION, 0);
+    assert!(!app.push_received(asked.clone()).await.unwrap().show, "the feed has told this number");
+    asked.extend([("kind".to_owned(), "account".to_owned()), ("id".to_owned(), "b".to_owned())]);
+    let news = app.push_received(asked.clone()).await.unwrap();
+    assert!(news.show && news.text.is_none() && news.account.is_some());
+    assert!(!app.push_received(asked).await.unwrap().show, "once");
+}
+
+#[tokio::test]
 async fn without_the_network_the_generic_words_are_shown_once() {
     let (fake, _phone, app) = reached().await;
     fake.reachable(false);

@@ -171,10 +171,13 @@ impl PushMessage {
                 }
                 let seconds = until.get().saturating_sub(now.get()).div_euclid(1_000).max(0);
                 // FCM keeps at most four collapse keys a device, so it is one for each account: of the messages that a
-                // phone missed it needs the last, for the app reads everything after the number that it has.
-                let android = json!({
-                    "priority": "HIGH", "ttl": format!("{seconds}s"), "collapse_key": self.session.to_string(),
-                });
+                // phone missed it needs the last, for the app reads everything after the number that it has. One that asks
+                // something is in no feed, and has a key that no news replaces.
+                let key = match self.kind {
+                    Kind::Account => self.kind.code().to_owned(),
+                    Kind::PaymentDone | Kind::Changed => self.session.to_string(),
+                };
+                let android = json!({ "priority": "HIGH", "ttl": format!("{seconds}s"), "collapse_key": key });
                 json!({ "token": self.token.as_str(), "data": data, "android": android })
             }
             Platform::Ios => {

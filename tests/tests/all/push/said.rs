@@ -25,6 +25,30 @@ borsellino_tests::in_both_houses! {
     the_log_is_kept_for_so_many_days;
     the_stream_and_the_push_say_the_same_number;
     what_an_operator_sets;
+    who_is_asked_about_a_new_password;
+}
+
+async fn who_is_asked_about_a_new_password(house: &House) {
+    let (fcm, _node) = start(house).await;
+    let phone = house.phone(MARIA).await;
+    let session = phone.speaking("de").register_push("android-1", Platform::Android).await.expect("registered");
+    phone.register_push("android-1", Platform::Android).await.expect("in Italian");
+    let other = house.phone(MARIA).await.register_push("ios-1", Platform::Ios).await.expect("registered");
+    house.phone(PAOLO).await.register_push("ios-2", Platform::Ios).await.expect("registered");
+    house.door().recover(MARIA).await.expect("started");
+    house.door().recover("nobody.at.all").await.expect("started");
+    fcm.until(2).await;
+    all_settled(house).await;
+    let messages = fcm.messages();
+    let mut told: Vec<&str> = messages.iter().map(|message| message.data("session")).collect();
+    told.sort_unstable();
+    let mut hers = [session.as_str(), other.as_str()];
+    hers.sort_unstable();
+    assert_eq!(told, hers, "every device of hers, and nobody else's");
+    for message in &messages {
+        assert_eq!(message.data("kind"), "account");
+        assert!(message.message.to_string().contains("password nuova"), "{}", message.message);
+    }
 }
 
 async fn every_field_of_both_shapes(house: &House) {
