@@ -80,6 +80,8 @@ pub struct RecoveryRequest {
     pub asked_at: Millis,
     /// Until when it can be answered.
     pub expires_at: Millis,
+    /// A device has confirmed it: it can still be denied.
+    pub confirmed: bool,
     /// `Richiesta di una nuova password da «Pixel», 20 novembre alle 8:12. Se non sei tu, rifiuta.`
     pub sentence: String,
 }
@@ -476,6 +478,7 @@ impl Words {
             "Wenn Sie das nicht waren, lehnen Sie ab.",
         ]);
         let sentence = format!("{asks} «{}», {}. {deny}", wire.device_name, self.day_and_hour(asked_at));
-        RecoveryRequest { id: wire.id, device_name: wire.device_name, asked_at, expires_at, sentence }
+        let (id, device_name, confirmed) = (wire.id, wire.device_name, wire.confirmed);
+        RecoveryRequest { id, device_name, asked_at, expires_at, confirmed, sentence }
     }
 }

@@ -58,6 +58,8 @@ pub struct RecoveryRequest {
     pub asked_at: Millis,
     /// Until when it can be answered.
     pub expires_at: Millis,
+    /// A device has confirmed it: it can still be denied.
+    pub confirmed: bool,
     /// `Richiesta di una nuova password da «Pixel», 20 novembre alle 8:12. Se non sei tu, rifiuta.`
     pub sentence: String,
 }

@@ -457,8 +457,9 @@ fn check_message(version: Version, headers: &HeaderMap, body: &Value) -> Result<
             return Err(format!("android {}", message["android"]));
         }
         // One that asks something must not be replaced by news.
-        let own = if kind == "account" { &data["kind"] } else { &data["session"] };
-        if message["android"]["collapse_key"] != *own {
+        let session = text(&data["session"], "session")?;
+        let own = if kind == "account" { format!("account-{session}") } else { session.to_owned() };
+        if message["android"]["collapse_key"] != own {
             return Err("a collapse key of no account".to_owned());
         }
         if data["title_key"] != keys[0] || data["body_key"] != keys[1] {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::fiscal_code::{ascii, code_traits};
+use crate::fiscal_code::{PersonalCode, ascii, code_traits};
 use crate::ledger::Hash;
 
 /// How long a code from the office can be used, in milliseconds: 30 days.
@@ -103,6 +103,9 @@ pub enum UsernameError {
     /// Something other than letters, digits and `. _ - + @`.
     #[error("a user name is made of the letters a to z, digits, and . _ - + @")]
     Character,
+    /// A codice fiscale: by it somebody else may be meant.
+    #[error("a user name is no codice fiscale")]
+    FiscalCode,
 }
 
 /// What a guardian signs in with, in small letters; an e-mail address may be one.
@@ -120,7 +123,10 @@ impl Username {
         if !name.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-+@".contains(&c)) {
             return Err(UsernameError::Character);
         }
-        if (3..=64).contains(&name.len()) { Ok(Self(name)) } else { Err(UsernameError::Length) }
+        if !(3..=64).contains(&name.len()) {
+            return Err(UsernameError::Length);
+        }
+        if PersonalCode::parse(&name).is_ok() { Err(UsernameError::FiscalCode) } else { Ok(Self(name)) }
     }
 
     /// In small letters.
@@ -320,6 +326,7 @@ mod tests {
         assert_eq!(Username::parse("ab"), Err(UsernameError::Length));
         assert_eq!(Username::parse("anna verdi"), Err(UsernameError::Character));
         assert_eq!(Username::parse("annà"), Err(UsernameError::Character));
+        assert_eq!(Username::parse("rssmra80a01h501u"), Err(UsernameError::FiscalCode));
     }
 
     #[test]

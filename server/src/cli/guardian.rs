@@ -64,7 +64,7 @@ pub(super) enum GuardianCommand {
 pub(super) struct WhoOrAll {
     /// User name or codice fiscale; `-` reads it from standard input, so that it stays in no history.
     who: Option<String>,
-    /// Everybody who has no account yet: a letter each.
+    /// Everybody who has neither an account nor a code that is still good: a letter each.
     #[arg(long)]
     all: bool,
 }
@@ -137,38 +137,46 @@ async fn changed(args: ChangeArgs, what: Change) -> anyhow::Result<String> {
 async fn codes(place: &Place, signed: Signed, (who, as_json): (WhoOrAll, bool)) -> anyhow::Result<ExitCode> {
     let one = who.who.map(told).transpose()?;
     let desk = Desk::open(&place.database()?, signed).await?;
-    let whom: Vec<(Option<String>, String)> = match one {
-        Some(who) => vec![(None, who)],
-        None => {
-            let rows = unregistered(&desk.store, desk.creditor.fiscal_code).await?;
-            rows.into_iter().map(|(name, code)| (Some(name), code)).collect()
-        }
+    let whom = match one {
+        Some(who) => vec![who],
+        None => unregistered(&desk.store, desk.creditor.fiscal_code, Clock::system().now()).await?,
     };
     let mut given: Vec<(String, Given)> = Vec::with_capacity(whom.len());
-    for (_, who) in whom {
+    let mut outcome = Ok(());
+    for who in whom {
         match give_code(&desk.store, desk.act()?, who.clone()).await {
             Ok(code) => given.push((who, code)),
-            Err(stop) => return desk.close(Err(stop)).await,
+            Err(stop) => {
+                outcome = Err(stop);
+                break;
+            }
         }
     }
-    desk.close(Ok(())).await?;
+    // Also where it came to no end: what was given took the place of older codes, and is shown only now.
+    print(&given, as_json)?;
+    desk.close(outcome).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(given: &[(String, Given)], as_json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if as_json {
         let list = given.iter().map(|(who, given)| {
             json!({ "name": given.full_name, "who": who, "code": given.code.grouped(), "expires_at_ms": given.expires.get() })
         });
         writeln!(out, "{}", json!({ "codes": list.collect::<Vec<_>>() }))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     if given.is_empty() {
-        writeln!(out, "everybody has an account already")?;
+        writeln!(out, "no code was given: everybody else has an account, or a code that is still good")?;
+        return Ok(());
     }
-    for (_, given) in &given {
+    for (_, given) in given {
         let until = given.expires.day_in_italy().map_or_else(String::new, |day| day.to_string());
         writeln!(out, "{}  {}  until {until}", given.code.grouped(), given.full_name)?;
     }
     writeln!(out, "shown once: nobody can read a code again, a new one takes its place")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// An adult as a file says it.
@@ -189,7 +197,11 @@ impl AdultFile {
         }
         let mut children = Vec::with_capacity(self.children.len());
         for (place, child) in (1..).zip(&self.children) {
-            children.push(PersonalCode::parse(child).with_context(|| format!("child {place}"))?);
+            let child = PersonalCode::parse(child).with_context(|| format!("child {place}"))?;
+            if children.contains(&child) {
+                bail!("child {place} stands there twice");
+            }
+            children.push(child);
         }
         if children.is_empty() {
             bail!("children: at least one, else there is nothing to see");

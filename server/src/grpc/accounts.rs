@@ -210,6 +210,7 @@ impl v1::accounts_server::Accounts for Service {
             device_name: view.device_name,
             asked_at_ms: view.asked.get(),
             expires_at_ms: view.expires.get(),
+            confirmed: view.confirmed,
         };
         Ok(Response::new(v1::ListRecoveriesResponse { recoveries: views.into_iter().map(wire).collect() }))
     }

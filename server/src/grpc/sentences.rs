@@ -125,9 +125,9 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "Sie haben schon einen Zugang: Bitte anmelden oder die Zugangsdaten wiederherstellen.",
         ],
         Reason::UsernameInvalid => [
-            "Il nome utente ha da 3 a 64 caratteri: lettere senza accenti, cifre e . _ - + @.",
-            "A user name has 3 to 64 characters: unaccented letters, digits and . _ - + @.",
-            "Ein Benutzername hat 3 bis 64 Zeichen: Buchstaben ohne Akzente, Ziffern und . _ - + @.",
+            "Il nome utente ha da 3 a 64 caratteri: lettere senza accenti, cifre e . _ - + @. Non può essere un codice fiscale.",
+            "A user name has 3 to 64 characters: unaccented letters, digits and . _ - + @. It can't be a codice fiscale.",
+            "Ein Benutzername hat 3 bis 64 Zeichen: Buchstaben ohne Akzente, Ziffern und . _ - + @. Eine Steuernummer kann es nicht sein.",
         ],
         Reason::UsernameTaken => [
             "Questo nome utente è già di un'altra persona: scegline un altro.",

@@ -174,7 +174,7 @@ impl PushMessage {
                 // phone missed it needs the last, for the app reads everything after the number that it has. One that asks
                 // something is in no feed, and has a key that no news replaces.
                 let key = match self.kind {
-                    Kind::Account => self.kind.code().to_owned(),
+                    Kind::Account => format!("account-{}", self.session),
                     Kind::PaymentDone | Kind::Changed => self.session.to_string(),
                 };
                 let android = json!({ "priority": "HIGH", "ttl": format!("{seconds}s"), "collapse_key": key });
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn codes_are_read_back() {
-        for kind in [Kind::PaymentDone, Kind::Changed] {
+        for kind in [Kind::PaymentDone, Kind::Changed, Kind::Account] {
             assert_eq!(Kind::from_code(kind.code()), Some(kind));
         }
         for platform in [Platform::Android, Platform::Ios] {

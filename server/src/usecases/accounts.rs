@@ -14,6 +14,7 @@ use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
 use borsellino_store::rows::{AccountHolderRow, OfficeCodeRow};
 use borsellino_store::{StoreError, Tx};
+use uuid::Uuid;
 
 use super::sessions::{Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, standing};
 use super::{App, Fault, Stop};
@@ -116,7 +117,6 @@ pub(super) fn own(holder: &AccountHolderRow) -> [&str; 3] {
 
 /// What became of a code.
 enum Presented {
-    TryLater(i64),
     Refused,
     /// It is good, and there is no account yet.
     Good(AccountHolderRow),
@@ -129,12 +129,9 @@ enum Presented {
 async fn present(
     tx: &mut Tx,
     creditor: &CreditorCode,
-    (tries, fiscal_code, code): (&Tries, &PersonalCode, &OfficeCode),
+    (fiscal_code, code): (&PersonalCode, &OfficeCode),
     now: Millis,
 ) -> Result<Presented, StoreError> {
-    if let Some(wait) = tries.count(tx, creditor, now).await? {
-        return Ok(Presented::TryLater(wait));
-    }
     let Some(holder) = tx.holder_by_code(creditor, fiscal_code.as_str()).await? else { return Ok(Presented::Refused) };
     let stored = tx.office_code(creditor, holder.id).await?;
     let digest = code_digest(creditor, holder.id, code);
@@ -152,87 +149,146 @@ async fn present(
     }
 }
 
+/// What came of writing an account.
+enum Written {
+    Done,
+    /// The same was asked twice at once, and the other one was first: look again.
+    Overtaken,
+}
+
 /// Opens an account and signs in. The same again, because the answer was lost, signs in again. Answers the user name, too.
 ///
 /// # Errors
 /// [`AccountRefusal`], or a [`Fault`].
 pub async fn register(app: &App, wish: Registration) -> Result<(SignedIn, String), Stop<AccountRefusal>> {
     let refused = |refusal| Stop::Refused(refusal);
+    // Before the code is looked at: a password that won't do costs no try.
+    let words = [wish.username.as_str(), wish.fiscal_code.as_str()];
+    let password = NewPassword::parse(&wish.password, &words).map_err(|rule| refused(rule.into()))?;
+    // Once more, where the same came twice at once and the other one wrote first.
+    for _ in 0..2 {
+        if let Some(registered) = register_once(app, &wish, &password).await? {
+            return Ok(registered);
+        }
+    }
+    Err(refused(AccountRefusal::CodeRefused))
+}
+
+async fn register_once(
+    app: &App,
+    wish: &Registration,
+    password: &NewPassword,
+) -> Result<Option<(SignedIn, String)>, Stop<AccountRefusal>> {
+    let refused = |refusal| Stop::Refused(refusal);
     let listing = app.directory.listing();
     let creditor = listing.creditor(wish.creditor.trim()).ok_or(refused(AccountRefusal::CodeRefused))?;
     let code = creditor.fiscal_code;
-    let words = [wish.username.as_str(), wish.fiscal_code.as_str()];
-    // Before the code is looked at: a password that won't do costs no try.
-    let password = NewPassword::parse(&wish.password, &words).map_err(|rule| refused(rule.into()))?;
     let who = Hash::of(format!("register|{}", wish.fiscal_code.as_str()).as_bytes());
-    let tries = Tries::new(who, wish.address.map(address_key));
+    let address = wish.address.map(address_key);
+    let tries = Tries::new(who, address);
     let now = app.now();
 
-    let (presenting, about) = (wish.clone(), tries.clone());
-    let presented = app.store.write::<_, (), _>("present a code", move |tx| {
-        let (wish, tries) = (presenting.clone(), about.clone());
-        // Kept whatever comes of it: a wrong code is counted.
-        Box::pin(async move { present(tx, &code, (&tries, &wish.fiscal_code, &wish.office_code), now).await.map(Ok) })
+    let presenting = wish.clone();
+    let presented = app.store.write("present a code", move |tx| {
+        let (wish, tries) = (presenting.clone(), tries.clone());
+        Box::pin(async move {
+            if let Some(wait) = tries.count(tx, &code, now).await? {
+                return Ok(Err(AccountRefusal::TryLater(wait)));
+            }
+            // Kept whatever comes of it: a wrong code is counted.
+            present(tx, &code, (&wish.fiscal_code, &wish.office_code), now).await.map(Ok)
+        })
     });
-    let holder = match presented.await?.unwrap_or(Presented::Refused) {
-        Presented::TryLater(wait) => return Err(refused(AccountRefusal::TryLater(wait))),
-        Presented::Refused => return Err(refused(AccountRefusal::CodeRefused)),
-        Presented::Registered => return Err(refused(AccountRefusal::AlreadyRegistered)),
-        Presented::Good(holder) => holder,
+    match presented.await?.map_err(Stop::Refused)? {
+        Presented::Refused => Err(refused(AccountRefusal::CodeRefused)),
+        Presented::Registered => Err(refused(AccountRefusal::AlreadyRegistered)),
         Presented::Used(holder) => {
             let same = holder.username == wish.username.as_str();
+            let stored = holder.password_hash.clone().unwrap_or_default();
             let right = check(app, (&wish.password, holder.password_hash.as_ref()), AccountRefusal::TryLater).await?;
             if !(same && right) {
                 return Err(refused(AccountRefusal::CodeRefused));
             }
             let opening = Opening::new(app, (code, holder.id), &wish.device_name)?;
             let opened = opening.clone();
-            let written = app.store.write::<(), (), _>("open a session", move |tx| {
-                let opening = opened.clone();
+            let written = app.store.write("open a session", move |tx| {
+                let (opening, stored) = (opened.clone(), stored.clone());
                 Box::pin(async move {
+                    if !tx.hold_account(&code, opening.guardian(), &stored).await? {
+                        return Ok(Err(AccountRefusal::CodeRefused));
+                    }
                     opening.write(tx).await?;
-                    Ok(Ok(tx.clear_sign_ins(&code, who).await?))
+                    forgive(tx, &code, (who, address)).await.map(Ok)
                 })
             });
-            let _committed = written.await?;
-            return Ok((opening.signed_in(app, holder.full_name, creditor.into()), holder.username));
+            written.await?.map_err(Stop::Refused)?;
+            Ok(Some((opening.signed_in(app, holder.full_name, creditor.into()), holder.username)))
         }
-    };
-    let words = [wish.username.as_str(), &holder.full_name, &holder.fiscal_code];
-    NewPassword::parse(&wish.password, &words).map_err(|rule| refused(rule.into()))?;
+        Presented::Good(holder) => {
+            let words = [wish.username.as_str(), &holder.full_name, &holder.fiscal_code];
+            NewPassword::parse(&wish.password, &words).map_err(|rule| refused(rule.into()))?;
+            let hash = hash(app, password, AccountRefusal::TryLater).await?;
+            let opening = Opening::new(app, (code, holder.id), &wish.device_name)?;
+            let username = wish.username.as_str().to_owned();
+            let digest = code_digest(&code, holder.id, &wish.office_code);
+            let (opened, name) = (opening.clone(), username.clone());
+            let registered = app.store.write("register a guardian", move |tx| {
+                let (opening, name, hash) = (opened.clone(), name.clone(), hash.clone());
+                Box::pin(async move {
+                    let written = open(tx, &code, (&opening, digest), (&name, &hash), now).await?;
+                    if matches!(written, Ok(Written::Done)) {
+                        forgive(tx, &code, (who, address)).await?;
+                    }
+                    Ok(written)
+                })
+            });
+            match registered.await?.map_err(Stop::Refused)? {
+                Written::Done => Ok(Some((opening.signed_in(app, holder.full_name, creditor.into()), username))),
+                Written::Overtaken => Ok(None),
+            }
+        }
+    }
+}
 
-    let hash = hash(app, &password, AccountRefusal::TryLater).await?;
-    let opening = Opening::new(app, (code, holder.id), &wish.device_name)?;
-    let username = wish.username.as_str().to_owned();
-    let digest = code_digest(&code, holder.id, &wish.office_code);
-    let (opened, name, guardian) = (opening.clone(), username.clone(), holder.id);
-    let registered = app.store.write("register a guardian", move |tx| {
-        let (opening, name, hash) = (opened.clone(), name.clone(), hash.clone());
-        Box::pin(async move {
-            if tx.session(&code, opening.session()).await?.is_some() {
-                // A run whose commit was lost.
-                return Ok(Ok(()));
-            }
-            if tx.guardian_by_username(&code, &name).await?.is_some() {
-                return Ok(Err(AccountRefusal::UsernameTaken));
-            }
-            if !tx.use_office_code(&code, (guardian, digest), (now, MOST_TRIES)).await? {
-                return Ok(Err(AccountRefusal::CodeRefused));
-            }
-            match tx.set_credentials(&code, guardian, (&name, &hash)).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(Err(AccountRefusal::AlreadyRegistered)),
-                // Somebody else took the name at the same moment: decide again, knowing that.
-                Err(error) if error.is_taken() => return Err(StoreError::Conflict),
-                Err(error) => return Err(error),
-            }
-            opening.write(tx).await?;
-            tx.clear_sign_ins(&code, who).await?;
-            Ok(Ok(()))
-        })
-    });
-    registered.await?.map_err(Stop::Refused)?;
-    Ok((opening.signed_in(app, holder.full_name, creditor.into()), username))
+/// Uses the code up and writes the account and its first session.
+async fn open(
+    tx: &mut Tx,
+    code: &CreditorCode,
+    (opening, digest): (&Opening, Hash),
+    (name, hash): (&str, &str),
+    now: Millis,
+) -> Result<Result<Written, AccountRefusal>, StoreError> {
+    if tx.session(code, opening.session()).await?.is_some() {
+        // A run whose commit was lost.
+        return Ok(Ok(Written::Done));
+    }
+    let guardian = opening.guardian();
+    match tx.guardian_by_username(code, name).await? {
+        Some(named) if named.id == guardian => return Ok(Ok(Written::Overtaken)),
+        Some(_) => return Ok(Err(AccountRefusal::UsernameTaken)),
+        None => {}
+    }
+    if !tx.use_office_code(code, (guardian, digest), (now, MOST_TRIES)).await? {
+        return Ok(Ok(Written::Overtaken));
+    }
+    match tx.set_credentials(code, guardian, (name, hash)).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(Err(AccountRefusal::AlreadyRegistered)),
+        // Somebody else took the name at the same moment: decide again, knowing that.
+        Err(error) if error.is_taken() => return Err(StoreError::Conflict),
+        Err(error) => return Err(error),
+    }
+    opening.write(tx).await?;
+    Ok(Ok(Written::Done))
+}
+
+/// What was tried before does not count any more.
+async fn forgive(tx: &mut Tx, creditor: &CreditorCode, (who, address): (Hash, Option<Hash>)) -> Result<(), StoreError> {
+    tx.clear_sign_ins(creditor, who).await?;
+    match address {
+        Some(address) => tx.uncount_sign_in(creditor, address).await,
+        None => Ok(()),
+    }
 }
 
 /// Changes the password of `who` and ends their other sessions.
@@ -245,43 +301,58 @@ pub async fn change_password(
     (old, new): (String, String),
 ) -> Result<(), Stop<AccountRefusal>> {
     let (now, code) = (app.now(), who.creditor);
+    let wished = new.clone();
     let read = app.store.write("count a change of password", move |tx| {
+        let wished = wished.clone();
         Box::pin(async move {
             let session = tx.session(&code, who.session).await?;
             if let Err(refusal) = standing(session.as_ref(), now) {
                 return Ok(Err(AccountRefusal::Session(refusal)));
             }
             let holder = tx.holder(&code, who.guardian).await?.ok_or(StoreError::Corrupt("a session's guardian"))?;
+            // A new password that won't do costs no try.
+            let password = match NewPassword::parse(&wished, &own(&holder)) {
+                Ok(password) => password,
+                Err(rule) => return Ok(Err(rule.into())),
+            };
             // Guesses on a phone that was left lying about count with those at the door.
             match Tries::new(account_key(&holder.username), None).count(tx, &code, now).await? {
                 Some(wait) => Ok(Err(AccountRefusal::TryLater(wait))),
-                None => Ok(Ok(holder)),
+                None => Ok(Ok((holder, password))),
             }
         })
     });
-    let holder = read.await?.map_err(Stop::Refused)?;
-    let password = NewPassword::parse(&new, &own(&holder)).map_err(|rule| Stop::Refused(rule.into()))?;
+    let (holder, password) = read.await?.map_err(Stop::Refused)?;
     let stored = holder.password_hash.as_ref();
-    if !check(app, (&old, stored), AccountRefusal::TryLater).await? {
-        // The same again, because the answer was lost: done already.
-        return match check(app, (&new, stored), AccountRefusal::TryLater).await? {
-            true => Ok(()),
-            false => Err(Stop::Refused(AccountRefusal::WrongPassword)),
-        };
+    let right = check(app, (&old, stored), AccountRefusal::TryLater).await?;
+    // The same again, because the answer was lost: done already, but for what it was counted.
+    let again = !right && check(app, (&new, stored), AccountRefusal::TryLater).await?;
+    if !right && !again {
+        return Err(Stop::Refused(AccountRefusal::WrongPassword));
     }
-    let hash = hash(app, &password, AccountRefusal::TryLater).await?;
-    let account = account_key(&holder.username);
-    let changed = app.store.write::<(), (), _>("change a password", move |tx| {
-        let hash = hash.clone();
+    let hash = if again { None } else { Some(hash(app, &password, AccountRefusal::TryLater).await?) };
+    let (account, checked) = (account_key(&holder.username), holder.password_hash.unwrap_or_default());
+    let changed = app.store.write("change a password", move |tx| {
+        let (hash, checked) = (hash.clone(), checked.clone());
         Box::pin(async move {
-            tx.set_password(&code, who.guardian, &hash).await?;
-            tx.end_sessions_but(&code, (who.guardian, who.session), now).await?;
-            tx.forget_push_but(&code, (who.guardian, who.session)).await?;
-            tx.end_recoveries(&code, who.guardian, now).await?;
+            // Looking at passwords takes a while: the session may have ended, the password be another, meanwhile.
+            let session = tx.session(&code, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(AccountRefusal::Session(refusal)));
+            }
+            if let Some(hash) = hash {
+                if !tx.hold_account(&code, who.guardian, &checked).await? {
+                    return Ok(Err(AccountRefusal::WrongPassword));
+                }
+                tx.set_password(&code, who.guardian, &hash).await?;
+                tx.end_sessions_but(&code, (who.guardian, who.session), now).await?;
+                tx.forget_push_but(&code, (who.guardian, who.session)).await?;
+                tx.end_recoveries(&code, (who.guardian, Uuid::nil()), now).await?;
+            }
             Ok(Ok(tx.clear_sign_ins(&code, account).await?))
         })
     });
-    let _committed = changed.await?;
+    changed.await?.map_err(Stop::Refused)?;
     // The streams of the others end now, not at the next look around.
     app.live.wake(code, &[who.guardian.uuid()]);
     Ok(())

@@ -8,6 +8,7 @@ use borsellino_domain::language::Language;
 use borsellino_domain::time::Millis;
 use borsellino_store::StoreError;
 use borsellino_store::rows::{DeviceRow, NewPushToken};
+use uuid::Uuid;
 
 use super::sessions::{SessionRefusal, standing};
 use super::{App, Stop};
@@ -160,6 +161,8 @@ pub async fn revoke(app: &App, who: Identity, device: SessionId) -> Result<(), S
                 return Ok(Err(DeviceRefusal::Unknown));
             }
             tx.end_session(&code, device, now).await?;
+            // What was confirmed on it is confirmed no more.
+            tx.end_recoveries(&code, (who.guardian, Uuid::nil()), now).await?;
             Ok(Ok(tx.forget_push(&code, device).await?))
         })
     });

@@ -1,7 +1,7 @@
 //! What the office does about adults: add one, give them a code, end their access and give it back. Each act carries a reason
 //! and a name, and is kept for good.
 
-use borsellino_domain::account::{OFFICE_CODE_MILLIS, OfficeCode};
+use borsellino_domain::account::{MOST_TRIES, OFFICE_CODE_MILLIS, OfficeCode};
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{GuardianId, SessionId};
@@ -49,12 +49,13 @@ fn nameless(guardian: GuardianId) -> String {
 
 /// A guardian by user name or codice fiscale.
 async fn find(tx: &mut Tx, creditor: &CreditorCode, who: &str) -> Result<Option<AccountHolderRow>, StoreError> {
-    if let Some(guardian) = tx.guardian_by_username(creditor, &who.trim().to_lowercase()).await? {
-        return tx.holder(creditor, guardian.id).await;
+    // A codice fiscale is nothing else, whatever somebody may be called.
+    if let Ok(code) = PersonalCode::parse(who.trim()) {
+        return tx.holder_by_code(creditor, code.as_str()).await;
     }
-    match PersonalCode::parse(who.trim()) {
-        Ok(code) => tx.holder_by_code(creditor, code.as_str()).await,
-        Err(_) => Ok(None),
+    match tx.guardian_by_username(creditor, &who.trim().to_lowercase()).await? {
+        Some(guardian) => tx.holder(creditor, guardian.id).await,
+        None => Ok(None),
     }
 }
 
@@ -120,13 +121,13 @@ pub async fn give_code(store: &Store, by: Act, who: String) -> Result<Given, Sto
     Ok(Given { full_name, code, expires })
 }
 
-/// Adults who have no account yet, as name and codice fiscale.
+/// The codici fiscali of adults who have neither an account nor a code that is good at `now`.
 ///
 /// # Errors
 /// A [`super::Fault`].
-pub async fn unregistered(store: &Store, creditor: CreditorCode) -> Result<Vec<(String, String)>, super::Fault> {
-    let rows = store.read(move |tx| Box::pin(async move { tx.unregistered(&creditor).await })).await?;
-    Ok(rows.into_iter().map(|row| (row.full_name, row.fiscal_code)).collect())
+pub async fn unregistered(store: &Store, creditor: CreditorCode, now: Millis) -> Result<Vec<String>, super::Fault> {
+    let read = store.read(move |tx| Box::pin(async move { tx.unregistered(&creditor, (now, MOST_TRIES)).await }));
+    Ok(read.await?.into_iter().map(|row| row.fiscal_code).collect())
 }
 
 /// What the office changes about somebody's access.
@@ -171,7 +172,7 @@ pub async fn change(store: &Store, by: Act, (who, change): (String, Change)) -> 
                 Change::Email(email) => {
                     tx.set_email(&creditor, holder.id, email.as_deref()).await?;
                     // A letter that is under way to the old address must not open anything.
-                    tx.end_recoveries(&creditor, holder.id, by.at()).await?;
+                    tx.end_recoveries(&creditor, (holder.id, Uuid::nil()), by.at()).await?;
                     OfficeAction::EmailChanged
                 }
             };
@@ -188,5 +189,5 @@ async fn close(tx: &mut Tx, creditor: &CreditorCode, guardian: GuardianId, at: M
     tx.end_sessions_but(creditor, (guardian, none), at).await?;
     tx.forget_push_but(creditor, (guardian, none)).await?;
     tx.drop_office_code(creditor, guardian).await?;
-    tx.end_recoveries(creditor, guardian, at).await
+    tx.end_recoveries(creditor, (guardian, Uuid::nil()), at).await
 }

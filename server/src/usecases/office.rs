@@ -208,6 +208,8 @@ pub async fn wipe_phones(store: &Store, by: Act, username: String) -> Result<u64
                 return Ok(Err(OfficeRefusal::NoGuardian(username)));
             };
             by.keep(tx, (OfficeAction::PhonesWiped, &guardian.id.to_string()), None).await?;
+            // What was confirmed on the lost phone is confirmed no more.
+            tx.end_recoveries(&by.creditor, (guardian.id, Uuid::nil()), by.at).await?;
             Ok(Ok(tx.wipe_sessions(&by.creditor, guardian.id, by.at).await?))
         })
     });

@@ -31,10 +31,10 @@ use crate::notify::Kind;
 /// How long a recovery can be finished, in milliseconds: long enough to go to the office.
 const LASTS_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
-/// How many recoveries of one account may be under way; more bring no letter and no push.
+/// How many recoveries of one account may be under way; another one ends the oldest.
 const MOST_OPEN: usize = 5;
 
-/// How many are listed.
+/// How many are read at once: more than there can be.
 const MOST_LISTED: i64 = 10;
 
 /// How many different proofs are wanted.
@@ -137,29 +137,33 @@ pub async fn start(app: &App, asks: Forgetful) -> Result<Started, Stop<RecoveryR
         expires_at: now.plus(LASTS_MILLIS),
         letter: false,
     };
-    let who = Hash::of(format!("recover|{username}").as_bytes());
-    let tries = Tries::new(who, asks.address.map(address_key));
+    // Beside the sign-ins from there, which it is not to slow down.
+    let address = asks.address.map(|address| Hash::of(format!("recover|{}", address_key(address)).as_bytes()));
     let expires = row.expires_at;
     let started = app.store.write("open a recovery", move |tx| {
-        let (mut row, tries, username) = (row.clone(), tries.clone(), username.clone());
+        let (mut row, username) = (row.clone(), username.clone());
         let fiscal_code = fiscal_code.clone();
         Box::pin(async move {
-            if let Some(wait) = tries.count(tx, &creditor, now).await? {
-                return Ok(Err(RecoveryRefusal::TryLater(wait)));
-            }
             let holder = match possible {
                 true => find(tx, &creditor, (&username, fiscal_code.as_ref())).await?,
                 false => None,
             };
-            let mut told = false;
+            // One count, by whichever name somebody is called.
+            let who = holder.as_ref().map_or(username, |holder| holder.id.to_string());
+            let tries = Tries::new(Hash::of(format!("recover|{who}").as_bytes()), address);
+            if let Some(wait) = tries.count(tx, &creditor, now).await? {
+                return Ok(Err(RecoveryRefusal::TryLater(wait)));
+            }
             if let Some(holder) = &holder {
-                let open = tx.recoveries(&creditor, holder.id, (now, MOST_LISTED)).await?;
-                told = open.len() < MOST_OPEN;
-                row.letter = told && holder.email.is_some();
+                row.letter = holder.email.is_some();
                 row.guardian = Some(holder.id);
+                let open = tx.recoveries(&creditor, holder.id, (now, MOST_LISTED, MOST_TRIES)).await?;
+                for oldest in open.iter().skip(MOST_OPEN.saturating_sub(1)) {
+                    tx.end_recovery(&creditor, oldest.id, now).await?;
+                }
             }
             tx.insert_recovery(&creditor, &row).await?;
-            if let (Some(holder), true) = (&holder, told) {
+            if let Some(holder) = &holder {
                 tell(tx, &creditor, (holder.id, row.id), now).await?;
             }
             tx.sweep_recoveries(&creditor, uuid_v7(now.plus_days(-FORGOTTEN_DAYS), [0; 10])).await?;
@@ -180,10 +184,13 @@ async fn find(
     creditor: &CreditorCode,
     (username, fiscal_code): (&str, Option<&PersonalCode>),
 ) -> Result<Option<AccountHolderRow>, StoreError> {
-    let holder = match (tx.guardian_by_username(creditor, username).await?, fiscal_code) {
-        (Some(guardian), _) => tx.holder(creditor, guardian.id).await?,
-        (None, Some(code)) => tx.holder_by_code(creditor, code.as_str()).await?,
-        (None, None) => None,
+    // A codice fiscale is nothing else, whatever somebody may be called.
+    let holder = match fiscal_code {
+        Some(code) => tx.holder_by_code(creditor, code.as_str()).await?,
+        None => match tx.guardian_by_username(creditor, username).await? {
+            Some(guardian) => tx.holder(creditor, guardian.id).await?,
+            None => None,
+        },
     };
     Ok(holder.filter(|holder| holder.password_hash.is_some() && holder.disabled_at_ms.is_none()))
 }
@@ -213,12 +220,17 @@ async fn tell(
     Ok(())
 }
 
+/// Whether it can still be spoken of. One that was denied answers as one of no account does: that it was denied would tell
+/// that there is somebody who could.
 fn open(row: &RecoveryRow, now: Millis) -> bool {
-    row.ended_at_ms.is_none() && row.finished_at_ms.is_none() && row.expires_at_ms > now
+    row.finished_at_ms.is_none() && row.expires_at_ms > now
 }
 
 /// What was proved by now.
 fn proofs(row: &RecoveryRow) -> Vec<ProofKind> {
+    if row.ended_at_ms.is_some() {
+        return Vec::new();
+    }
     let proved = [
         (ProofKind::Office, row.office_at_ms),
         (ProofKind::Email, row.email_at_ms),
@@ -254,6 +266,7 @@ pub async fn prove(app: &App, token: &str, proof: Option<Proving>) -> Result<Vec
                 return Ok(Ok(Err(RecoveryRefusal::Ended)));
             };
             let kind = match proof {
+                _ if row.ended_at_ms.is_some() => None,
                 Proving::Office(code) => by_office(tx, &creditor, (&row, code), now).await?,
                 Proving::Email(digest) => {
                     (row.email_digest.as_deref() == Some(&digest.0[..])).then_some(ProofKind::Email)
@@ -299,11 +312,21 @@ async fn by_office(
 /// # Errors
 /// [`RecoveryRefusal`], or a [`super::Fault`].
 pub async fn finish(app: &App, token: &str, new: String) -> Result<(SignedIn, String), Stop<RecoveryRefusal>> {
+    // Once more, where the same came twice at once and the other one wrote first.
+    for _ in 0..2 {
+        if let Some(finished) = finish_once(app, token, &new).await? {
+            return Ok(finished);
+        }
+    }
+    Err(Stop::Refused(RecoveryRefusal::Ended))
+}
+
+async fn finish_once(app: &App, token: &str, new: &str) -> Result<Option<(SignedIn, String)>, Stop<RecoveryRefusal>> {
     let refused = |refusal| Stop::Refused(refusal);
     let (token, now) = (decode(token)?, app.now());
     let creditor = token.creditor;
     // Whatever can be said without knowing whose account it is.
-    let password = NewPassword::parse(&new, &[]).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
+    let password = NewPassword::parse(new, &[]).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
     let read = app.store.read(move |tx| {
         Box::pin(async move {
             let Some(row) = tx.recovery(&creditor, token.id).await? else { return Ok(None) };
@@ -315,50 +338,73 @@ pub async fn finish(app: &App, token: &str, new: String) -> Result<(SignedIn, St
         })
     });
     let (row, holder) = read.await?.ok_or(refused(RecoveryRefusal::Ended))?;
-    if row.digest != token.digest() || row.expires_at_ms <= now || row.ended_at_ms.is_some() || row.tries >= MOST_TRIES
-    {
+    let repeated = row.finished_at_ms.is_some();
+    let over = row.expires_at_ms <= now || row.tries >= MOST_TRIES || (repeated && row.ended_at_ms.is_some());
+    if row.digest != token.digest() || over {
         return Err(refused(RecoveryRefusal::Ended));
     }
     if proofs(&row).len() < PROOFS {
         return Err(refused(RecoveryRefusal::Incomplete));
     }
     let holder = holder.filter(|holder| holder.disabled_at_ms.is_none()).ok_or(refused(RecoveryRefusal::Ended))?;
-    NewPassword::parse(&new, &own(&holder)).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
+    NewPassword::parse(new, &own(&holder)).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
     let view = app.directory.listing().creditor(creditor.as_str()).map(Into::into);
     let view = view.ok_or(refused(RecoveryRefusal::Ended))?;
     let opening = Opening::new(app, (creditor, holder.id), &row.device_name)?;
-    let repeated = row.finished_at_ms.is_some();
-    if repeated && !check(app, (&new, holder.password_hash.as_ref()), RecoveryRefusal::TryLater).await? {
-        return Err(refused(RecoveryRefusal::Ended));
+    let stored = holder.password_hash.clone().unwrap_or_default();
+    if repeated {
+        // No place to guess passwords at: counted before it is looked at.
+        let counted = app.store.write::<_, (), _>("count a repeated recovery", move |tx| {
+            Box::pin(async move { tx.try_recovery(&creditor, token.id).await.map(Ok) })
+        });
+        let tried = counted.await?.unwrap_or_default();
+        let late = tried.is_none_or(|row| row.tries > MOST_TRIES);
+        if late || !check(app, (new, Some(&stored)), RecoveryRefusal::TryLater).await? {
+            return Err(refused(RecoveryRefusal::Ended));
+        }
     }
     let hash = match repeated {
         true => None,
         false => Some(hash(app, &password, RecoveryRefusal::TryLater).await?),
     };
-    let (opened, guardian, account) = (opening.clone(), holder.id, account_key(&holder.username));
+    let (opened, account) = (opening.clone(), account_key(&holder.username));
     let finished = app.store.write("finish a recovery", move |tx| {
-        let (opening, hash) = (opened.clone(), hash.clone());
+        let (opening, hash, stored) = (opened.clone(), hash.clone(), stored.clone());
         Box::pin(async move {
             if tx.session(&creditor, opening.session()).await?.is_some() {
                 // A run whose commit was lost.
-                return Ok(Ok(()));
+                return Ok(Ok(true));
             }
-            if let Some(hash) = &hash {
-                if !tx.finish_recovery(&creditor, token.id, now).await? {
-                    return Ok(Err(RecoveryRefusal::Ended));
+            let guardian = opening.guardian();
+            match &hash {
+                Some(hash) => {
+                    if !tx.finish_recovery(&creditor, token.id, now).await? {
+                        return Ok(Ok(false));
+                    }
+                    if !tx.set_password(&creditor, guardian, hash).await? {
+                        return Ok(Err(RecoveryRefusal::Ended));
+                    }
+                    tx.end_sessions_but(&creditor, (guardian, opening.session()), now).await?;
+                    tx.forget_push_but(&creditor, (guardian, opening.session())).await?;
+                    tx.end_recoveries(&creditor, (guardian, token.id), now).await?;
+                    tx.clear_sign_ins(&creditor, account).await?;
                 }
-                tx.set_password(&creditor, guardian, hash).await?;
-                tx.end_sessions_but(&creditor, (guardian, opening.session()), now).await?;
-                tx.forget_push_but(&creditor, (guardian, opening.session())).await?;
-                tx.end_recoveries(&creditor, guardian, now).await?;
-                tx.clear_sign_ins(&creditor, account).await?;
+                None => {
+                    if !tx.hold_account(&creditor, guardian, &stored).await? {
+                        return Ok(Err(RecoveryRefusal::Ended));
+                    }
+                    tx.untry_recovery(&creditor, token.id).await?;
+                }
             }
-            opening.write(tx).await.map(Ok)
+            opening.write(tx).await?;
+            Ok(Ok(true))
         })
     });
-    finished.await?.map_err(Stop::Refused)?;
-    app.live.wake(creditor, &[guardian.uuid()]);
-    Ok((opening.signed_in(app, holder.full_name, view), holder.username))
+    if !finished.await?.map_err(Stop::Refused)? {
+        return Ok(None);
+    }
+    app.live.wake(creditor, &[holder.id.uuid()]);
+    Ok(Some((opening.signed_in(app, holder.full_name, view), holder.username)))
 }
 
 /// A recovery of one's own account that is under way.
@@ -372,9 +418,11 @@ pub struct RecoveryView {
     pub asked: Millis,
     /// Until when it can be finished.
     pub expires: Millis,
+    /// A device has confirmed it: it can still be denied.
+    pub confirmed: bool,
 }
 
-/// The recoveries of the account of `who` that are under way and not confirmed, the newest first.
+/// The recoveries of the account of `who` that are under way, the newest first.
 ///
 /// # Errors
 /// [`SessionRefusal`], or a [`super::Fault`].
@@ -386,18 +434,18 @@ pub async fn list(app: &App, who: Identity) -> Result<Vec<RecoveryView>, Stop<Se
             if let Err(refusal) = standing(session.as_ref(), now) {
                 return Ok(Err(refusal));
             }
-            Ok(Ok(tx.recoveries(&who.creditor, who.guardian, (now, MOST_LISTED)).await?))
+            Ok(Ok(tx.recoveries(&who.creditor, who.guardian, (now, MOST_LISTED, MOST_TRIES)).await?))
         })
     });
     let rows = read.await?.map_err(Stop::Refused)?;
-    let alive = rows.into_iter().filter(|row| open(row, now) && row.tries < MOST_TRIES && row.device_at_ms.is_none());
     let view = |row: RecoveryRow| RecoveryView {
         id: row.id,
         device_name: row.device_name,
         asked: row.asked_at_ms,
         expires: row.expires_at_ms,
+        confirmed: row.device_at_ms.is_some(),
     };
-    Ok(alive.map(view).collect())
+    Ok(rows.into_iter().map(view).collect())
 }
 
 /// Confirms a recovery with the two digits that the other device shows, or denies it with none.
@@ -422,7 +470,7 @@ pub async fn answer(app: &App, who: Identity, (id, number): (Uuid, String)) -> R
                 return Ok(Ok(Ok(())));
             }
             let tried = tx.try_recovery(&creditor, id).await?;
-            if tried.is_none_or(|row| !open(&row, now) || row.tries > MOST_TRIES) {
+            if tried.is_none_or(|row| !open(&row, now) || row.ended_at_ms.is_some() || row.tries > MOST_TRIES) {
                 return Ok(Err(RecoveryRefusal::Ended));
             }
             if own.number != number {

@@ -128,10 +128,14 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
     let guardian = guardian.filter(|guardian| right && guardian.disabled_at_ms.is_none()).ok_or_else(wrong)?;
 
     let opening = Opening::new(app, (code, guardian.id), &credentials.device_name)?;
-    let opened = opening.clone();
-    let opened = app.store.write::<(), (), _>("open a session", move |tx| {
-        let opening = opened.clone();
+    let (opened, checked) = (opening.clone(), guardian.password_hash.unwrap_or_default());
+    let opened = app.store.write("open a session", move |tx| {
+        let (opening, checked) = (opened.clone(), checked.clone());
         Box::pin(async move {
+            // Looking at a password takes a while: it may have been changed, or the access ended, meanwhile.
+            if !tx.hold_account(&code, opening.guardian(), &checked).await? {
+                return Ok(Err(SignInRefusal::WrongCredentials));
+            }
             opening.write(tx).await?;
             tx.clear_sign_ins(&code, account).await?;
             if let Some(address) = address {
@@ -140,7 +144,7 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
             Ok(Ok(()))
         })
     });
-    let _committed = opened.await?;
+    opened.await?.map_err(Stop::Refused)?;
     Ok(opening.signed_in(app, guardian.full_name, creditor.into()))
 }
 
@@ -233,6 +237,11 @@ impl Opening {
     /// Its id.
     pub(super) fn session(&self) -> SessionId {
         self.row.id
+    }
+
+    /// Whose it is.
+    pub(super) fn guardian(&self) -> GuardianId {
+        self.row.guardian
     }
 
     /// What the phone gets.

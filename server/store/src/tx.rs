@@ -159,8 +159,10 @@ forward! {
     fn holder(creditor: &CreditorCode, guardian: GuardianId) -> Option<AccountHolderRow>;
     /// The guardian with this codice fiscale.
     fn holder_by_code(creditor: &CreditorCode, fiscal_code: &str) -> Option<AccountHolderRow>;
-    /// Adults whom the office knows and who have no account yet.
-    fn unregistered(creditor: &CreditorCode) -> Vec<AccountHolderRow>;
+    /// Adults whom the office knows and who have neither an account nor a code that is good.
+    fn unregistered(creditor: &CreditorCode, now_most_tries: (Millis, i64)) -> Vec<AccountHolderRow>;
+    /// Whether an account still has this password and its access, which stays so until the transaction ends.
+    fn hold_account(creditor: &CreditorCode, guardian: GuardianId, password_hash: &str) -> bool;
     /// Gives a guardian an account; whether there was none yet, and their access had not ended.
     fn set_credentials(creditor: &CreditorCode, guardian: GuardianId, username_hash: (&str, &str)) -> bool;
     /// Changes the password of an account; whether there is one.
@@ -191,16 +193,18 @@ forward! {
     fn insert_recovery(creditor: &CreditorCode, row: &NewRecovery) -> ();
     /// A recovery.
     fn recovery(creditor: &CreditorCode, id: Uuid) -> Option<RecoveryRow>;
-    /// Those of a guardian whose time is not over, the newest first.
-    fn recoveries(creditor: &CreditorCode, guardian: GuardianId, now_count: (Millis, i64)) -> Vec<RecoveryRow>;
+    /// Those of a guardian that are under way, the newest first.
+    fn recoveries(creditor: &CreditorCode, guardian: GuardianId, now_count_tries: (Millis, i64, i64)) -> Vec<RecoveryRow>;
     /// Counts a proof as wrong, and holds the recovery until it is known to be right.
     fn try_recovery(creditor: &CreditorCode, id: Uuid) -> Option<RecoveryRow>;
     /// Says that it was proved, and takes the count back; whether it was still under way.
     fn prove_recovery(creditor: &CreditorCode, id_kind: (Uuid, ProofKind), at: Millis) -> bool;
     /// Ends a recovery that is under way.
     fn end_recovery(creditor: &CreditorCode, id: Uuid, at: Millis) -> ();
-    /// Ends every recovery of a guardian that is under way.
-    fn end_recoveries(creditor: &CreditorCode, guardian: GuardianId, at: Millis) -> ();
+    /// Takes the count of a try back.
+    fn untry_recovery(creditor: &CreditorCode, id: Uuid) -> ();
+    /// Ends every recovery of a guardian, but for one.
+    fn end_recoveries(creditor: &CreditorCode, guardian_kept: (GuardianId, Uuid), at: Millis) -> ();
     /// Says that the password was set; whether it was still under way.
     fn finish_recovery(creditor: &CreditorCode, id: Uuid, at: Millis) -> bool;
     /// Forgets recoveries made before the id `before`.

@@ -9,7 +9,7 @@ use borsellino_proto::reason::Reason;
 use borsellino_proto::v1::{Platform, Proof};
 use borsellino_server::clock::random;
 use borsellino_server::usecases::Stop;
-use borsellino_server::usecases::guardians::{Change, NewAdult, add, change, give_code};
+use borsellino_server::usecases::guardians::{Change, NewAdult, add, change, give_code, unregistered};
 use borsellino_server::usecases::office::{Act, OfficeRefusal};
 use borsellino_tests::house::{AMINA, House, MARIA, PAOLO, PASSWORD, SOON, TOWN, form, reason, refused};
 use futures_util::future::join_all;
@@ -21,6 +21,11 @@ borsellino_tests::in_both_houses! {
     five_wrong_tries_are_the_end_of_a_code;
     what_is_mistyped_costs_no_try;
     eight_register_with_one_code;
+    the_same_at_once_signs_in;
+    what_is_checked_still_holds_when_it_is_written;
+    nobody_is_called_by_anothers_code;
+    early_tries_do_not_lengthen_the_wait;
+    a_letter_for_whoever_has_none_that_is_good;
     a_password_is_changed;
     two_proofs_recover_an_account;
     one_proof_is_not_enough;
@@ -242,6 +247,85 @@ async fn eight_register_with_one_code(house: &House) {
     assert_eq!(open, 1);
 }
 
+/// The phone changes its network after it has asked, and the parent taps again.
+async fn the_same_at_once_signs_in(house: &House) {
+    let (door, fiscal_code) = (house.door(), known(house).await);
+    let code = code_for(house, fiscal_code.as_str()).await;
+    let wish = form(fiscal_code.as_str(), &code, "nonna.anna", SENTENCE);
+    let (one, other) = tokio::join!(door.register(wish.clone()), door.register(wish.clone()));
+    for phone in [one, other] {
+        assert!(phone.expect("signed in").0.home().await.is_ok());
+    }
+    let tablet = house.try_sign_in(TOWN, "nonna.anna", SENTENCE).await.expect("signed in");
+    let asked = door.recover("nonna.anna").await.expect("started");
+    let id = tablet.recoveries().await.expect("recoveries")[0].id.clone();
+    tablet.answer_recovery(&id, &asked.number).await.expect("confirmed");
+    door.prove_office(&asked.recovery_token, &code_for(house, "nonna.anna").await).await.expect("proved");
+    let token = &asked.recovery_token;
+    let (one, other) = tokio::join!(door.finish(token, OTHER), door.finish(token, OTHER));
+    for phone in [one, other] {
+        assert!(phone.expect("signed in").0.home().await.is_ok());
+    }
+    // What is finished is no place to guess passwords at.
+    for _ in 0..8 {
+        assert_eq!(reason(door.finish(token, "un'altra frase lunga").await), Reason::RecoveryEnded);
+    }
+    assert_eq!(reason(door.finish(token, OTHER).await), Reason::RecoveryEnded);
+}
+
+/// While argon2 is at work, somebody else changes what it is about: sessions with the old password do not outlive it.
+async fn what_is_checked_still_holds_when_it_is_written(house: &House) {
+    for round in 0..4 {
+        let (old, new) = if round % 2 == 0 { (PASSWORD, SENTENCE) } else { (SENTENCE, PASSWORD) };
+        let phone = house.try_sign_in(TOWN, PAOLO, old).await.expect("signed in");
+        let ins = (0..6).map(|_| house.try_sign_in(TOWN, PAOLO, old));
+        let (changed, ins) = tokio::join!(phone.change_password(old, new), join_all(ins));
+        changed.expect("changed");
+        for phone in ins.into_iter().flatten() {
+            assert_eq!(reason(phone.home().await), Reason::SessionEnded, "round {round}");
+        }
+        assert!(phone.home().await.is_ok());
+        house.advance(Duration::from_secs(3_601));
+    }
+}
+
+async fn nobody_is_called_by_anothers_code(house: &House) {
+    let (door, anna) = (house.door(), known(house).await);
+    let carlo = known_as(house, "RSSCRL50A01F205", "Carlo Rossi", None).await;
+    let code = code_for(house, carlo.as_str()).await;
+    let wish = form(carlo.as_str(), &code, anna.as_str(), SENTENCE);
+    assert_eq!(reason(door.register(wish).await), Reason::UsernameInvalid);
+    // One that an earlier version let in: by the code its owner is meant all the same.
+    let name = anna.as_str().to_lowercase();
+    house.execute(&format!("UPDATE guardian SET username = '{name}' WHERE username = '{PAOLO}'")).await;
+    let whose = give_code(&house.app.store, act(house), anna.as_str().to_owned()).await.expect("a code");
+    assert_eq!(whose.full_name, "Anna Rossi");
+}
+
+async fn early_tries_do_not_lengthen_the_wait(house: &House) {
+    let (door, fiscal_code) = (house.door(), known(house).await);
+    let code = code_for(house, fiscal_code.as_str()).await;
+    let wish = |code: &str| form(fiscal_code.as_str(), code, "nonna.anna", SENTENCE);
+    for _ in 0..20 {
+        let answer = door.register(wish(&other_code(&code))).await;
+        assert!([Reason::OfficeCodeRefused, Reason::TryLater].contains(&reason(answer)));
+    }
+    let wait = refused(door.register(wish(&code)).await).retry_after_ms;
+    assert_eq!(wait, Some(1_000));
+}
+
+async fn a_letter_for_whoever_has_none_that_is_good(house: &House) {
+    let (anna, creditor) = (known(house).await, CreditorCode::parse(TOWN).expect("eleven digits"));
+    let whom = async || unregistered(&house.app.store, creditor, house.app.now()).await.expect("adults");
+    assert_eq!(whom().await, [anna.as_str().to_owned()]);
+    code_for(house, anna.as_str()).await;
+    assert_eq!(whom().await, Vec::<String>::new(), "a letter is under way");
+    house.advance(30 * DAY);
+    assert_eq!(whom().await, [anna.as_str().to_owned()], "it has expired");
+    changed(house, anna.as_str(), Change::End).await;
+    assert_eq!(whom().await, Vec::<String>::new());
+}
+
 async fn a_password_is_changed(house: &House) {
     let (phone, tablet) = (house.phone(MARIA).await, house.phone(MARIA).await);
     let mut stream = tablet.watch(tablet.home().await.expect("home").feed_seq).await.expect("a stream");
@@ -292,7 +376,8 @@ async fn two_proofs_recover_an_account(house: &House) {
     assert_eq!(reason(tablet.answer_recovery(&listed[0].id, wrong).await), Reason::ProofRefused);
     tablet.answer_recovery(&listed[0].id, &asked.number).await.expect("confirmed");
     tablet.answer_recovery(&listed[0].id, &asked.number).await.expect("the same again");
-    assert_eq!(tablet.recoveries().await.expect("recoveries"), [], "nothing is left to be said");
+    let listed = tablet.recoveries().await.expect("recoveries");
+    assert!(listed.len() == 1 && listed[0].confirmed, "it can still be denied");
     assert_eq!(door.proofs(token).await.expect("both"), [Proof::Office, Proof::Device]);
 
     assert_eq!(refused(door.finish(token, "Bianchi.Maria.85").await).rule.as_deref(), Some("personal"));
@@ -347,15 +432,36 @@ async fn a_device_confirms_only_what_it_was_asked(house: &House) {
     assert_eq!(refused(maria.answer_recovery("x", "").await).field.as_deref(), Some("id"));
     maria.answer_recovery(&id, "").await.expect("denied");
     maria.answer_recovery(&id, "").await.expect("twice is denied");
-    assert_eq!(reason(door.proofs(&asked.recovery_token).await), Reason::RecoveryEnded);
+    // Whoever asked hears what they would hear of an account that there is not.
+    assert_eq!(door.proofs(&asked.recovery_token).await.expect("proofs"), []);
     let code = code_for(house, MARIA).await;
-    assert_eq!(reason(door.prove_office(&asked.recovery_token, &code).await), Reason::RecoveryEnded);
+    assert_eq!(reason(door.prove_office(&asked.recovery_token, &code).await), Reason::ProofRefused);
+    assert_eq!(reason(door.finish(&asked.recovery_token, SENTENCE).await), Reason::RecoveryIncomplete);
     assert_eq!(reason(maria.answer_recovery(&id, &asked.number).await), Reason::RecoveryEnded);
-    assert_eq!(reason(door.finish(&asked.recovery_token, SENTENCE).await), Reason::RecoveryEnded);
+    assert_eq!(maria.recoveries().await.expect("recoveries"), []);
+    // Confirmed and thought better of.
+    let asked = door.recover(MARIA).await.expect("started");
+    let id = maria.recoveries().await.expect("recoveries")[0].id.clone();
+    maria.answer_recovery(&id, &asked.number).await.expect("confirmed");
+    door.prove_office(&asked.recovery_token, &code).await.expect("the code was not used up");
+    maria.answer_recovery(&id, "").await.expect("denied after all");
+    assert_eq!(door.proofs(&asked.recovery_token).await.expect("proofs"), []);
+    assert_eq!(reason(door.finish(&asked.recovery_token, SENTENCE).await), Reason::RecoveryIncomplete);
+    // Confirmed on a phone that was stolen.
+    let stolen = house.phone(MARIA).await;
+    let asked = door.recover(MARIA).await.expect("started");
+    let id = stolen.recoveries().await.expect("recoveries")[0].id.clone();
+    stolen.answer_recovery(&id, &asked.number).await.expect("confirmed");
+    let devices = maria.devices().await.expect("devices");
+    let device = devices.iter().find(|device| !device.current).expect("the stolen one");
+    maria.revoke_device(&device.session_id).await.expect("revoked");
+    assert_eq!(door.proofs(&asked.recovery_token).await.expect("proofs"), [], "it is confirmed no more");
     // A password changed by whoever is signed in ends what others ask for.
+    house.advance(Duration::from_secs(2));
     let asked = door.recover(MARIA).await.expect("started");
     maria.change_password(PASSWORD, SENTENCE).await.expect("changed");
-    assert_eq!(reason(door.proofs(&asked.recovery_token).await), Reason::RecoveryEnded);
+    assert_eq!(reason(maria.answer_recovery(&id, &asked.number).await), Reason::RecoveryEnded);
+    assert_eq!(maria.recoveries().await.expect("recoveries"), []);
 }
 
 async fn nobody_learns_who_has_an_account(house: &House) {
@@ -399,10 +505,14 @@ async fn a_recovery_has_its_end(house: &House) {
         assert_eq!(reason(door.finish(token, SENTENCE).await), Reason::RecoveryEnded);
         assert_eq!(reason(door.prove_email(token, "12345678").await), Reason::RecoveryEnded);
     }
-    // Asking again and again is slowed down, and brings neither more letters nor more pushes.
+    // Asking again and again is slowed down, by whichever name.
     let mut last = Reason::Unspecified;
-    for _ in 0..8 {
-        last = door.recover(PAOLO).await.map_or_else(|status| reason::<()>(Err(status)), |_| Reason::Unspecified);
+    for n in 0..8 {
+        let code = whole("RSSPLA82H14F205");
+        last = door
+            .recover(if n % 2 == 0 { PAOLO } else { code.as_str() })
+            .await
+            .map_or_else(|status| reason::<()>(Err(status)), |_| Reason::Unspecified);
     }
     assert_eq!(last, Reason::TryLater);
     house.advance(31 * DAY);
@@ -444,7 +554,7 @@ async fn the_office_ends_an_access_at_once(house: &House) {
     let end = tokio::time::timeout(SOON, end).await.expect("the stream ends by itself");
     assert_eq!(reason(end), Reason::SessionEnded);
     assert_eq!(reason(house.try_sign_in(TOWN, MARIA, PASSWORD).await), Reason::WrongCredentials);
-    assert_eq!(reason(door.prove_office(&asked.recovery_token, &code).await), Reason::RecoveryEnded);
+    assert_eq!(reason(door.prove_office(&asked.recovery_token, &code).await), Reason::ProofRefused);
     assert!(house.try_sign_in(TOWN, PAOLO, PASSWORD).await.is_ok(), "the other guardian goes on");
     let refused = give_code(&house.app.store, act(house), MARIA.to_owned()).await;
     assert!(matches!(refused, Err(Stop::Refused(OfficeRefusal::AccessEnded))));

@@ -20,7 +20,8 @@ borsellino_tests::in_both_houses! {
     two_nodes_send_one_letter;
     who_has_no_address_gets_none;
     a_new_address_ends_what_the_old_one_knew;
-    not_more_letters_than_anybody_needs;
+    whoever_asks_often_leaves_room_for_the_next;
+    a_letter_that_is_too_late_is_not_sent;
 }
 
 const ADDRESS: &str = "maria.bianchi@famiglia.example";
@@ -197,18 +198,36 @@ async fn a_new_address_ends_what_the_old_one_knew(house: &House) {
     smtp.until(|smtp| smtp.taken().len() == 1).await;
     let typed = code(&smtp.taken()[0]);
     writes_to(house, MARIA, Some(ADDRESS)).await;
-    assert_eq!(reason(house.door().prove_email(&asked.recovery_token, &typed).await), Reason::RecoveryEnded);
+    assert_eq!(reason(house.door().prove_email(&asked.recovery_token, &typed).await), Reason::ProofRefused);
 }
 
-async fn not_more_letters_than_anybody_needs(house: &House) {
+/// A stranger who asks again and again keeps nobody from their own letter, and no more than five are under way.
+async fn whoever_asks_often_leaves_room_for_the_next(house: &House) {
     let smtp = Smtp::start().await;
     let _sender = sender(house, &smtp);
     writes_to(house, MARIA, Some(ADDRESS)).await;
-    for _ in 0..9 {
-        house.door().recover(MARIA).await.expect("started");
+    let mut token = String::new();
+    for count in 1..=9 {
+        token = house.door().recover(MARIA).await.expect("started").recovery_token;
+        smtp.until(|smtp| smtp.taken().len() == count).await;
         // Past the delays.
         house.advance(Duration::from_secs(3_601));
     }
-    settled(house).await;
-    assert_eq!(smtp.taken().len(), 5);
+    assert_eq!(house.phone(MARIA).await.recoveries().await.expect("recoveries").len(), 5);
+    let last = smtp.taken().pop().expect("a letter");
+    assert!(house.door().prove_email(&token, &code(&last)).await.is_ok());
+}
+
+async fn a_letter_that_is_too_late_is_not_sent(house: &House) {
+    let smtp = Smtp::start().await;
+    writes_to(house, MARIA, Some(ADDRESS)).await;
+    house.door().recover(MARIA).await.expect("started");
+    // Days later the operator sets up a mail server.
+    house.advance(Duration::from_secs(2 * 86_400));
+    let _sender = sender(house, &smtp);
+    house.door().recover(MARIA).await.expect("started");
+    smtp.until(|smtp| smtp.taken().len() == 1).await;
+    let left = "SELECT COUNT(*) FROM recovery WHERE mail_due_at_ms IS NOT NULL AND mail_attempts = 0";
+    assert_eq!(house.number(left).await, 1, "the old one was not even taken");
+    assert_eq!(smtp.taken().len(), 1);
 }

@@ -21,10 +21,17 @@ crate::tx::statements! {
         FROM guardian WHERE creditor = $1 AND fiscal_code = $2 ORDER BY id LIMIT 1";
     UNREGISTERED = "SELECT id, username, full_name, fiscal_code, email, NULLIF(password_hash, '') AS password_hash,
             disabled_at_ms, feed_seq
-        FROM guardian WHERE creditor = $1 AND password_hash = '' AND disabled_at_ms IS NULL ORDER BY full_name, id";
+        FROM guardian WHERE creditor = $1 AND password_hash = '' AND disabled_at_ms IS NULL
+            AND NOT EXISTS (SELECT 1 FROM office_code o WHERE o.creditor = $1 AND o.guardian = guardian.id
+                AND o.used_at_ms IS NULL AND o.expires_at_ms > $2 AND o.tries < $3)
+        ORDER BY full_name, id";
     SET_CREDENTIALS = "UPDATE guardian SET username = $3, password_hash = $4
         WHERE creditor = $1 AND id = $2 AND password_hash = '' AND disabled_at_ms IS NULL";
-    SET_PASSWORD = "UPDATE guardian SET password_hash = $3 WHERE creditor = $1 AND id = $2 AND password_hash <> ''";
+    SET_PASSWORD = "UPDATE guardian SET password_hash = $3
+        WHERE creditor = $1 AND id = $2 AND password_hash <> '' AND disabled_at_ms IS NULL";
+    // Changes nothing, and holds the row: whoever changes or ends the account comes before or after.
+    HOLD_ACCOUNT = "UPDATE guardian SET username = username
+        WHERE creditor = $1 AND id = $2 AND password_hash = $3 AND disabled_at_ms IS NULL";
     RESET_CREDENTIALS = "UPDATE guardian SET username = $3, password_hash = '' WHERE creditor = $1 AND id = $2";
     ENABLE_GUARDIAN = "UPDATE guardian SET disabled_at_ms = NULL WHERE creditor = $1 AND id = $2";
     SET_EMAIL = "UPDATE guardian SET email = $3 WHERE creditor = $1 AND id = $2";
@@ -53,11 +60,14 @@ crate::tx::statements! {
         FROM recovery WHERE creditor = $1 AND id = $2";
     RECOVERIES = "SELECT id, guardian, digest, device_name, number, asked_at_ms, expires_at_ms, tries, office_at_ms,
             email_at_ms, device_at_ms, ended_at_ms, finished_at_ms, email_digest
-        FROM recovery WHERE creditor = $1 AND guardian = $2 AND expires_at_ms > $3 ORDER BY asked_at_ms DESC, id LIMIT $4";
+        FROM recovery WHERE creditor = $1 AND guardian = $2 AND expires_at_ms > $3 AND ended_at_ms IS NULL
+            AND finished_at_ms IS NULL AND tries < $5
+        ORDER BY asked_at_ms DESC, id DESC LIMIT $4";
     // Before the proof is looked at, one after the other: many at once count as many.
     TRY_RECOVERY = "UPDATE recovery SET tries = tries + 1 WHERE creditor = $1 AND id = $2
         RETURNING id, guardian, digest, device_name, number, asked_at_ms, expires_at_ms, tries, office_at_ms, email_at_ms,
             device_at_ms, ended_at_ms, finished_at_ms, email_digest";
+    UNTRY_RECOVERY = "UPDATE recovery SET tries = tries - 1 WHERE creditor = $1 AND id = $2 AND tries > 0";
     // Each is as good as the first time it was proved; the try was none.
     PROVE_RECOVERY = "UPDATE recovery SET tries = tries - 1,
             office_at_ms = CASE WHEN $3 = 0 THEN COALESCE(office_at_ms, $4) ELSE office_at_ms END,
@@ -66,18 +76,20 @@ crate::tx::statements! {
         WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL AND finished_at_ms IS NULL";
     END_RECOVERY = "UPDATE recovery SET ended_at_ms = $3, mail_due_at_ms = NULL
         WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL AND finished_at_ms IS NULL";
+    // Finished ones, too: their tokens open nothing any more.
     END_RECOVERIES = "UPDATE recovery SET ended_at_ms = $3, mail_due_at_ms = NULL
-        WHERE creditor = $1 AND guardian = $2 AND ended_at_ms IS NULL AND finished_at_ms IS NULL";
+        WHERE creditor = $1 AND guardian = $2 AND id <> $4 AND ended_at_ms IS NULL";
     FINISH_RECOVERY = "UPDATE recovery SET finished_at_ms = $3, mail_due_at_ms = NULL
         WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL AND finished_at_ms IS NULL";
     SWEEP_RECOVERIES = "DELETE FROM recovery WHERE creditor = $1 AND id < $2";
     DUE_FOR_LETTERS = "SELECT c.fiscal_code FROM creditor c
         WHERE EXISTS (SELECT 1 FROM recovery r WHERE r.creditor = c.fiscal_code AND r.mail_due_at_ms IS NOT NULL
-            AND r.mail_due_at_ms <= $1)
+            AND r.mail_due_at_ms <= $1 AND r.expires_at_ms > $1)
         ORDER BY c.fiscal_code";
     // Materialized, and the due time asked again: as for pushes.
     CLAIM_LETTERS = concat!("WITH taken AS MATERIALIZED (SELECT id FROM recovery
-            WHERE creditor = $1 AND mail_due_at_ms IS NOT NULL AND mail_due_at_ms <= $2 ORDER BY mail_due_at_ms LIMIT $4",
+            WHERE creditor = $1 AND mail_due_at_ms IS NOT NULL AND mail_due_at_ms <= $2 AND expires_at_ms > $2
+            ORDER BY mail_due_at_ms LIMIT $4",
         skip_locked!(), ") UPDATE recovery SET mail_due_at_ms = $3, mail_attempts = mail_attempts + 1
         WHERE creditor = $1 AND mail_due_at_ms IS NOT NULL AND mail_due_at_ms <= $2 AND id IN (SELECT id FROM taken)
         RETURNING id, guardian, language, expires_at_ms, mail_attempts");
@@ -102,9 +114,24 @@ pub(crate) async fn holder_by_code(
     query_as(HOLDER_BY_CODE).bind(creditor.as_str()).bind(fiscal_code).fetch_optional(c).await
 }
 
-/// Adults whom the office knows and who have no account yet.
-pub(crate) async fn unregistered(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<AccountHolderRow>> {
-    query_as(UNREGISTERED).bind(creditor.as_str()).fetch_all(c).await
+/// Adults whom the office knows and who have neither an account nor a code that is good.
+pub(crate) async fn unregistered(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    (now, most_tries): (Millis, i64),
+) -> sqlx::Result<Vec<AccountHolderRow>> {
+    query_as(UNREGISTERED).bind(creditor.as_str()).bind(now.get()).bind(most_tries).fetch_all(c).await
+}
+
+/// Whether an account still has this password and its access, which stays so until the transaction ends.
+pub(crate) async fn hold_account(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: GuardianId,
+    password_hash: &str,
+) -> sqlx::Result<bool> {
+    let hold = query(HOLD_ACCOUNT).bind(creditor.as_str()).bind(guardian.uuid()).bind(password_hash);
+    Ok(hold.execute(c).await?.rows_affected() == 1)
 }
 
 /// Whether there was no account yet, and their access had not ended.
@@ -243,19 +270,25 @@ pub(crate) async fn recovery(c: &mut Conn, creditor: &CreditorCode, id: Uuid) ->
     query_as(RECOVERY).bind(creditor.as_str()).bind(id).fetch_optional(c).await
 }
 
-/// Those of a guardian whose time is not over at `now`, the newest first.
+/// Those of a guardian that are under way at `now`, the newest first.
 pub(crate) async fn recoveries(
     c: &mut Conn,
     creditor: &CreditorCode,
     guardian: GuardianId,
-    (now, count): (Millis, i64),
+    (now, count, most_tries): (Millis, i64, i64),
 ) -> sqlx::Result<Vec<RecoveryRow>> {
-    query_as(RECOVERIES).bind(creditor.as_str()).bind(guardian.uuid()).bind(now.get()).bind(count).fetch_all(c).await
+    let select = query_as(RECOVERIES).bind(creditor.as_str()).bind(guardian.uuid()).bind(now.get()).bind(count);
+    select.bind(most_tries).fetch_all(c).await
 }
 
 /// Counts a proof as wrong and holds the row until it is known to be right.
 pub(crate) async fn try_recovery(c: &mut Conn, creditor: &CreditorCode, id: Uuid) -> sqlx::Result<Option<RecoveryRow>> {
     query_as(TRY_RECOVERY).bind(creditor.as_str()).bind(id).fetch_optional(c).await
+}
+
+/// Takes the count of [`try_recovery`] back.
+pub(crate) async fn untry_recovery(c: &mut Conn, creditor: &CreditorCode, id: Uuid) -> sqlx::Result<()> {
+    query(UNTRY_RECOVERY).bind(creditor.as_str()).bind(id).execute(c).await.map(drop)
 }
 
 /// Takes the count of [`try_recovery`] back; whether it was still under way.
@@ -278,14 +311,15 @@ pub(crate) async fn end_recovery(c: &mut Conn, creditor: &CreditorCode, id: Uuid
     query(END_RECOVERY).bind(creditor.as_str()).bind(id).bind(at.get()).execute(c).await.map(drop)
 }
 
-/// Ends every recovery of a guardian that is under way.
+/// Ends every recovery of a guardian, but for one.
 pub(crate) async fn end_recoveries(
     c: &mut Conn,
     creditor: &CreditorCode,
-    guardian: GuardianId,
+    (guardian, kept): (GuardianId, Uuid),
     at: Millis,
 ) -> sqlx::Result<()> {
-    query(END_RECOVERIES).bind(creditor.as_str()).bind(guardian.uuid()).bind(at.get()).execute(c).await.map(drop)
+    let end = query(END_RECOVERIES).bind(creditor.as_str()).bind(guardian.uuid()).bind(at.get()).bind(kept);
+    end.execute(c).await.map(drop)
 }
 
 /// Whether it was still under way.

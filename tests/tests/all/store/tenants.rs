@@ -199,11 +199,11 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     let holder = |row: AccountHolderRow| (row.id, row.full_name, row.email, row.password_hash, row.feed_seq);
     say("holder", format!("{:?}", tx.holder(c, guardian).await?.map(holder)));
     say("holder by code", format!("{:?}", tx.holder_by_code(c, "RSSMRA80A01H501U").await?.map(holder)));
-    let unregistered = tx.unregistered(c).await?.into_iter().map(holder);
+    let unregistered = tx.unregistered(c, (NOW.plus_days(60), 5)).await?.into_iter().map(holder);
     say("unregistered", format!("{:?}", unregistered.collect::<Vec<_>>()));
     say("office code", format!("{:?}", tx.office_code(c, guardian).await?));
     say("recovery", format!("{:?}", tx.recovery(c, uuid(RECOVERY)).await?));
-    say("recoveries", format!("{:?}", tx.recoveries(c, guardian, (NOW, 9)).await?));
+    say("recoveries", format!("{:?}", tx.recoveries(c, guardian, (NOW, 9, 5)).await?));
     // One guardian has the same number of devices at both: whose they are is asked with it.
     let name = tx.holder(c, guardian).await?.map(|row| row.full_name);
     say("told", format!("{:?}", tx.told_devices(c, guardian, NOW.plus_days(-1)).await?.first().map(|_| name)));
@@ -294,7 +294,8 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     assert!(tx.prove_recovery(c, (recovery, ProofKind::Email), NOW).await?);
     assert!(tx.finish_recovery(c, recovery, NOW).await?);
     tx.end_recovery(c, recovery, NOW).await?;
-    tx.end_recoveries(c, guardian, NOW).await?;
+    tx.end_recoveries(c, (guardian, uuid(1)), NOW).await?;
+    tx.untry_recovery(c, recovery).await?;
     assert_eq!(tx.sweep_recoveries(c, uuid(RECOVERY + 1)).await?, 1);
     tx.count_office_code(c, guardian).await?;
     assert!(!tx.use_office_code(c, (guardian, digest), (NOW, 5)).await?);
@@ -302,10 +303,12 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     assert!(tx.use_office_code(c, (guardian, digest), (NOW, 5)).await?);
     tx.drop_office_code(c, guardian).await?;
     tx.set_email(c, guardian, Some("somebody@example.org")).await?;
-    assert!(tx.set_password(c, guardian, "another").await?);
     tx.reset_credentials(c, guardian, "(nobody)").await?;
     assert!(!tx.set_password(c, guardian, "another").await?);
     assert!(tx.set_credentials(c, guardian, ("somebody", "another")).await?);
+    assert!(tx.hold_account(c, guardian, "another").await?);
+    assert!(tx.set_password(c, guardian, "one more").await?);
+    assert!(!tx.hold_account(c, guardian, "another").await?);
     tx.forget_push_but(c, (guardian, session)).await?;
     assert_eq!(tx.end_sessions_but(c, (guardian, session), NOW).await?, 0);
     tx.disable_guardian(c, guardian, NOW).await?;
