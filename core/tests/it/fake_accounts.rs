@@ -191,6 +191,7 @@ impl Accounts for Fake {
             device_name: "Pixel".into(),
             asked_at_ms: AS_OF,
             expires_at_ms: AS_OF + 1_800_000,
+            confirmed: false,
         };
         self.end(odd, v1::ListRecoveriesResponse { recoveries: vec![recovery] }).await
     }

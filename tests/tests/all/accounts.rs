@@ -278,7 +278,8 @@ async fn what_is_checked_still_holds_when_it_is_written(house: &House) {
     for round in 0..4 {
         let (old, new) = if round % 2 == 0 { (PASSWORD, SENTENCE) } else { (SENTENCE, PASSWORD) };
         let phone = house.try_sign_in(TOWN, PAOLO, old).await.expect("signed in");
-        let ins = (0..6).map(|_| house.try_sign_in(TOWN, PAOLO, old));
+        // No more than cost no delay.
+        let ins = (0..2).map(|_| house.try_sign_in(TOWN, PAOLO, old));
         let (changed, ins) = tokio::join!(phone.change_password(old, new), join_all(ins));
         changed.expect("changed");
         for phone in ins.into_iter().flatten() {

@@ -131,13 +131,14 @@ async fn a_password_recovered_on_one_phone_and_confirmed_on_another(house: &Hous
     new.app.refresh_home().await.expect("home");
     assert_eq!(old.app.refresh_home().await, Err(Error::SignedOut));
 
-    // Denied, it ends.
+    // Denied, it goes on like one of an account that there is not.
     let account = new.app.accounts()[0].key.clone();
     old.app.start_recovery(TOWN, MARIA).await.expect("a recovery");
     let asked = new.app.recoveries(account.clone()).await.expect("recoveries");
     new.app.answer_recovery(account, &asked[0].id, None).await.expect("denied");
-    assert_eq!(reason(old.app.proofs().await).0, Reason::RecoveryEnded);
-    assert_eq!(old.app.recovery().await, Ok(None));
+    let office = code_for(house, MARIA).await;
+    assert!(old.app.proofs().await.expect("none").given.is_empty());
+    assert_eq!(reason(old.app.prove_office(&office).await).0, Reason::ProofRefused);
 }
 
 async fn pushes_are_told_and_put_into_words(house: &House) {
