@@ -153,7 +153,9 @@ async fn codes(place: &Place, signed: Signed, (who, as_json): (WhoOrAll, bool)) 
         }
     }
     // Also where it came to no end: what was given took the place of older codes, and is shown only now.
-    print(&given, as_json)?;
+    if outcome.is_ok() || !given.is_empty() {
+        print(&given, as_json)?;
+    }
     desk.close(outcome).await?;
     Ok(ExitCode::SUCCESS)
 }

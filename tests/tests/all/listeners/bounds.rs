@@ -237,6 +237,8 @@ async fn one_connection_has_so_many_streams_and_no_more() {
         send = send.ready().await.expect("a place");
         open.push(send.send_request(request("/borsellino.v1.Family/Home"), false).expect("sent"));
     }
+    // The third has its place; else the client would refuse to keep another one back.
+    send = send.ready().await.expect("a place");
     let (fourth, _) = send.send_request(request("/borsellino.v1.Family/Home"), true).expect("kept back");
     let mut fourth = Box::pin(fourth);
     assert!(timeout(SHORT, &mut fourth).await.is_err(), "it waits for one of the others");
