@@ -1,6 +1,6 @@
 //! What can go wrong, as few things as an app can tell apart, each with a sentence for the parent.
 
-use borsellino_domain::account::PasswordRule;
+use borsellino_domain::account::{OfficeCodeError, PasswordRule, UsernameError, recovery_ended};
 use borsellino_domain::language::Language;
 use borsellino_domain::time::Millis;
 use borsellino_proto::v1;
@@ -345,79 +345,18 @@ impl Error {
     }
 }
 
-/// What a refusal says where the server says nothing, and where it was not asked.
+/// What a refusal says where the server was not asked. Where it was, its own sentence is shown; a server that says nothing gets
+/// the general one for what only it can know.
 pub(crate) fn own_words(language: Language, reason: Reason, rule: Option<PasswordRule>) -> String {
     let texts = match (reason, rule) {
-        (Reason::OfficeCodeMistyped, _) => [
-            "Nel codice dell'ufficio c'è un errore di battitura: ha 15 caratteri, controllali uno per uno.",
-            "There is a typing error in the office's code: it has 15 characters, check them one by one.",
-            "Im Code der Gemeinde ist ein Tippfehler: Er hat 15 Zeichen, bitte einzeln prüfen.",
-        ],
-        (Reason::OfficeCodeRefused, _) => [
-            "Controlla codice fiscale e codice dell'ufficio, o chiedi un codice nuovo all'ufficio scuola.",
-            "Check codice fiscale and office code, or ask the school office for a new code.",
-            "Prüfen Sie Steuernummer und Code der Gemeinde, oder holen Sie bei der Gemeinde einen neuen Code.",
-        ],
-        (Reason::AlreadyRegistered, _) => [
-            "Hai già un accesso: entra con nome utente e password, oppure recuperali.",
-            "You already have an account: sign in, or recover your user name and password.",
-            "Sie haben schon einen Zugang: Bitte anmelden oder die Zugangsdaten wiederherstellen.",
-        ],
-        (Reason::UsernameInvalid, _) => [
-            "Il nome utente ha da 3 a 64 caratteri: lettere senza accenti, cifre e . _ - + @. Non può essere un codice fiscale.",
-            "A user name has 3 to 64 characters: unaccented letters, digits and . _ - + @. It can't be a codice fiscale.",
-            "Ein Benutzername hat 3 bis 64 Zeichen: Buchstaben ohne Akzente, Ziffern und . _ - + @. Eine Steuernummer kann es nicht sein.",
-        ],
-        (Reason::UsernameTaken, _) => [
-            "Questo nome utente è già di un'altra persona: scegline un altro.",
-            "This user name belongs to somebody else: choose another one.",
-            "Dieser Benutzername ist schon vergeben: Bitte einen anderen wählen.",
-        ],
-        (Reason::PasswordRefused, Some(PasswordRule::Short)) => [
-            "La password ha almeno 12 caratteri: una frase va benissimo.",
-            "A password has at least 12 characters: a sentence does very well.",
-            "Ein Passwort hat mindestens 12 Zeichen: Ein Satz eignet sich gut.",
-        ],
-        (Reason::PasswordRefused, Some(PasswordRule::Long)) => [
-            "La password ha al massimo 128 caratteri: accorciala.",
-            "A password has at most 128 characters: make it shorter.",
-            "Ein Passwort hat höchstens 128 Zeichen: Bitte kürzen.",
-        ],
-        (Reason::PasswordRefused, Some(PasswordRule::Simple)) => [
-            "Questa password è fatta di caratteri in fila o ripetuti: scegli piuttosto una frase.",
-            "This password is made of characters in a row or repeated: choose a sentence instead.",
-            "Dieses Passwort besteht aus Zeichenreihen oder Wiederholungen: Bitte lieber einen Satz wählen.",
-        ],
-        (Reason::PasswordRefused, Some(PasswordRule::Personal)) => [
-            "Questa password è fatta del tuo nome o del tuo codice: scegline una che non parli di te.",
-            "This password is made of your own name or code: choose one that does not speak of you.",
-            "Dieses Passwort besteht aus Ihrem Namen oder Ihrer Steuernummer: Bitte eines wählen, das nichts über Sie sagt.",
-        ],
+        (Reason::OfficeCodeMistyped, _) => return OfficeCodeError::Check.sentence(language).to_owned(),
+        (Reason::UsernameInvalid, _) => return UsernameError::Character.sentence(language).to_owned(),
+        (Reason::RecoveryEnded, _) => return recovery_ended(language).to_owned(),
+        (Reason::PasswordRefused, Some(rule)) => return rule.sentence(language).to_owned(),
         (Reason::PasswordRefused, None) => [
             "Questa password non va bene: scegline un'altra, per esempio una frase.",
             "This password will not do: choose another one, a sentence for example.",
             "Dieses Passwort eignet sich nicht: Bitte ein anderes wählen, zum Beispiel einen Satz.",
-        ],
-        (Reason::PasswordRefused, Some(PasswordRule::Common)) => [
-            "Questa password è tra le prime che si provano: scegli piuttosto una frase.",
-            "This password is among those that are tried first: choose a sentence instead.",
-            "Dieses Passwort wird als eines der ersten probiert: Bitte lieber einen Satz wählen.",
-        ],
-        (Reason::ProofRefused, _) => [
-            "Questo codice non va bene: controllalo. Dopo cinque errori si ricomincia.",
-            "This code is not right: check it. After five errors you start again.",
-            "Dieser Code stimmt nicht: Bitte prüfen. Nach fünf Fehlern beginnt man von vorn.",
-        ],
-        (Reason::RecoveryEnded, _) => [
-            "Questo recupero è scaduto o è stato interrotto: ricomincia.",
-            "This recovery has expired or was stopped: start again.",
-            "Diese Wiederherstellung ist abgelaufen oder wurde abgebrochen: Bitte neu beginnen.",
-        ],
-        (Reason::RecoveryIncomplete, _) => [
-            "Serve ancora una prova di tipo diverso: il codice dell'ufficio, quello dell'e-mail, o la conferma da un altro dispositivo.",
-            "One more proof of another kind is needed: the office's code, the e-mail's, or another device's confirmation.",
-            "Es fehlt noch ein Nachweis anderer Art: der Code der Gemeinde, der aus der E-Mail oder die Bestätigung auf einem \
-             anderen Gerät.",
         ],
         _ => [
             "Il Comune non ha accettato la richiesta. Riprova o chiama l'ufficio scuola.",
@@ -425,7 +364,7 @@ pub(crate) fn own_words(language: Language, reason: Reason, rule: Option<Passwor
             "Die Gemeinde hat das nicht angenommen. Versuchen Sie es noch einmal oder rufen Sie das Schulamt der Gemeinde an.",
         ],
     };
-    pick(language, texts).to_owned()
+    language.choose(texts).to_owned()
 }
 
 #[cfg(test)]
@@ -433,18 +372,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_of_an_account_says_what_to_do_in_its_own_words() {
-        let reasons = [
-            Reason::OfficeCodeMistyped,
-            Reason::OfficeCodeRefused,
-            Reason::AlreadyRegistered,
-            Reason::UsernameInvalid,
-            Reason::UsernameTaken,
-            Reason::PasswordRefused,
-            Reason::ProofRefused,
-            Reason::RecoveryEnded,
-            Reason::RecoveryIncomplete,
-        ];
+    fn what_is_refused_here_says_what_to_do() {
+        let reasons =
+            [Reason::OfficeCodeMistyped, Reason::UsernameInvalid, Reason::PasswordRefused, Reason::RecoveryEnded];
         let rules = ["short", "long", "simple", "common", "personal"].map(PasswordRule::from_code);
         let said = |language| {
             let of_reasons = reasons.iter().map(|reason| own_words(language, *reason, None));

@@ -9,12 +9,8 @@ use crate::bills::BillState;
 use crate::models::{MovementKind, QueuedWhy, ServiceKind, TopUpState};
 
 /// One text in three languages.
-pub(crate) fn pick(language: Language, [it, en, de]: [&str; 3]) -> &str {
-    match language {
-        Language::Italian => it,
-        Language::English => en,
-        Language::German => de,
-    }
+pub(crate) fn pick(language: Language, texts: [&str; 3]) -> &str {
+    language.choose(texts)
 }
 
 /// The words for one screen: in which language, and which instant is "now" by the server's clock (`None` where the

@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::fiscal_code::{PersonalCode, ascii, code_traits};
+use crate::language::Language;
 use crate::ledger::Hash;
 
 /// How long a code from the office can be used, in milliseconds: 30 days.
@@ -28,6 +29,17 @@ pub enum OfficeCodeError {
     /// The last two characters do not follow from the others.
     #[error("the code from the office is mistyped")]
     Check,
+}
+
+impl OfficeCodeError {
+    /// For the parent. It is the same for both: who types it again finds either.
+    pub fn sentence(self, language: Language) -> &'static str {
+        language.choose([
+            "Nel codice dell'ufficio c'è un errore di battitura: ha 15 caratteri, controllali uno per uno.",
+            "There is a typing error in the office's code: it has 15 characters, check them one by one.",
+            "Im Code der Gemeinde ist ein Tippfehler: Er hat 15 Zeichen, bitte einzeln prüfen.",
+        ])
+    }
 }
 
 /// Fifteen characters that the office gives to one adult, e.g. `0R1GT-4V7ZK-92MQJ`: 65 random bits, and ten that tell a
@@ -108,6 +120,17 @@ pub enum UsernameError {
     FiscalCode,
 }
 
+impl UsernameError {
+    /// For the parent: the whole rule.
+    pub fn sentence(self, language: Language) -> &'static str {
+        language.choose([
+            "Il nome utente ha da 3 a 64 caratteri: lettere senza accenti, cifre e . _ - + @. Non può essere un codice fiscale.",
+            "A user name has 3 to 64 characters: unaccented letters, digits and . _ - + @. It can't be a codice fiscale.",
+            "Ein Benutzername hat 3 bis 64 Zeichen: Buchstaben ohne Akzente, Ziffern und . _ - + @. Eine Steuernummer kann es nicht sein.",
+        ])
+    }
+}
+
 /// What a guardian signs in with, in small letters; an e-mail address may be one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Username(String);
@@ -173,6 +196,48 @@ impl PasswordRule {
             .into_iter()
             .find(|rule| rule.code() == code)
     }
+}
+
+impl PasswordRule {
+    /// For the parent.
+    pub fn sentence(self, language: Language) -> &'static str {
+        language.choose(match self {
+            Self::Short => [
+            "La password ha almeno 12 caratteri: una frase va benissimo.",
+            "A password has at least 12 characters: a sentence does very well.",
+            "Ein Passwort hat mindestens 12 Zeichen: Ein Satz eignet sich gut.",
+            ],
+            Self::Long => [
+            "La password ha al massimo 128 caratteri: accorciala.",
+            "A password has at most 128 characters: make it shorter.",
+            "Ein Passwort hat höchstens 128 Zeichen: Bitte kürzen.",
+            ],
+            Self::Simple => [
+            "Questa password è fatta di caratteri in fila o ripetuti: scegli piuttosto una frase.",
+            "This password is made of characters in a row or repeated: choose a sentence instead.",
+            "Dieses Passwort besteht aus Zeichenreihen oder Wiederholungen: Bitte lieber einen Satz wählen.",
+            ],
+            Self::Common => [
+            "Questa password è tra le prime che si provano: scegli piuttosto una frase.",
+            "This password is among those that are tried first: choose a sentence instead.",
+            "Dieses Passwort wird als eines der ersten probiert: Bitte lieber einen Satz wählen.",
+            ],
+            Self::Personal => [
+            "Questa password è fatta del tuo nome o del tuo codice: scegline una che non parli di te.",
+            "This password is made of your own name or code: choose one that does not speak of you.",
+            "Dieses Passwort besteht aus Ihrem Namen oder Ihrer Steuernummer: Bitte eines wählen, das nichts über Sie sagt.",
+            ],
+        })
+    }
+}
+
+/// What a parent reads where a recovery has expired or was stopped.
+pub fn recovery_ended(language: Language) -> &'static str {
+    language.choose([
+        "Questo recupero è scaduto o è stato interrotto: ricomincia.",
+        "This recovery has expired or was stopped: start again.",
+        "Diese Wiederherstellung ist abgelaufen oder wurde abgebrochen: Bitte neu beginnen.",
+    ])
 }
 
 /// What passwords are mostly made of, as far as twelve characters are concerned: with digits and signs around or between them

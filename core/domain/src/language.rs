@@ -23,6 +23,15 @@ impl Language {
         }
     }
 
+    /// Of something said in Italian, English and German, the one for this language.
+    pub fn choose<T>(self, [italian, english, german]: [T; 3]) -> T {
+        match self {
+            Self::Italian => italian,
+            Self::English => english,
+            Self::German => german,
+        }
+    }
+
     /// The primary subtag: `it`, `en` or `de`.
     pub fn tag(self) -> &'static str {
         match self {

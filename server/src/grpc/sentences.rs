@@ -1,6 +1,6 @@
 //! What a parent reads when a call is refused: why, and what to do next, in Italian, English and German.
 
-use borsellino_domain::account::PasswordRule;
+use borsellino_domain::account::{OfficeCodeError, PasswordRule, UsernameError, recovery_ended};
 use borsellino_domain::language::Language;
 use borsellino_domain::money::Cents;
 use borsellino_domain::service::LimitRefusal;
@@ -9,7 +9,7 @@ use borsellino_proto::reason::{Reason, Refused};
 
 /// The sentence of a reason that names no number.
 pub(super) fn of(reason: Reason, language: Language) -> &'static str {
-    let [italian, english, german] = match reason {
+    let texts = match reason {
         Reason::Malformed => [
             "La richiesta non è valida: aggiorna l'app e riprova.",
             "The request is not valid: update the app and try again.",
@@ -106,11 +106,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "This device is not among yours: refresh the list.",
             "Dieses Gerät ist nicht unter Ihren Geräten: Bitte die Liste aktualisieren.",
         ],
-        Reason::OfficeCodeMistyped => [
-            "Nel codice dell'ufficio c'è un errore di battitura: ha 15 caratteri, controllali uno per uno.",
-            "There is a typing error in the office's code: it has 15 characters, check them one by one.",
-            "Im Code der Gemeinde ist ein Tippfehler: Er hat 15 Zeichen, bitte einzeln prüfen.",
-        ],
+        Reason::OfficeCodeMistyped => return OfficeCodeError::Check.sentence(language),
         Reason::OfficeCodeRefused => [
             "Codice fiscale e codice dell'ufficio non vanno insieme, oppure il codice è scaduto o già usato: controlla entrambi, o \
             chiedi un codice nuovo all'ufficio scuola.",
@@ -124,11 +120,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "You already have an account: sign in, or recover your user name and password.",
             "Sie haben schon einen Zugang: Bitte anmelden oder die Zugangsdaten wiederherstellen.",
         ],
-        Reason::UsernameInvalid => [
-            "Il nome utente ha da 3 a 64 caratteri: lettere senza accenti, cifre e . _ - + @. Non può essere un codice fiscale.",
-            "A user name has 3 to 64 characters: unaccented letters, digits and . _ - + @. It can't be a codice fiscale.",
-            "Ein Benutzername hat 3 bis 64 Zeichen: Buchstaben ohne Akzente, Ziffern und . _ - + @. Eine Steuernummer kann es nicht sein.",
-        ],
+        Reason::UsernameInvalid => return UsernameError::Character.sentence(language),
         Reason::UsernameTaken => [
             "Questo nome utente è già di un'altra persona: scegline un altro.",
             "This user name belongs to somebody else: choose another one.",
@@ -139,11 +131,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "This code is not right: check it. After five errors you start again.",
             "Dieser Code stimmt nicht: Bitte prüfen. Nach fünf Fehlern beginnt man von vorn.",
         ],
-        Reason::RecoveryEnded => [
-            "Questo recupero è scaduto o è stato interrotto: ricomincia.",
-            "This recovery has expired or was stopped: start again.",
-            "Diese Wiederherstellung ist abgelaufen oder wurde abgebrochen: Bitte neu beginnen.",
-        ],
+        Reason::RecoveryEnded => return recovery_ended(language),
         Reason::RecoveryIncomplete => [
             "Serve ancora una prova di tipo diverso: il codice dell'ufficio, quello dell'e-mail, o la conferma da un altro dispositivo.",
             "One more proof of another kind is needed: the office's code, the e-mail's, or another device's confirmation.",
@@ -167,11 +155,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "Bei uns ist etwas schiefgegangen: Bitte später erneut versuchen oder die Gemeinde anrufen.",
         ],
     };
-    match language {
-        Language::Italian => italian,
-        Language::English => english,
-        Language::German => german,
-    }
+    language.choose(texts)
 }
 
 /// The refusal of a top-up.
@@ -207,38 +191,7 @@ pub(super) fn try_later(millis: i64, language: Language) -> Refused {
 
 /// The refusal of a password that somebody chose.
 pub(super) fn password(rule: PasswordRule, language: Language) -> Refused {
-    let [italian, english, german] = match rule {
-        PasswordRule::Short => [
-            "La password ha almeno 12 caratteri: una frase va benissimo.",
-            "A password has at least 12 characters: a sentence does very well.",
-            "Ein Passwort hat mindestens 12 Zeichen: Ein Satz eignet sich gut.",
-        ],
-        PasswordRule::Long => [
-            "La password ha al massimo 128 caratteri: accorciala.",
-            "A password has at most 128 characters: make it shorter.",
-            "Ein Passwort hat höchstens 128 Zeichen: Bitte kürzen.",
-        ],
-        PasswordRule::Simple => [
-            "Questa password è fatta di caratteri in fila o ripetuti: scegli piuttosto una frase.",
-            "This password is made of characters in a row or repeated: choose a sentence instead.",
-            "Dieses Passwort besteht aus Zeichenreihen oder Wiederholungen: Bitte lieber einen Satz wählen.",
-        ],
-        PasswordRule::Common => [
-            "Questa password è tra le prime che si provano: scegli piuttosto una frase.",
-            "This password is among those that are tried first: choose a sentence instead.",
-            "Dieses Passwort wird als eines der ersten probiert: Bitte lieber einen Satz wählen.",
-        ],
-        PasswordRule::Personal => [
-            "Questa password è fatta del tuo nome o del tuo codice: scegline una che non parli di te.",
-            "This password is made of your own name or code: choose one that does not speak of you.",
-            "Dieses Passwort besteht aus Ihrem Namen oder Ihrer Steuernummer: Bitte eines wählen, das nichts über Sie sagt.",
-        ],
-    };
-    let sentence = match language {
-        Language::Italian => italian,
-        Language::English => english,
-        Language::German => german,
-    };
+    let sentence = rule.sentence(language);
     Refused { rule: Some(rule.code().to_owned()), ..Refused::new(Reason::PasswordRefused, sentence) }
 }
 
