@@ -16,11 +16,9 @@ use borsellino_store::rows::{AccountHolderRow, OfficeCodeRow};
 use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
-use super::sessions::{Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, standing};
-use super::{App, Fault, Stop};
-use crate::auth::password::PasswordError;
+use super::sessions::{Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, check, hash, standing};
+use super::{App, Stop};
 use crate::auth::token::Identity;
-use crate::clock::random;
 
 /// Why no account is had, or no password changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,32 +82,6 @@ pub(super) fn is_good(code: &OfficeCodeRow, digest: Hash, now: Millis) -> bool {
     code.digest == digest && code.used_at_ms.is_none() && code.expires_at_ms > now && code.tries < MOST_TRIES
 }
 
-/// The hash of a new password.
-pub(super) async fn hash<R: std::fmt::Debug>(
-    app: &App,
-    password: &NewPassword,
-    busy: impl FnOnce(i64) -> R,
-) -> Result<String, Stop<R>> {
-    match app.passwords.hash(password.as_str().to_owned(), random()?).await {
-        Ok(hash) => Ok(hash),
-        Err(PasswordError::Busy) => Err(Stop::Refused(busy(1_000))),
-        Err(PasswordError::Unusable) => Err(Fault::BadData("a password hash").into()),
-    }
-}
-
-/// Whether `password` is the one behind `stored`.
-pub(super) async fn check<R: std::fmt::Debug>(
-    app: &App,
-    (password, stored): (&str, Option<&String>),
-    busy: impl FnOnce(i64) -> R,
-) -> Result<bool, Stop<R>> {
-    match app.passwords.check(password.to_owned(), stored.cloned()).await {
-        Ok(right) => Ok(right),
-        Err(PasswordError::Busy) => Err(Stop::Refused(busy(1_000))),
-        Err(PasswordError::Unusable) => Err(Fault::BadData("a password hash").into()),
-    }
-}
-
 /// The words that are somebody's own and make no password.
 pub(super) fn own(holder: &AccountHolderRow) -> [&str; 3] {
     [&holder.username, &holder.full_name, &holder.fiscal_code]
@@ -159,7 +131,7 @@ enum Written {
 /// Opens an account and signs in. The same again, because the answer was lost, signs in again. Answers the user name, too.
 ///
 /// # Errors
-/// [`AccountRefusal`], or a [`Fault`].
+/// [`AccountRefusal`], or a [`super::Fault`].
 pub async fn register(app: &App, wish: Registration) -> Result<(SignedIn, String), Stop<AccountRefusal>> {
     let refused = |refusal| Stop::Refused(refusal);
     // Before the code is looked at: a password that won't do costs no try.
@@ -294,7 +266,7 @@ async fn forgive(tx: &mut Tx, creditor: &CreditorCode, (who, address): (Hash, Op
 /// Changes the password of `who` and ends their other sessions.
 ///
 /// # Errors
-/// [`AccountRefusal`], or a [`Fault`].
+/// [`AccountRefusal`], or a [`super::Fault`].
 pub async fn change_password(
     app: &App,
     who: Identity,

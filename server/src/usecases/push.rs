@@ -118,7 +118,7 @@ async fn lay(tx: &mut Tx, creditor: CreditorCode, row: &ToTellRow, now: Millis) 
     for device in tx.audience(&creditor, (&row.notice, row.created_at_ms), unused).await? {
         let kind = if device.payer != 0 { Kind::PaymentDone } else { Kind::Changed };
         let delivery = NewDelivery {
-            id: delivery_id(row, device.session),
+            id: message_id(row.id, device.session, row.created_at_ms),
             session: device.session,
             message: kind.code(),
             feed_seq: device.feed_seq,
@@ -130,12 +130,12 @@ async fn lay(tx: &mut Tx, creditor: CreditorCode, row: &ToTellRow, now: Millis) 
     Ok(())
 }
 
-/// Always the same for the same row and device. Sorts by time, tells nothing.
-fn delivery_id(row: &ToTellRow, session: SessionId) -> Uuid {
-    let digest = Hash::of(&[b"borsellino.push.v1", row.id.as_bytes().as_slice(), session.uuid().as_bytes()].concat());
+/// The id of a message to a device: always the same for what it is about. Sorts by time, tells nothing.
+pub(super) fn message_id(about: Uuid, session: SessionId, at: Millis) -> Uuid {
+    let digest = Hash::of(&[b"borsellino.push.v1", about.as_bytes().as_slice(), session.uuid().as_bytes()].concat());
     let mut random = [0; 10];
     random.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
-    uuid_v7(row.created_at_ms, random)
+    uuid_v7(at, random)
 }
 
 /// Takes up to `wanted` messages, at most [`BATCH`]: those to be sent, and what became of those that are not.
@@ -274,13 +274,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_row_and_one_device_are_one_message() {
-        let row = |n, at| ToTellRow { id: Uuid::from_u128(n), notice: "3".to_owned(), created_at_ms: Millis::new(at) };
-        let session = |n| SessionId::from(Uuid::from_u128(n));
-        let id = delivery_id(&row(1, 5_000), session(2));
-        assert_eq!(id, delivery_id(&row(1, 5_000), session(2)));
-        assert_ne!(id, delivery_id(&row(1, 5_000), session(3)));
-        assert_ne!(id, delivery_id(&row(2, 5_000), session(2)));
+    fn one_cause_and_one_device_are_one_message() {
+        let id =
+            |about, session| message_id(Uuid::from_u128(about), Uuid::from_u128(session).into(), Millis::new(5_000));
+        assert_eq!(id(1, 2), id(1, 2));
+        assert_ne!(id(1, 2), id(1, 3));
+        assert_ne!(id(1, 2), id(2, 2));
+        let id = id(1, 2);
         assert!(uuid_v7(Millis::new(5_000), [0; 10]) <= id && id < uuid_v7(Millis::new(5_001), [0; 10]));
     }
 }

@@ -21,8 +21,11 @@ use borsellino_store::rows::{AccountHolderRow, NewDelivery, NewRecovery, ProofKi
 use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
-use super::accounts::{check, code_digest, hash, is_good, own};
-use super::sessions::{Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, device_name_of, standing};
+use super::accounts::{code_digest, is_good, own};
+use super::push::message_id;
+use super::sessions::{
+    Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, check, device_name_of, hash, standing,
+};
 use super::{App, Stop};
 use crate::auth::token::{Identity, REFRESH_MILLIS, RecoveryToken};
 use crate::clock::random;
@@ -203,12 +206,8 @@ async fn tell(
     now: Millis,
 ) -> Result<(), StoreError> {
     for device in tx.told_devices(creditor, guardian, now.plus(-REFRESH_MILLIS)).await? {
-        let session = device.session.uuid();
-        let digest = Hash::of(&[recovery.as_bytes().as_slice(), session.as_bytes()].concat());
-        let mut random = [0; 10];
-        random.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
         let delivery = NewDelivery {
-            id: uuid_v7(now, random),
+            id: message_id(recovery, device.session, now),
             session: device.session,
             message: Kind::Account.code(),
             feed_seq: device.feed_seq,

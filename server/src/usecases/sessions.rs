@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use borsellino_domain::account::NewPassword;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{GuardianId, SessionId};
 use borsellino_domain::ledger::Hash;
@@ -123,8 +124,8 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
     });
     let guardian = counted.await?.map_err(Stop::Refused)?;
 
-    let stored = guardian.as_ref().and_then(|guardian| guardian.password_hash.clone());
-    let right = check(app, credentials.password, stored).await?;
+    let stored = guardian.as_ref().and_then(|guardian| guardian.password_hash.as_ref());
+    let right = check(app, (&credentials.password, stored), SignInRefusal::TryLater).await?;
     let guardian = guardian.filter(|guardian| right && guardian.disabled_at_ms.is_none()).ok_or_else(wrong)?;
 
     let opening = Opening::new(app, (code, guardian.id), &credentials.device_name)?;
@@ -260,10 +261,28 @@ pub(super) fn device_name_of(typed: &str) -> String {
     typed.chars().filter(|c| !c.is_control()).take(80).collect()
 }
 
-async fn check(app: &App, password: String, stored: Option<String>) -> Result<bool, Stop<SignInRefusal>> {
-    match app.passwords.check(password, stored).await {
+/// The hash of a new password.
+pub(super) async fn hash<R: std::fmt::Debug>(
+    app: &App,
+    password: &NewPassword,
+    busy: impl FnOnce(i64) -> R,
+) -> Result<String, Stop<R>> {
+    match app.passwords.hash(password.as_str().to_owned(), random()?).await {
+        Ok(hash) => Ok(hash),
+        Err(PasswordError::Busy) => Err(Stop::Refused(busy(1_000))),
+        Err(PasswordError::Unusable) => Err(Fault::BadData("a password hash").into()),
+    }
+}
+
+/// Whether `password` is the one behind `stored`.
+pub(super) async fn check<R: std::fmt::Debug>(
+    app: &App,
+    (password, stored): (&str, Option<&String>),
+    busy: impl FnOnce(i64) -> R,
+) -> Result<bool, Stop<R>> {
+    match app.passwords.check(password.to_owned(), stored.cloned()).await {
         Ok(right) => Ok(right),
-        Err(PasswordError::Busy) => Err(Stop::Refused(SignInRefusal::TryLater(1_000))),
+        Err(PasswordError::Busy) => Err(Stop::Refused(busy(1_000))),
         Err(PasswordError::Unusable) => Err(Fault::BadData("a password hash").into()),
     }
 }
