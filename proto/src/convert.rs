@@ -69,6 +69,7 @@ impl From<EntryKind> for v1::MovementKind {
             EntryKind::TopUp | EntryKind::CounterPayment => Self::TopUp,
             EntryKind::Charge => Self::Charge,
             EntryKind::Correction => Self::Correction,
+            EntryKind::Refund => Self::Refund,
             // These never touch a wallet.
             EntryKind::BillIssued | EntryKind::BillPayment | EntryKind::BillWithdrawn | EntryKind::Suspense => {
                 Self::Unspecified

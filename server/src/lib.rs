@@ -13,6 +13,7 @@ pub mod listener;
 pub mod live;
 pub mod mail;
 pub mod notify;
+pub mod press;
 pub mod soap;
 pub mod usecases;
 pub mod web;
@@ -87,6 +88,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         public_url: parts.public_url.trim_end_matches('/').into(),
         behind_proxy: false,
         seal_every: jobs::seal::EVERY,
+        press: press::Press::new(borsellino_documents::Templates::default()),
         push: None,
         mailer: None,
         mail_every: jobs::mail::EVERY,

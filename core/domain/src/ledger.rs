@@ -158,6 +158,8 @@ coded! {
         CounterPayment = "counter_payment",
         /// What was left of a bill is no longer owed.
         BillWithdrawn = "bill_withdrawn",
+        /// The office gave money back to whoever paid it.
+        Refund = "refund",
     }
 }
 

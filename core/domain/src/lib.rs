@@ -26,6 +26,7 @@ pub mod queue;
 pub mod receipt;
 pub mod seal;
 pub mod service;
+pub mod tax;
 pub mod taxonomy;
 pub mod time;
 pub mod top_up;

@@ -27,5 +27,11 @@ coded! {
         AccessReset = "access_reset",
         /// The address that a guardian's letters go to was changed.
         EmailChanged = "email_changed",
+        /// Where a guardian lives, as printed on their notices, was changed.
+        AddressChanged = "address_changed",
+        /// Money was given back to whoever paid it; the subject is the receipt.
+        Refunded = "refunded",
+        /// What is printed on the creditor's documents was changed.
+        LetterheadChanged = "letterhead_changed",
     }
 }

@@ -217,6 +217,8 @@ pub struct Certificate {
     pub untraceable: Cents,
     /// Refunded in this year of what was paid in earlier ones: in no line, to be declared apart.
     pub refunded_of_earlier_years: Cents,
+    /// Refunded after this year of what was paid in it: in no line, to be declared apart in the year it came back.
+    pub refunded_since: Cents,
     /// When it was issued.
     pub issued: Date,
     /// What whoever holds the paper types to have it confirmed.

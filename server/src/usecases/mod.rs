@@ -7,6 +7,7 @@ pub mod archive;
 pub mod carts;
 pub mod demand;
 pub mod devices;
+pub mod documents;
 pub mod feed;
 pub mod fees;
 pub mod guardians;
@@ -25,6 +26,7 @@ pub mod push;
 pub mod queues;
 pub mod receipts;
 pub mod recovery;
+pub mod refunds;
 pub mod seal_verify;
 pub mod seals;
 pub mod sessions;
@@ -49,6 +51,7 @@ use crate::clock::{Clock, NoRandomness, random};
 use crate::live::Live;
 use crate::mail::Mailer;
 use crate::notify::Push;
+use crate::press::Press;
 
 /// Everything a use case needs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub struct App {
     pub behind_proxy: bool,
     /// How often the ledger is sealed.
     pub seal_every: Duration,
+    /// Where documents are printed.
+    pub press: Press,
     /// Firebase Cloud Messaging, where it is configured.
     pub push: Option<Arc<Push>>,
     /// The mail server, where it is configured.

@@ -87,13 +87,13 @@ impl Act {
     }
 
     /// What a run of it whose answer was lost has booked.
-    async fn done(&self, tx: &mut Tx) -> Result<Option<Amount>, StoreError> {
+    pub(super) async fn done(&self, tx: &mut Tx) -> Result<Option<Amount>, StoreError> {
         let row = tx.action(&self.creditor, self.id).await?;
         Ok(row.and_then(|row| row.cents).and_then(|cents| Amount::from_cents(cents).ok()))
     }
 
-    /// Moves money into an account that somebody owns; answers where it stands after it.
-    async fn book(
+    /// Moves money into an account that somebody owns, or out of it; answers where it stands after it.
+    pub(super) async fn book(
         &self,
         tx: &mut Tx,
         kind: EntryKind,

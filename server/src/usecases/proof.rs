@@ -8,6 +8,7 @@ use borsellino_domain::seal::{Proof, path};
 use borsellino_domain::time::Millis;
 use borsellino_store::{Store, StoreError};
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::ledger_verify::made_anew;
 use super::proof_file::{Checked, write};
@@ -154,6 +155,34 @@ pub async fn of_receipt(store: &Store, creditor: CreditorCode, sought: Sought) -
     };
     let entry = entry.ok_or(Stop::Refused(Unproven::Unknown))?;
     Ok(make(store, creditor, EntryId::from(entry)).await?.1)
+}
+
+/// Where a payment is in the sealed ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The entry that books it.
+    pub entry: EntryId,
+    /// The seal that it is in.
+    pub seal: u64,
+    /// The seal's hash.
+    pub hash: Hash,
+    /// The proof file.
+    pub file: Vec<u8>,
+}
+
+/// Where the entry that booked a receipt first is; `None` while it is in no seal, or where nothing was booked.
+///
+/// # Errors
+/// A [`Fault`].
+pub async fn evidence(store: &Store, creditor: CreditorCode, entry: Uuid) -> Result<Option<Place>, Fault> {
+    match make(store, creditor, EntryId::from(entry)).await {
+        Ok((proof, file)) => {
+            let (seal, hash) = (proof.seal.number, proof.seal.hash());
+            Ok(Some(Place { entry: proof.entry.id(), seal, hash, file }))
+        }
+        Err(Stop::Refused(_)) => Ok(None),
+        Err(Stop::Fault(fault)) => Err(fault),
+    }
 }
 
 /// The proof of an entry, and its file.

@@ -21,6 +21,9 @@ macro_rules! skip_locked {
 #[path = "ops/accounts.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod accounts;
+#[path = "ops/documents.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod documents;
 #[path = "ops/families.rs"]
 pub(crate) mod families;
 #[path = "ops/feed.rs"]
@@ -81,6 +84,7 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
         accounts::ALL,
+        documents::ALL,
         families::ALL,
         ledger::ALL,
         payments::ALL,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use borsellino_domain::creditor::CreditorCode;
-use borsellino_domain::id::{BillId, EnrolmentId, GuardianId, OutboxId, ServiceId, SessionId, TopUpId, WalletId};
+use borsellino_domain::id::{BillId, ChildId, EnrolmentId, GuardianId, OutboxId, ServiceId, SessionId, TopUpId, WalletId};
 use borsellino_domain::ledger::{Account, Entry, Hash, Head};
 use borsellino_domain::time::Millis;
 use sqlx::pool::PoolConnection;
@@ -570,4 +570,48 @@ impl Tx {
         }
         Ok(heads)
     }
+}
+
+forward! {
+    documents:
+    /// What is printed on the creditor's documents.
+    fn letterhead(creditor: &CreditorCode) -> Option<LetterheadRow>;
+    /// Changes what is printed on the creditor's documents.
+    fn put_letterhead(creditor: &CreditorCode, row: &LetterheadRow) -> ();
+    /// Changes where a guardian lives.
+    fn set_address(creditor: &CreditorCode, guardian: GuardianId, address: Option<&str>) -> ();
+    /// Whose a notice is.
+    fn notice_owner(creditor: &CreditorCode, number: &str) -> Option<NoticeOwnerRow>;
+    /// The notices of a bill, the first due first.
+    fn bill_parts(creditor: &CreditorCode, bill: BillId) -> Vec<BillPartRow>;
+    /// The next `count` bills of a period after a number.
+    fn bills_of_run(creditor: &CreditorCode, period_after: (&str, &str), count: i64) -> Vec<RunBillRow>;
+    /// The lines of a bill, whoever sees them.
+    fn bill_lines(creditor: &CreditorCode, bill: BillId) -> Vec<FullLineRow>;
+    /// The bills that have a line for a child.
+    fn bills_of_child(creditor: &CreditorCode, child: ChildId) -> Vec<BillId>;
+    /// A receipt with its message; the last argument is its name in the office's queues.
+    fn kept_receipt(creditor: &CreditorCode, issuer_id: (&str, &str), item: &str) -> Option<KeptReceiptRow>;
+    /// What was paid into an account, in the order it was booked.
+    fn payments_in(creditor: &CreditorCode, account: Account) -> Vec<PaymentInRow>;
+    /// What was given back of a receipt.
+    fn refunds(creditor: &CreditorCode, subject: &str) -> Vec<RefundRow>;
+    /// A child of a guardian.
+    fn child_of_guardian(creditor: &CreditorCode, guardian: GuardianId, child: ChildId) -> Option<CertifiedChildRow>;
+    /// A child by codice fiscale.
+    fn certified_child(creditor: &CreditorCode, fiscal_code: &str) -> Option<CertifiedChildRow>;
+    /// The wallets of a child.
+    fn wallets_of_child(creditor: &CreditorCode, child: ChildId) -> Vec<ChildWalletRow>;
+    /// Whose a wallet is and for what.
+    fn wallet_title(creditor: &CreditorCode, wallet: WalletId) -> Option<WalletTitleRow>;
+    /// The numbers of a wallet's first and last movement booked from one instant on and before another.
+    fn statement_range(creditor: &CreditorCode, wallet: WalletId, from_before: (Millis, Millis)) -> Option<(i64, i64)>;
+    /// The movements of a wallet between two numbers, both included.
+    fn statement_rows(creditor: &CreditorCode, wallet: WalletId, first_last: (i64, i64)) -> Vec<StatementRow>;
+    /// Keeps a certificate; whether it is new.
+    fn insert_certificate(creditor: &CreditorCode, row: &NewCertificate) -> bool;
+    /// A certificate by the digest of its code.
+    fn certificate(creditor: &CreditorCode, digest: Hash) -> Option<CertificateRow>;
+    /// When the last certificate about the same was issued, after an instant.
+    fn later_certificate(creditor: &CreditorCode, subject: Hash, after: Millis) -> Option<Millis>;
 }

@@ -2,6 +2,7 @@
 //! breaks them is an error, never a wrong value.
 
 mod accounts;
+mod documents;
 mod families;
 mod ledger;
 mod office;
@@ -13,6 +14,7 @@ mod seal;
 mod sessions;
 
 pub use accounts::*;
+pub use documents::*;
 pub use families::*;
 pub use ledger::*;
 pub use office::*;

@@ -1,0 +1,321 @@
+//! The documents people hold: who may have which, and what stands on it. The page itself is made by `borsellino-documents`, on the
+//! [`Press`].
+//!
+//! - A **notice** names its debtor only to that debtor and to the office; who else may pay it (another guardian of the child) gets
+//!   it without name and address.
+//! - A **receipt** is for who owed and for who paid (ARCHITECTURE.md, rules of money; design of children's data): a payer's data are
+//!   that payer's. To anybody else there is none.
+//! - A **certificate** is for who paid; a **statement** for the guardians of the child.
+//!
+//! What somebody may not have looks like what does not exist.
+
+mod batch;
+mod certificate;
+mod issuer;
+mod link;
+mod notice;
+mod receipt;
+mod statement;
+
+use std::sync::Arc;
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::{BillId, ChildId, GuardianId, WalletId};
+use borsellino_domain::language::Language;
+use borsellino_domain::ledger::Account;
+use borsellino_domain::money::Cents;
+use borsellino_domain::notice::NoticeNumber;
+use borsellino_store::Store;
+use borsellino_store::rows::CreditorRow;
+use jiff::civil::Date;
+
+pub use self::batch::{Batch, Run, RunError, Selected};
+pub use self::certificate::{Confirmed, Requested, confirm};
+pub use self::issuer::{Letterhead, LetterheadError, letterhead, put_letterhead};
+pub use self::link::{LINK_MILLIS, LinkError, link, read_link};
+use super::proof::Payment;
+use super::sessions::{SessionRefusal, standing};
+use super::{App, Fault, Stop};
+use crate::auth::keys::Keys;
+use crate::auth::token::Identity;
+use crate::clock::Clock;
+use crate::press::{Press, PressError};
+
+/// A document that somebody asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A payment notice; for a bill in instalments, with all of them that are open.
+    Notice(NoticeNumber),
+    /// A receipt.
+    Receipt {
+        /// `receipt/fiscalCode`.
+        issuer: CreditorCode,
+        /// `receipt/receiptId`.
+        receipt_id: String,
+    },
+    /// A receipt as pagoPA sent it: XML.
+    Original {
+        /// `receipt/fiscalCode`.
+        issuer: CreditorCode,
+        /// `receipt/receiptId`.
+        receipt_id: String,
+    },
+    /// What a guardian paid for a child in a tax year.
+    Certificate {
+        /// For whom.
+        child: ChildId,
+        /// 1 January to 31 December.
+        year: i16,
+    },
+    /// The movements of a wallet.
+    Statement {
+        /// Which.
+        wallet: WalletId,
+        /// The first day.
+        from: Date,
+        /// The last.
+        to: Date,
+    },
+}
+
+/// Who is to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A guardian.
+    Guardian(GuardianId),
+    /// The office: everything of its creditor's.
+    Office,
+}
+
+/// A file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct File {
+    /// What it is called; names no person.
+    pub name: String,
+    /// `application/pdf`, `application/xml`.
+    pub media_type: &'static str,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "File({}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
+/// Why there is no such document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentRefusal {
+    /// The session does not go on.
+    #[error("the session has ended")]
+    Session(SessionRefusal),
+    /// There is nothing of the kind, or it is somebody else's.
+    #[error("there is no such notice, payment, child or wallet")]
+    Unknown,
+    /// Nothing can be paid under it any more.
+    #[error("the notice can no longer be paid: it is paid, cancelled or expired")]
+    NotPayable,
+    /// No receipt was booked for it.
+    #[error("no receipt has come for it")]
+    NotPaid,
+    /// It names a payer who is not the reader.
+    #[error("the original names somebody else who paid: it is theirs and the office's")]
+    Withheld,
+    /// There is no such year, or it is not over its beginning.
+    #[error("there is no certificate of that year: ask for one from 2015 to this year")]
+    Year,
+    /// The first day is after the last, or the time is too long.
+    #[error("the period is none, or longer than a statement can be: ask for two years at most")]
+    Period,
+    /// The reader paid nothing for the child in that year.
+    #[error("nothing was paid for this child in that year by this person")]
+    NothingPaid,
+    /// Too many documents are being printed.
+    #[error("too many documents are being printed: try again in a moment")]
+    Busy,
+    /// A fact of the creditor's can't be printed: which, and why.
+    #[error("{0}: {1}")]
+    Unprintable(&'static str, &'static str),
+}
+
+/// What documents are made with.
+#[derive(Clone, Debug)]
+pub struct Printer {
+    /// Durable state.
+    pub store: Store,
+    /// Secrets: receipts are sealed.
+    pub keys: Arc<Keys>,
+    /// Where pages are made.
+    pub press: Press,
+    /// Time.
+    pub clock: Clock,
+    /// Where browsers come to, without a trailing slash.
+    pub public_url: Arc<str>,
+}
+
+impl App {
+    /// What documents are made with.
+    pub fn printer(&self) -> Printer {
+        Printer {
+            store: self.store.clone(),
+            keys: Arc::clone(&self.keys),
+            press: self.press.clone(),
+            clock: self.clock.clone(),
+            public_url: Arc::clone(&self.public_url),
+        }
+    }
+}
+
+type Refused = Stop<DocumentRefusal>;
+
+/// A document for a reader of whom it is known who they are.
+///
+/// # Errors
+/// [`DocumentRefusal`], or a [`Fault`].
+pub async fn make(
+    printer: &Printer,
+    creditor: &CreditorRow,
+    reader: Reader,
+    wanted: &Wanted,
+    language: Language,
+) -> Result<File, Refused> {
+    match wanted {
+        Wanted::Notice(number) => notice::make(printer, creditor, reader, number).await,
+        Wanted::Receipt { issuer, receipt_id } => {
+            receipt::make(printer, creditor, reader, (*issuer, receipt_id), language).await
+        }
+        Wanted::Original { issuer, receipt_id } => {
+            receipt::original(printer, creditor, reader, (*issuer, receipt_id)).await
+        }
+        Wanted::Certificate { child, year } => {
+            let Reader::Guardian(guardian) = reader else { return Err(Stop::Refused(DocumentRefusal::Unknown)) };
+            certificate::of_guardian(printer, creditor, guardian, (*child, *year), language).await
+        }
+        Wanted::Statement { wallet, from, to } => {
+            statement::make(printer, creditor, reader, *wallet, (*from, *to), language).await
+        }
+    }
+}
+
+/// A document for a guardian who is signed in.
+///
+/// # Errors
+/// [`DocumentRefusal`], or a [`Fault`].
+pub async fn of_caller(app: &App, who: Identity, wanted: &Wanted, language: Language) -> Result<File, Refused> {
+    let creditor = signed_in(app, who).await?;
+    make(&app.printer(), &creditor, Reader::Guardian(who.guardian), wanted, language).await
+}
+
+/// A short-lived address under which a guardian who is signed in finds a document, and until when.
+///
+/// # Errors
+/// [`DocumentRefusal`], or a [`Fault`].
+pub async fn link_of_caller(
+    app: &App,
+    who: Identity,
+    wanted: &Wanted,
+    language: Language,
+) -> Result<(String, borsellino_domain::time::Millis), Refused> {
+    signed_in(app, who).await?;
+    let until = app.now().plus(LINK_MILLIS);
+    Ok((link(&app.keys, &app.public_url, (who.creditor, who.guardian), wanted, (language, until)), until))
+}
+
+/// The certificate of a payer for a child, both by codice fiscale; only the office asks like that.
+///
+/// # Errors
+/// [`DocumentRefusal`], or a [`Fault`].
+pub async fn certificate_of(
+    printer: &Printer,
+    creditor: &CreditorRow,
+    requested: Requested,
+    language: Language,
+) -> Result<File, Refused> {
+    certificate::of_payer(printer, creditor, requested, language).await
+}
+
+/// A receipt that can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// `receipt/fiscalCode`.
+    pub issuer: CreditorCode,
+    /// `receipt/receiptId`.
+    pub receipt_id: String,
+    /// How much of it was booked on what was paid.
+    pub cents: Cents,
+}
+
+/// The receipts that were booked on a top-up of a guardian, or a bill of their family, oldest first.
+///
+/// # Errors
+/// [`DocumentRefusal`], or a [`Fault`].
+pub async fn receipts_of(app: &App, who: Identity, payment: Payment) -> Result<Vec<Paid>, Refused> {
+    signed_in(app, who).await?;
+    let creditor = who.creditor;
+    let found = app.store.read(move |tx| {
+        Box::pin(async move {
+            let (account, numbers) = match payment {
+                Payment::TopUp(id) => {
+                    let row = tx.top_up(&creditor, id).await?.filter(|row| row.guardian == who.guardian);
+                    let Some(row) = row else { return Ok(None) };
+                    (Account::wallet(row.wallet), vec![row.number])
+                }
+                Payment::Bill(id) => {
+                    let rows = tx.bill_due(&creditor, who.guardian, id.uuid()).await?;
+                    if rows.is_empty() {
+                        return Ok(None);
+                    }
+                    let mut numbers: Vec<_> = rows.iter().map(|row| row.number).collect();
+                    numbers.dedup();
+                    (Account::bill(BillId::from(id.uuid())), numbers)
+                }
+            };
+            let mut paid = Vec::new();
+            for row in tx.payments_in(&creditor, account).await? {
+                let ours = row.notice.as_deref().is_some_and(|notice| numbers.iter().any(|own| own.as_str() == notice));
+                if let (true, Some(issuer), Some(receipt_id)) = (ours, row.issuer, row.receipt_id) {
+                    paid.push((issuer, receipt_id, row.cents));
+                }
+            }
+            Ok(Some(paid))
+        })
+    });
+    let found = found.await?.ok_or(Stop::Refused(DocumentRefusal::Unknown))?;
+    if found.is_empty() {
+        return Err(Stop::Refused(DocumentRefusal::NotPaid));
+    }
+    let paid = |(issuer, receipt_id, cents): (String, String, Cents)| {
+        let issuer = CreditorCode::from_digits(&issuer).map_err(|_| Fault::BadData("a receipt's issuer"))?;
+        Ok(Paid { issuer, receipt_id, cents })
+    };
+    found.into_iter().map(paid).collect()
+}
+
+/// The creditor of a caller whose session goes on.
+async fn signed_in(app: &App, who: Identity) -> Result<CreditorRow, Refused> {
+    let now = app.now();
+    let read = app.store.read(move |tx| Box::pin(async move { tx.session(&who.creditor, who.session).await }));
+    let session = read.await?;
+    standing(session.as_ref(), now).map_err(|refusal| Stop::Refused(DocumentRefusal::Session(refusal)))?;
+    let listing = app.directory.listing();
+    Ok(listing.creditor(who.creditor.as_str()).ok_or(Fault::BadData("a session's creditor"))?.clone())
+}
+
+/// What the press answers, in the words of this module.
+fn pressed(error: PressError) -> Refused {
+    match error {
+        PressError::Busy => Stop::Refused(DocumentRefusal::Busy),
+        PressError::Render(borsellino_documents::RenderError::Field { field, why }) => {
+            Stop::Refused(DocumentRefusal::Unprintable(field, why))
+        }
+        error => {
+            tracing::error!(%error, "a document could not be printed");
+            Stop::Fault(Fault::BadData("a document's template"))
+        }
+    }
+}
+
+fn unknown<T>() -> Result<T, Refused> {
+    Err(Stop::Refused(DocumentRefusal::Unknown))
+}
