@@ -255,6 +255,30 @@ reasons! {
     RecoveryEnded,
     /// Another proof, of another kind, is wanted.
     RecoveryIncomplete,
+    /// No such child of this family.
+    UnknownChild,
+    /// The original names somebody else who paid.
+    ReceiptWithheld,
+    /// No certificate of that year.
+    YearInvalid,
+    /// No period, or one that is too long.
+    PeriodInvalid,
+    /// This guardian paid nothing for the child in that year.
+    NothingPaid,
+    /// Too many documents are being printed: ask again in a moment.
+    PrinterBusy,
+    /// Something that the creditor says of itself can't be printed.
+    Unprintable,
+    /// No address is on file.
+    NoAddress,
+    /// Not an e-mail address.
+    AddressInvalid,
+    /// Letters to the address on file come back.
+    AddressBounced,
+    /// Five a day were sent.
+    MailLimit,
+    /// The server sends no e-mail.
+    NoMail,
 }
 
 impl Error {

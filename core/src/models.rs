@@ -286,6 +286,8 @@ pub enum MovementKind {
     Charge,
     /// Put right by the office.
     Correction,
+    /// Given back by the office.
+    Refund,
     /// One that this app does not know yet.
     Other,
 }
@@ -637,6 +639,7 @@ impl<'a> Shown<'a> {
             Ok(v1::MovementKind::TopUp) => MovementKind::TopUp,
             Ok(v1::MovementKind::Charge) => MovementKind::Charge,
             Ok(v1::MovementKind::Correction) => MovementKind::Correction,
+            Ok(v1::MovementKind::Refund) => MovementKind::Refund,
             Ok(v1::MovementKind::Unspecified) | Err(_) => MovementKind::Other,
         };
         MovementView {

@@ -306,6 +306,7 @@ impl Words {
             (MovementKind::Opening, _) => self.of(["Saldo iniziale", "Opening balance", "Anfangsguthaben"]),
             (MovementKind::TopUp, _) => self.of(["Ricarica", "Top-up", "Aufladung"]),
             (MovementKind::Correction, _) => self.of(["Rettifica", "Correction", "Berichtigung"]),
+            (MovementKind::Refund, _) => self.of(["Rimborso", "Refund", "Rückerstattung"]),
             (MovementKind::Charge, ServiceKind::Canteen) => self.of(["Pasto", "Meal", "Mahlzeit"]),
             (MovementKind::Charge, ServiceKind::Transport) => self.of(["Corsa", "Ride", "Fahrt"]),
             (MovementKind::Charge, _) => self.of(["Addebito", "Charge", "Abbuchung"]),

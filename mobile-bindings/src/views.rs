@@ -402,6 +402,8 @@ pub enum MovementKind {
     Charge,
     /// Put right by the office.
     Correction,
+    /// Given back by the office.
+    Refund,
     /// One that this app does not know yet.
     Other,
 }
@@ -577,6 +579,30 @@ pub enum Reason {
     RecoveryEnded,
     /// Another proof, of another kind, is wanted.
     RecoveryIncomplete,
+    /// No such child of this family.
+    UnknownChild,
+    /// The original names somebody else who paid.
+    ReceiptWithheld,
+    /// No certificate of that year.
+    YearInvalid,
+    /// No period, or one that is too long.
+    PeriodInvalid,
+    /// This guardian paid nothing for the child in that year.
+    NothingPaid,
+    /// Too many documents are being printed: ask again in a moment.
+    PrinterBusy,
+    /// Something that the creditor says of itself can't be printed.
+    Unprintable,
+    /// No address is on file.
+    NoAddress,
+    /// Not an e-mail address.
+    AddressInvalid,
+    /// Letters to the address on file come back.
+    AddressBounced,
+    /// Five a day were sent.
+    MailLimit,
+    /// The server sends no e-mail.
+    NoMail,
     /// A reason this app does not know yet: show the sentence.
     Other,
 }

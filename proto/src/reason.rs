@@ -90,17 +90,19 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::AmountInvalid
         | Reason::OfficeCodeMistyped
         | Reason::UsernameInvalid
+        | Reason::AddressInvalid
         | Reason::PasswordRefused => Code::InvalidArgument,
         Reason::UnknownActivationCode
         | Reason::UnknownWallet
         | Reason::UnknownBill
         | Reason::UnknownTopUp
         | Reason::UnknownNotice
+        | Reason::UnknownChild
         | Reason::UnknownDevice => Code::NotFound,
         Reason::WrongCredentials | Reason::TokenInvalid | Reason::SessionEnded | Reason::SessionWiped => {
             Code::Unauthenticated
         }
-        Reason::TryLater | Reason::TooManyOpen => Code::ResourceExhausted,
+        Reason::TryLater | Reason::TooManyOpen | Reason::PrinterBusy | Reason::MailLimit => Code::ResourceExhausted,
         Reason::WalletClosed
         | Reason::BillSettled
         | Reason::NoticeNotPayable
@@ -108,11 +110,20 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::NotPaid
         | Reason::NotSealedYet
         | Reason::AlreadyRegistered
+        | Reason::NothingPaid
+        | Reason::Unprintable
+        | Reason::NoAddress
+        | Reason::AddressBounced
+        | Reason::NoMail
         | Reason::RecoveryEnded
         | Reason::RecoveryIncomplete => Code::FailedPrecondition,
-        Reason::OfficeCodeRefused | Reason::ProofRefused => Code::PermissionDenied,
+        Reason::OfficeCodeRefused | Reason::ProofRefused | Reason::ReceiptWithheld => Code::PermissionDenied,
         Reason::IdReused | Reason::UsernameTaken => Code::AlreadyExists,
-        Reason::BelowMinimum | Reason::AboveMaximum | Reason::AboveWalletMaximum => Code::OutOfRange,
+        Reason::BelowMinimum
+        | Reason::AboveMaximum
+        | Reason::AboveWalletMaximum
+        | Reason::YearInvalid
+        | Reason::PeriodInvalid => Code::OutOfRange,
         Reason::Unavailable => Code::Unavailable,
         Reason::Internal => Code::Internal,
         Reason::Unspecified => Code::Unknown,

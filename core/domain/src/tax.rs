@@ -48,7 +48,8 @@ impl Ground {
 /// (SANP 3.12.0, sendPaymentOutcome); what says nothing was paid through pagoPA all the same, whose receipts the tax office takes
 /// for proof (circ. AdE 7/E of 2021).
 pub fn is_traceable(method: Option<&str>) -> bool {
-    let cash = |method: &str| ["cash", "contanti", "contante"].iter().any(|word| method.trim().eq_ignore_ascii_case(word));
+    let cash =
+        |method: &str| ["cash", "contanti", "contante"].iter().any(|word| method.trim().eq_ignore_ascii_case(word));
     !method.is_some_and(cash)
 }
 
@@ -122,7 +123,9 @@ pub fn tax_year<S: Ord + Copy>(year: i16, expenses: &[Expense<S>]) -> Result<Tax
                 }
                 (true, std::cmp::Ordering::Equal, false) => untraceable = untraceable.minus(*cents)?,
                 (true, std::cmp::Ordering::Greater, true) => since = since.plus(*cents)?,
-                (false, std::cmp::Ordering::Equal, true) if expense.day.year() < year => earlier = earlier.plus(*cents)?,
+                (false, std::cmp::Ordering::Equal, true) if expense.day.year() < year => {
+                    earlier = earlier.plus(*cents)?
+                }
                 _ => {}
             }
         }

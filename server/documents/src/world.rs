@@ -166,7 +166,9 @@ fn not_found(id: FileId) -> FileError {
 pub(crate) fn prints(logo: &Logo) -> Option<bool> {
     let name = format!("logo-0.{}", logo.extension());
     let (main, picture) = (file_id("logo.typ")?, file_id(&name)?);
-    let text = format!("#set document(title: \"Logo\")\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")");
+    let text = format!(
+        "#set document(title: \"Logo\")\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")"
+    );
     let sources = [Source::new(main, text)];
     match (Sheet { main, sources: &sources, files: vec![(picture, logo.picture().clone())] }).print() {
         Ok(_) => Some(true),

@@ -3,6 +3,7 @@
 mod accounts;
 mod deadline;
 mod devices;
+mod documents;
 mod encode;
 mod family;
 mod feed;
@@ -45,6 +46,7 @@ pub async fn router(app: App) -> Result<Router, tonic_reflection::server::Error>
         .add_service(v1::devices_server::DevicesServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
         .add_service(v1::family_server::FamilyServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
         .add_service(v1::payments_server::PaymentsServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
+        .add_service(v1::documents_server::DocumentsServer::new(service.clone()).max_decoding_message_size(MAX_REQUEST))
         .add_service(v1::feed_server::FeedServer::new(service).max_decoding_message_size(MAX_REQUEST))
         .prepare();
     // Without this every unknown path of the port would be answered in gRPC.

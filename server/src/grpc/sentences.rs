@@ -138,6 +138,69 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
             "Es fehlt noch ein Nachweis anderer Art: der Code der Gemeinde, der aus der E-Mail oder die Bestätigung auf einem anderen \
             Gerät.",
         ],
+        Reason::UnknownChild => [
+            "Questo figlio non risulta tra i tuoi: aggiorna la pagina.",
+            "This child is not among yours: refresh the page.",
+            "Dieses Kind ist nicht unter Ihren Kindern: Bitte aktualisieren Sie die Seite.",
+        ],
+        Reason::ReceiptWithheld => [
+            "L'originale riporta i dati di un'altra persona che ha pagato: può averlo lei, o l'ufficio scuola. La ricevuta in PDF invece è \
+            disponibile.",
+            "The original names another person who paid: they can have it, or the school office. The PDF receipt is available.",
+            "Das Original nennt eine andere Person, die bezahlt hat: Sie kann es bekommen, oder die Gemeinde. Die Quittung als PDF ist \
+            verfügbar.",
+        ],
+        Reason::YearInvalid => [
+            "Per quest'anno non c'è una certificazione: scegli un anno dal 2015 a oggi.",
+            "There is no certificate for this year: choose one from 2015 to now.",
+            "Für dieses Jahr gibt es keine Bescheinigung: Bitte ein Jahr von 2015 bis heute wählen.",
+        ],
+        Reason::PeriodInvalid => [
+            "Il periodo non è valido: la prima data viene prima dell'ultima, per due anni al massimo.",
+            "The period is not valid: the first day comes before the last, two years at most.",
+            "Der Zeitraum ist ungültig: Der erste Tag liegt vor dem letzten, höchstens zwei Jahre.",
+        ],
+        Reason::NothingPaid => [
+            "In quest'anno non risultano pagamenti tuoi per questo figlio. Se ha pagato un'altra persona, la certificazione è sua.",
+            "No payments of yours for this child are known in this year. If somebody else paid, the certificate is theirs.",
+            "In diesem Jahr sind keine Zahlungen von Ihnen für dieses Kind bekannt. Hat jemand anderes bezahlt, gehört die Bescheinigung \
+            dieser Person.",
+        ],
+        Reason::PrinterBusy => [
+            "In questo momento si stampano molti documenti: riprova tra qualche secondo.",
+            "Many documents are being made just now: try again in a few seconds.",
+            "Gerade werden viele Dokumente erstellt: Bitte in einigen Sekunden erneut versuchen.",
+        ],
+        Reason::Unprintable => [
+            "Il documento non si può preparare: i dati del Comune non sono completi. Chiama l'ufficio scuola.",
+            "The document cannot be made: the municipality's data are not complete. Call the school office.",
+            "Das Dokument kann nicht erstellt werden: Die Daten der Gemeinde sind nicht vollständig. Bitte die Gemeinde anrufen.",
+        ],
+        Reason::NoAddress => [
+            "Non c'è un tuo indirizzo e-mail: scrivine uno, oppure chiedi all'ufficio scuola di aggiungerlo.",
+            "There is no e-mail address of yours: type one, or ask the school office to add it.",
+            "Es ist keine E-Mail-Adresse von Ihnen bekannt: Bitte eine eingeben oder bei der Gemeinde eintragen lassen.",
+        ],
+        Reason::AddressInvalid => [
+            "Questo non è un indirizzo e-mail: controllalo.",
+            "This is not an e-mail address: check it.",
+            "Das ist keine E-Mail-Adresse: Bitte prüfen.",
+        ],
+        Reason::AddressBounced => [
+            "I messaggi al tuo indirizzo tornano indietro: chiedi all'ufficio scuola di correggerlo.",
+            "Messages to your address come back: ask the school office to correct it.",
+            "Nachrichten an Ihre Adresse kommen zurück: Bitte bei der Gemeinde berichtigen lassen.",
+        ],
+        Reason::MailLimit => [
+            "Oggi hai già inviato cinque avvisi: riprova domani, oppure scarica il PDF.",
+            "You have sent five notices today: try again tomorrow, or download the PDF.",
+            "Heute wurden schon fünf Mitteilungen gesendet: Bitte morgen erneut versuchen oder das PDF herunterladen.",
+        ],
+        Reason::NoMail => [
+            "Il Comune non invia e-mail: scarica il PDF e invialo tu.",
+            "The municipality sends no e-mail: download the PDF and send it yourself.",
+            "Die Gemeinde versendet keine E-Mails: Bitte das PDF herunterladen und selbst senden.",
+        ],
         Reason::Unavailable => [
             "Il servizio non risponde: riprova tra poco. Nulla è andato perso.",
             "The service does not answer: try again shortly. Nothing was lost.",

@@ -31,13 +31,17 @@ pub enum RefundRefusal {
     #[error(transparent)]
     Office(#[from] OfficeRefusal),
     /// No such receipt, or it booked nothing.
-    #[error("no receipt of this creditor was booked under that name: `borsellino proof make` and `queue list` show them")]
+    #[error(
+        "no receipt of this creditor was booked under that name: `borsellino proof make` and `queue list` show them"
+    )]
     NoReceipt,
     /// Its money waits for a decision.
     #[error("its money is in suspense: decide first, with `borsellino queue resolve ITEM --refund`")]
     Undecided,
     /// Less is left of it, or of the account that it went to.
-    #[error("at most {0} can be given back of this receipt: what it paid, less what was given back, and no more than is there")]
+    #[error(
+        "at most {0} can be given back of this receipt: what it paid, less what was given back, and no more than is there"
+    )]
     Most(Cents),
 }
 
@@ -112,11 +116,7 @@ async fn run(tx: &mut Tx, by: &Act, order: &Order) -> Result<Result<Amount, Refu
 }
 
 /// The account that an entry gave money to, and how much.
-async fn credited(
-    tx: &mut Tx,
-    creditor: &CreditorCode,
-    entry: Uuid,
-) -> Result<Option<(Account, Cents)>, StoreError> {
+async fn credited(tx: &mut Tx, creditor: &CreditorCode, entry: Uuid) -> Result<Option<(Account, Cents)>, StoreError> {
     for side in tx.entries(creditor, entry, 1).await? {
         let (Some(kind), Some(id), Some(cents)) = (side.account_kind, side.account_id, side.cents) else { continue };
         let kind = AccountKind::try_from(kind).map_err(|_| StoreError::Corrupt("the kind of an account"))?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use borsellino_domain::creditor::CreditorCode;
-use borsellino_domain::id::{BillId, ChildId, EnrolmentId, GuardianId, OutboxId, ServiceId, SessionId, TopUpId, WalletId};
+use borsellino_domain::id::{
+    BillId, ChildId, EnrolmentId, GuardianId, OutboxId, ServiceId, SessionId, TopUpId, WalletId,
+};
 use borsellino_domain::ledger::{Account, Entry, Hash, Head};
 use borsellino_domain::time::Millis;
 use sqlx::pool::PoolConnection;

@@ -33,7 +33,7 @@ use super::{DocumentRefusal, Printer, Reader, Refused, pressed};
 use crate::usecases::{Fault, Stop};
 
 /// How many notices a volume has: what a printer's tray holds.
-pub const VOLUME: usize = 500;
+const VOLUME: usize = 500;
 
 /// How many bills are read at once.
 const PAGE: i64 = 1_000;
@@ -204,7 +204,8 @@ impl Batch<'_> {
     ) -> Result<Run, RunError> {
         let path = self.folder.join(format!(".blocco-{number:03}.zip"));
         let part = self.folder.join(format!(".blocco-{number:03}.zip.part"));
-        let broken = |error: zip::result::ZipError| RunError::Disk { path: part.clone(), error: io::Error::other(error) };
+        let broken =
+            |error: zip::result::ZipError| RunError::Disk { path: part.clone(), error: io::Error::other(error) };
         let mut archive = ZipWriter::new(BufWriter::new(Disk::create(&part).map_err(disk(&part))?));
         let (mut run, mut volume, mut done) = (Run::default(), Vec::new(), 0);
         let work = stream::iter(bills).map(|(bill, name)| async move {
@@ -277,7 +278,8 @@ impl Batch<'_> {
     /// One ZIP of all blocks.
     fn join(&self, blocks: usize) -> Result<(), RunError> {
         let (path, part) = (self.folder.join("avvisi.zip"), self.folder.join(".avvisi.zip.part"));
-        let broken = |error: zip::result::ZipError| RunError::Disk { path: part.clone(), error: io::Error::other(error) };
+        let broken =
+            |error: zip::result::ZipError| RunError::Disk { path: part.clone(), error: io::Error::other(error) };
         let mut whole = ZipWriter::new(BufWriter::new(Disk::create(&part).map_err(disk(&part))?));
         for number in 1..=blocks {
             let block = self.folder.join(format!(".blocco-{number:03}.zip"));
@@ -287,7 +289,8 @@ impl Batch<'_> {
                 Err(_) if path.exists() => return Ok(()),
                 Err(error) => return Err(disk(&block)(error)),
             };
-            let mut archive = ZipArchive::new(io::BufReader::new(file)).map_err(|_| RunError::Damaged(block.clone()))?;
+            let mut archive =
+                ZipArchive::new(io::BufReader::new(file)).map_err(|_| RunError::Damaged(block.clone()))?;
             for index in 0..archive.len() {
                 let entry = archive.by_index_raw(index).map_err(|_| RunError::Damaged(block.clone()))?;
                 whole.raw_copy_file(entry).map_err(broken)?;

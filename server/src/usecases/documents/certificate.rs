@@ -104,7 +104,11 @@ pub(super) async fn of_payer(
     print(printer, creditor, read, (Person { name, code: Some(payer), address: None }, year), language).await
 }
 
-async fn read(tx: &mut Tx, creditor: &borsellino_domain::creditor::CreditorCode, child: CertifiedChildRow) -> Result<Read, StoreError> {
+async fn read(
+    tx: &mut Tx,
+    creditor: &borsellino_domain::creditor::CreditorCode,
+    child: CertifiedChildRow,
+) -> Result<Read, StoreError> {
     let mut services = BTreeMap::new();
     let mut payments = Vec::new();
     for ChildWalletRow { wallet, service, kind, name } in tx.wallets_of_child(creditor, child.id).await? {
@@ -320,11 +324,7 @@ impl Confirmed {
             payer: named(&facts.payer),
             child: named(&facts.child),
             lines: facts.lines.iter().map(line).collect(),
-            apart: (
-                facts.untraceable.get(),
-                facts.refunded_of_earlier_years.get(),
-                facts.refunded_since.get(),
-            ),
+            apart: (facts.untraceable.get(), facts.refunded_of_earlier_years.get(), facts.refunded_since.get()),
             issued: facts.issued.to_string(),
             replaced: None,
         }
@@ -348,7 +348,8 @@ async fn keep(
 ) -> Result<Certificate, Refused> {
     let mut confirmed = Confirmed::of(&facts);
     let said = Confirmed { issued: String::new(), ..confirmed.clone() };
-    let detail: Vec<_> = facts.payments.iter().map(|paid| (paid.day.to_string(), &paid.iuv, paid.amount.get())).collect();
+    let detail: Vec<_> =
+        facts.payments.iter().map(|paid| (paid.day.to_string(), &paid.iuv, paid.amount.get())).collect();
     let code_of = creditor.fiscal_code;
     let body = serde_json::to_vec(&(code_of.as_str(), facts.language.tag(), &said, &detail));
     let body = body.map_err(|_| Fault::BadData("a certificate"))?;

@@ -113,7 +113,9 @@ pub fn read_link(keys: &Keys, token: &str, now: Millis) -> Result<Held, LinkErro
         Ticked::R(issuer, receipt_id) => Wanted::Receipt { issuer: code(&issuer)?, receipt_id },
         Ticked::X(issuer, receipt_id) => Wanted::Original { issuer: code(&issuer)?, receipt_id },
         Ticked::C(child, year) => Wanted::Certificate { child: Uuid::from_u128(child).into(), year },
-        Ticked::S(wallet, from, to) => Wanted::Statement { wallet: Uuid::from_u128(wallet).into(), from: day(&from)?, to: day(&to)? },
+        Ticked::S(wallet, from, to) => {
+            Wanted::Statement { wallet: Uuid::from_u128(wallet).into(), from: day(&from)?, to: day(&to)? }
+        }
     };
     let language = Language::from_tag(&ticket.l);
     Ok(Held { creditor: code(&ticket.c)?, guardian: Uuid::from_u128(ticket.g).into(), wanted, language })

@@ -187,7 +187,8 @@ async fn settled(tx: &mut Tx, creditor: CreditorCode, entry: Uuid) -> Result<Vec
 }
 
 pub(super) fn person(subject: &node::Subject) -> Person {
-    let street: Vec<&str> = [&subject.street, &subject.civic_number].into_iter().flatten().map(String::as_str).collect();
+    let street: Vec<&str> =
+        [&subject.street, &subject.civic_number].into_iter().flatten().map(String::as_str).collect();
     let town: Vec<&str> =
         [&subject.postal_code, &subject.city, &subject.province].into_iter().flatten().map(String::as_str).collect();
     let parts = [street.join(" "), town.join(" "), subject.country.clone().unwrap_or_default()];
@@ -228,5 +229,8 @@ pub(super) fn day_text(day: Date) -> String {
 /// paSendRT: paymentDateTime, applicationDate; both may be missing).
 pub(super) fn paid_on(rt: &node::Receipt, received: Millis) -> Option<Date> {
     let discharged = rt.payment_date_time.as_ref().map(|at| Millis::new(at.instant.as_millisecond()));
-    discharged.and_then(Millis::day_in_italy).or(rt.application_date.as_ref().map(|day| day.date)).or(received.day_in_italy())
+    discharged
+        .and_then(Millis::day_in_italy)
+        .or(rt.application_date.as_ref().map(|day| day.date))
+        .or(received.day_in_italy())
 }

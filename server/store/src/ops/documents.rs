@@ -88,7 +88,8 @@ pub(crate) async fn letterhead(c: &mut Conn, creditor: &CreditorCode) -> sqlx::R
 }
 
 pub(crate) async fn put_letterhead(c: &mut Conn, creditor: &CreditorCode, row: &LetterheadRow) -> sqlx::Result<()> {
-    let put = query(PUT_LETTERHEAD).bind(creditor.as_str()).bind(&row.name_german).bind(&row.sector).bind(&row.contacts);
+    let put =
+        query(PUT_LETTERHEAD).bind(creditor.as_str()).bind(&row.name_german).bind(&row.sector).bind(&row.contacts);
     let put = put.bind(&row.own_counter).bind(&row.postal_holder).bind(&row.postal_authorisation);
     put.bind(&row.wording).bind(&row.logo).execute(c).await.map(drop)
 }
@@ -130,8 +131,7 @@ pub(crate) async fn bill_lines(c: &mut Conn, creditor: &CreditorCode, bill: Bill
 }
 
 pub(crate) async fn bills_of_child(c: &mut Conn, creditor: &CreditorCode, child: ChildId) -> sqlx::Result<Vec<BillId>> {
-    let rows: Vec<(Uuid,)> =
-        query_as(BILLS_OF_CHILD).bind(creditor.as_str()).bind(child.uuid()).fetch_all(c).await?;
+    let rows: Vec<(Uuid,)> = query_as(BILLS_OF_CHILD).bind(creditor.as_str()).bind(child.uuid()).fetch_all(c).await?;
     Ok(rows.into_iter().map(|(bill,)| BillId::from(bill)).collect())
 }
 
@@ -142,13 +142,7 @@ pub(crate) async fn kept_receipt(
     (issuer, receipt_id): (&str, &str),
     item: &str,
 ) -> sqlx::Result<Option<KeptReceiptRow>> {
-    query_as(KEPT_RECEIPT)
-        .bind(creditor.as_str())
-        .bind(issuer)
-        .bind(receipt_id)
-        .bind(item)
-        .fetch_optional(c)
-        .await
+    query_as(KEPT_RECEIPT).bind(creditor.as_str()).bind(issuer).bind(receipt_id).bind(item).fetch_optional(c).await
 }
 
 /// What was paid into an account, in the order it was booked.

@@ -240,4 +240,3 @@ pub struct CertificateRow {
     /// What stands on it.
     pub sealed: Vec<u8>,
 }
-
