@@ -134,7 +134,7 @@ fn letter(row: &RecoveryLetterRow, to: Address, (town, code): (&str, &str)) -> L
     let Hash(digest) = Hash::of(&name);
     let mut id = [0; 16];
     id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    Letter { id: Uuid::from_bytes(id), to, language, subject, text }
+    Letter::plain(Uuid::from_bytes(id), to, language, (subject, text))
 }
 
 /// Says what became of a letter.
