@@ -112,7 +112,8 @@ fn enclosed(attachment: &Attachment) -> Option<SinglePart> {
 /// shows another ending than it has), and not too long. Its ending stays.
 fn file_name(name: &str) -> String {
     let odd = |c: char| {
-        is_break(c) || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
+        is_break(c)
+            || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let kept: Vec<char> = name.trim().trim_start_matches('.').chars().map(|c| if odd(c) { '-' } else { c }).collect();
@@ -235,8 +236,10 @@ mod tests {
     fn only_an_address_over_tls_stands_in_a_header() {
         assert!(is_https("https://borsellino.comune.example/lettere?t=ab-_"));
         let long = format!("https://x.example/{}", "a".repeat(MAX_URL));
-        for bad in ["http://x.example/", "mailto:x@y.example", "https://x.example/ a", "https://x/>\r\nBcc: y", "https://x/\u{e8}", &long]
-        {
+        for bad in [
+            "http://x.example/", "mailto:x@y.example", "https://x.example/ a", "https://x/>\r\nBcc: y",
+            "https://x/\u{e8}", &long,
+        ] {
             assert!(!is_https(bad), "{bad:?}");
         }
     }

@@ -7,6 +7,7 @@
 
 mod address;
 mod message;
+mod page;
 mod smtp;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use self::address::{Address, AddressError};
+pub use self::page::{Content, named};
 use self::smtp::{Opening, Reply, Talk, Tls, Wire};
 use crate::clock::Clock;
 

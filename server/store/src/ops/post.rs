@@ -190,12 +190,7 @@ pub(crate) async fn finish_post(
 }
 
 /// Gives up what was laid before the id `before` and is not on its way.
-pub(crate) async fn expire_post(
-    c: &mut Conn,
-    creditor: &CreditorCode,
-    before: Uuid,
-    now: Millis,
-) -> sqlx::Result<u64> {
+pub(crate) async fn expire_post(c: &mut Conn, creditor: &CreditorCode, before: Uuid, now: Millis) -> sqlx::Result<u64> {
     let expire = query(EXPIRE_POST).bind(creditor.as_str()).bind(before).bind(now.get());
     Ok(expire.execute(c).await?.rows_affected())
 }
@@ -226,10 +221,7 @@ pub(crate) async fn bounce_email(
     Ok(bounce.execute(c).await?.rows_affected() == 1)
 }
 
-pub(crate) async fn bounced_guardians(
-    c: &mut Conn,
-    creditor: &CreditorCode,
-) -> sqlx::Result<Vec<BouncedGuardianRow>> {
+pub(crate) async fn bounced_guardians(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<BouncedGuardianRow>> {
     query_as(BOUNCED_GUARDIANS).bind(creditor.as_str()).fetch_all(c).await
 }
 
@@ -277,11 +269,7 @@ pub(crate) async fn insert_pay_link(c: &mut Conn, creditor: &CreditorCode, row: 
         .map(drop)
 }
 
-pub(crate) async fn pay_link(
-    c: &mut Conn,
-    creditor: &CreditorCode,
-    digest: Hash,
-) -> sqlx::Result<Option<PayLinkRow>> {
+pub(crate) async fn pay_link(c: &mut Conn, creditor: &CreditorCode, digest: Hash) -> sqlx::Result<Option<PayLinkRow>> {
     query_as(PAY_LINK).bind(creditor.as_str()).bind(&digest.0[..]).fetch_optional(c).await
 }
 
