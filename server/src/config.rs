@@ -203,6 +203,9 @@ pub struct MailSection {
     pub timeout_seconds: NonZeroU16,
     /// A PEM file: the authorities of the server's certificate, in place of the machine's.
     pub ca: Option<PathBuf>,
+    /// For how many days what became of each letter is kept.
+    #[serde(default = "mail_keep_days")]
+    pub keep_log_days: NonZeroU32,
 }
 
 /// As whom letters are sent.
@@ -213,6 +216,10 @@ pub struct MailSender {
     pub name: String,
     /// The address.
     pub address: String,
+}
+
+fn mail_keep_days() -> NonZeroU32 {
+    NonZeroU32::new(crate::jobs::mail::KEEP_DAYS).unwrap_or(NonZeroU32::MIN)
 }
 
 fn mail_timeout() -> NonZeroU16 {

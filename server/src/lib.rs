@@ -92,6 +92,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         push: None,
         mailer: None,
         mail_every: jobs::mail::EVERY,
+        mail_keep_days: jobs::mail::KEEP_DAYS,
         stopping,
         draining: Arc::default(),
     };

@@ -3,6 +3,9 @@
 //! A browser's return proves nothing: these pages say so in a parent's words and point back to the app, where the
 //! receipt shows.
 
+mod letters;
+mod pay;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,6 +34,8 @@ pub fn router(app: App) -> Router {
         .route("/", get(front))
         .route("/pagamento/{outcome}", get(returned))
         .route("/style.css", get(style))
+        .merge(pay::router(app.clone()))
+        .merge(letters::router(app.clone()))
         .fallback(missing)
         .layer(axum::middleware::map_response(guarded));
     let probe = Probe { app, asked: Arc::default() };
@@ -70,7 +75,7 @@ async fn ready(State(probe): State<Probe>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
 }
 
-/// No scripts, no frames, no referrer, nothing kept on a shared computer.
+/// No scripts, no frames, no referrer, nothing kept on a shared computer. A page that needs more than this has its own rules.
 async fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let rules = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -80,7 +85,7 @@ async fn guarded(mut response: Response) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

@@ -14,9 +14,10 @@ use serde_json::json;
 
 use super::office::{Desk, Signed};
 use super::{Place, SignedArgs};
+use crate::auth::keys::Keys;
 use crate::clock::{Clock, random};
 use crate::usecases::Stop;
-use crate::usecases::guardians::{Change, Given, NewAdult, add, change, give_code, unregistered};
+use crate::usecases::guardians::{Change, Given, NewAdult, add, change, change_email, give_code, unregistered};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GuardianCommand {
@@ -101,7 +102,11 @@ pub(super) async fn run(command: GuardianCommand) -> anyhow::Result<ExitCode> {
         GuardianCommand::Email { email, change } => {
             let email = email.trim();
             let known = if email.is_empty() { None } else { Some(address(email)?) };
-            let name = changed(change, Change::Email(known)).await?;
+            let keys = Keys::derive(&*change.place.secret()?)?;
+            let who = told(change.who)?;
+            let desk = Desk::open(&change.place.database()?, change.signed.into()).await?;
+            let outcome = change_email(&desk.store, &keys, desk.act()?, (who, known)).await;
+            let name = desk.close(outcome).await?;
             println!("{name}: letters go {}", if email.is_empty() { "nowhere" } else { "there from now on" });
             Ok(ExitCode::SUCCESS)
         }

@@ -40,6 +40,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     app.behind_proxy = config.public.tls_at_proxy;
     app.push = push.map(Arc::new);
     app.mailer = mailer.map(Arc::new);
+    app.mail_keep_days = config.mail.as_ref().map_or(app.mail_keep_days, |mail| mail.keep_log_days.get());
     tracing::info!(
         public = %public.local_addr()?,
         node = %node.local_addr()?,

@@ -73,6 +73,7 @@ impl v1::accounts_server::Accounts for Service {
             password: message.password,
             device_name: message.device_name,
             address,
+            language,
         };
         let signed_in = sessions::sign_in(&self.0, credentials).await.map_err(|stop| match stop {
             Stop::Refused(SignInRefusal::WrongCredentials) => plain(Reason::WrongCredentials, language),
@@ -118,6 +119,7 @@ impl v1::accounts_server::Accounts for Service {
             password: message.password,
             device_name: message.device_name,
             address,
+            language,
         };
         let registered = accounts::register(&self.0, wish).await.map_err(|stop| account_refused(stop, language))?;
         let (tokens, guardian, creditor, username) = parts(registered);

@@ -16,7 +16,8 @@ use crate::clock::random;
 use crate::notify::fcm::Answer;
 use crate::notify::pace::wait;
 use crate::notify::{Push, Settings};
-use crate::usecases::push::{BATCH, Fate, LEASE_MILLIS, Parcel, Slip, claim, due, settle, sweep, tell};
+use crate::usecases::push::{BATCH, Fate, LEASE_MILLIS, Parcel, Slip, claim, due, settle, sweep};
+use crate::usecases::tell::tell;
 use crate::usecases::{App, Fault};
 
 /// How often what is no longer needed is swept, in milliseconds.

@@ -1,15 +1,16 @@
-//! A letter as bytes: headers and an encoded text (RFC 5322, MIME). What was written never becomes a header, a command or an
-//! end of the message.
+//! A letter as bytes: headers, an encoded text, the same as a page, and what is enclosed (RFC 5322, MIME). What was written
+//! never becomes a header, a command, a border between parts or an end of the message.
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
 use data_encoding::BASE64;
 use lettre::Message;
-use lettre::message::SinglePart;
-use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::header::{ContentDisposition, ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, MultiPart, SinglePart};
 
-use super::{Letter, Settings};
+use super::{Attachment, Letter, Settings};
 
 /// The longest line of a message, in bytes, without its end (RFC 5322, 2.1.1).
 const MAX_LINE: usize = 998;
@@ -19,6 +20,12 @@ const MAX_PLAIN: usize = 60;
 
 /// How many bytes an encoded word holds: with the name of its header a line stays below 76 characters.
 const MAX_WORD: usize = 39;
+
+/// The longest name of something enclosed, in characters.
+const MAX_NAME: usize = 120;
+
+/// The longest address in a header, in bytes.
+const MAX_URL: usize = 900;
 
 /// The last instant that a date of four digits can say, in milliseconds.
 const LAST: i64 = 253_402_300_799_000;
@@ -47,9 +54,85 @@ pub(super) fn write(settings: &Settings, letter: &Letter, now: Millis) -> Option
     if let Some(address) = &settings.reply_to {
         builder = builder.reply_to(address.mailbox());
     }
-    let message = builder.singlepart(SinglePart::plain(lines(&letter.text))).ok()?;
-    let bytes = message.formatted();
+    if let Some(address) = letter.unsubscribe.as_deref().filter(|address| is_https(address)) {
+        builder = builder
+            .raw_header(coded("List-Unsubscribe", "", format!("<{address}>")))
+            .raw_header(plain("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
+    }
+    let message = match parts(letter)? {
+        Parts::One(part) => builder.singlepart(part),
+        Parts::Several(parts) => builder.multipart(parts),
+    };
+    let bytes = message.ok()?.formatted();
     is_sound(&bytes).then_some(bytes)
+}
+
+enum Parts {
+    One(SinglePart),
+    Several(MultiPart),
+}
+
+/// The plain text; with a page the two to choose from; with enclosures these after it.
+fn parts(letter: &Letter) -> Option<Parts> {
+    // Taken again, a letter has the same borders between its parts; made of what they part, they can't stand in it.
+    let whole = [letter.id.as_bytes(), letter.text.as_bytes(), letter.html.as_deref().unwrap_or_default().as_bytes()];
+    let digest = Hash::of(&whole.concat()).to_string();
+    let border = |which: &str| format!("{which}-{}", digest.get(..32).unwrap_or_default());
+    let text = SinglePart::plain(lines(&letter.text));
+    let text = match &letter.html {
+        None => Parts::One(text),
+        Some(page) => {
+            let both = MultiPart::alternative().boundary(border("alternative"));
+            Parts::Several(both.singlepart(text).singlepart(SinglePart::html(lines(page))))
+        }
+    };
+    if letter.attachments.is_empty() {
+        return Some(text);
+    }
+    let mixed = MultiPart::mixed().boundary(border("mixed"));
+    let mut mixed = match text {
+        Parts::One(part) => mixed.singlepart(part),
+        Parts::Several(parts) => mixed.multipart(parts),
+    };
+    for attachment in &letter.attachments {
+        mixed = mixed.singlepart(enclosed(attachment)?);
+    }
+    Some(Parts::Several(mixed))
+}
+
+fn enclosed(attachment: &Attachment) -> Option<SinglePart> {
+    let kind = ContentType::parse(attachment.media_type).ok()?;
+    // Base64 whatever it holds: no server on the way mends it.
+    let body = Body::new_with_encoding(attachment.bytes.clone(), ContentTransferEncoding::Base64).ok()?;
+    let disposition = ContentDisposition::attachment(&file_name(&attachment.name));
+    Some(SinglePart::builder().header(disposition).content_type(kind).body(body))
+}
+
+/// What a file may be called wherever it is opened: no path, no line break, nothing that turns the reading direction (and so
+/// shows another ending than it has), and not too long. Its ending stays.
+fn file_name(name: &str) -> String {
+    let odd = |c: char| {
+        is_break(c)
+            || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let kept: Vec<char> = name.trim().trim_start_matches('.').chars().map(|c| if odd(c) { '-' } else { c }).collect();
+    if kept.is_empty() {
+        return "allegato".to_owned();
+    }
+    if kept.len() <= MAX_NAME {
+        return kept.into_iter().collect();
+    }
+    let ending = kept.iter().rposition(|c| *c == '.').filter(|at| kept.len().saturating_sub(*at) <= 6);
+    let ending = ending.and_then(|at| kept.get(at..)).unwrap_or_default();
+    let room = MAX_NAME.saturating_sub(ending.len());
+    kept.iter().take(room).chain(ending).collect()
+}
+
+/// Whether an address may stand between the brackets of a header.
+fn is_https(address: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"' | b',' | b'\\');
+    address.starts_with("https://") && address.len() <= MAX_URL && address.bytes().all(plain)
 }
 
 /// Whether a text can stand in a header as it is. One that looks like an encoded word would be decoded by its reader.
@@ -130,6 +213,34 @@ mod tests {
         let long = format!("a\r\n{}\r\n", "x".repeat(999));
         for bad in ["", "a", "a\n", "a\r\r\n", "a\nb\r\n", "a\n.\r\nb\r\n", "a\0\r\n", "\u{e0}\r\n", &long] {
             assert!(!is_sound(bad.as_bytes()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_called_what_it_may_be_called() {
+        for (name, called) in [
+            ("avviso 5\u{aa}A.pdf", "avviso 5\u{aa}A.pdf"),
+            ("../../etc/passwd", "-..-etc-passwd"),
+            ("a\r\nBcc: x.pdf", "a--Bcc- x.pdf"),
+            ("gpj.\u{202e}fdp", "gpj.-fdp"),
+            ("  ", "allegato"),
+            ("\u{5b66}\u{6821}.pdf", "\u{5b66}\u{6821}.pdf"),
+        ] {
+            assert_eq!(file_name(name), called);
+        }
+        let long = file_name(&format!("{}.pdf", "\u{e8}".repeat(1_000)));
+        assert_eq!((long.chars().count(), long.ends_with("\u{e8}.pdf")), (MAX_NAME, true));
+    }
+
+    #[test]
+    fn only_an_address_over_tls_stands_in_a_header() {
+        assert!(is_https("https://borsellino.comune.example/lettere?t=ab-_"));
+        let long = format!("https://x.example/{}", "a".repeat(MAX_URL));
+        for bad in [
+            "http://x.example/", "mailto:x@y.example", "https://x.example/ a", "https://x/>\r\nBcc: y",
+            "https://x/\u{e8}", &long,
+        ] {
+            assert!(!is_https(bad), "{bad:?}");
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod address;
 mod message;
+mod page;
 mod smtp;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use self::address::{Address, AddressError};
+pub use self::page::{Content, named};
 use self::smtp::{Opening, Reply, Talk, Tls, Wire};
 use crate::clock::Clock;
 
@@ -153,6 +155,37 @@ pub struct Letter {
     pub subject: String,
     /// What it says, as plain text.
     pub text: String,
+    /// The same as a page, for those who prefer it: one without anything that is loaded from elsewhere.
+    pub html: Option<String>,
+    /// What is enclosed.
+    pub attachments: Vec<Attachment>,
+    /// Where whoever does not want more of this kind says so with one click (RFC 8058): an `https` address, which tells no name.
+    /// Any other is left out of the headers.
+    pub unsubscribe: Option<String>,
+}
+
+impl Letter {
+    /// A letter of text alone.
+    pub fn plain(id: Uuid, to: Address, language: Language, (subject, text): (String, String)) -> Self {
+        Self { id, to, language, subject, text, html: None, attachments: Vec::new(), unsubscribe: None }
+    }
+}
+
+/// Something enclosed in a letter.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is called, with its ending; in any script. What no file name may hold is taken out.
+    pub name: String,
+    /// What it is, e.g. `application/pdf`: ASCII, without parameters.
+    pub media_type: &'static str,
+    /// Itself.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Attachment({}, {} bytes)", self.media_type, self.bytes.len())
+    }
 }
 
 impl fmt::Debug for Letter {

@@ -10,12 +10,14 @@ use borsellino_domain::account::{MOST_TRIES, NewPassword, OfficeCode, PasswordRu
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::GuardianId;
+use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
 use borsellino_store::rows::{AccountHolderRow, OfficeCodeRow};
 use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
+use super::post::{Event, lay_event};
 use super::sessions::{Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, check, hash, standing};
 use super::{App, Stop};
 use crate::auth::token::Identity;
@@ -62,6 +64,8 @@ pub struct Registration {
     pub device_name: String,
     /// Where the call comes from, as far as it can be believed.
     pub address: Option<IpAddr>,
+    /// What their phone speaks.
+    pub language: Language,
 }
 
 /// What it holds is secret or personal.
@@ -181,7 +185,7 @@ async fn register_once(
             if !(same && right) {
                 return Err(refused(AccountRefusal::CodeRefused));
             }
-            let opening = Opening::new(app, (code, holder.id), &wish.device_name)?;
+            let opening = Opening::new(app, (code, holder.id), (&wish.device_name, Some(wish.language)))?;
             let opened = opening.clone();
             let written = app.store.write("open a session", move |tx| {
                 let (opening, stored) = (opened.clone(), stored.clone());
@@ -200,7 +204,7 @@ async fn register_once(
             let words = [wish.username.as_str(), &holder.full_name, &holder.fiscal_code];
             NewPassword::parse(&wish.password, &words).map_err(|rule| refused(rule.into()))?;
             let hash = hash(app, password, AccountRefusal::TryLater).await?;
-            let opening = Opening::new(app, (code, holder.id), &wish.device_name)?;
+            let opening = Opening::new(app, (code, holder.id), (&wish.device_name, Some(wish.language)))?;
             let username = wish.username.as_str().to_owned();
             let digest = code_digest(&code, holder.id, &wish.office_code);
             let (opened, name) = (opening.clone(), username.clone());
@@ -251,6 +255,7 @@ async fn open(
         Err(error) => return Err(error),
     }
     opening.write(tx).await?;
+    lay_event(tx, code, (guardian, Event::Registered, opening.session().uuid()), now).await?;
     Ok(Ok(Written::Done))
 }
 
@@ -320,6 +325,7 @@ pub async fn change_password(
                 tx.end_sessions_but(&code, (who.guardian, who.session), now).await?;
                 tx.forget_push_but(&code, (who.guardian, who.session)).await?;
                 tx.end_recoveries(&code, (who.guardian, Uuid::nil()), now).await?;
+                lay_event(tx, &code, (who.guardian, Event::PasswordChanged, who.session.uuid()), now).await?;
             }
             Ok(Ok(tx.clear_sign_ins(&code, account).await?))
         })

@@ -1,5 +1,6 @@
 //! Several notices of one creditor in one visit to pagoPA: one page, one fee. Top-ups and bills, of one child or of all.
 
+use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::{NoticeState, PAYMENT_TOKEN_MILLIS};
@@ -43,11 +44,13 @@ pub struct CartPage {
     pub until: Option<Millis>,
 }
 
-/// A notice that the guardian may pay.
-struct Found {
-    wanted: Wanted,
+/// A notice that can be paid.
+pub(super) struct Found {
+    pub(super) wanted: Wanted,
+    /// ISO date.
+    pub(super) due_date: String,
     /// The page that is open for it.
-    page: Option<CartRow>,
+    pub(super) page: Option<CartRow>,
 }
 
 /// Opens one page for all of these notices, or goes back to the page that is open for exactly them.
@@ -105,25 +108,39 @@ async fn find(
     number: NoticeNumber,
     now: Millis,
 ) -> Result<Result<Found, CartRefusal>, StoreError> {
-    let creditor = who.creditor;
-    let Some(row) = tx.notice(&creditor, number.as_str()).await? else { return Ok(Err(CartRefusal::UnknownNotice)) };
-    let theirs = match row.bill {
-        None => {
-            let top_up = tx.top_up_of_notice(&creditor, number.as_str()).await?;
-            top_up.is_some_and(|top_up| top_up.guardian == who.guardian)
-        }
-        Some(bill) => !tx.bill_due(&creditor, who.guardian, bill).await?.is_empty(),
-    };
-    if !theirs {
+    if !is_theirs(tx, who, number).await? {
         return Ok(Err(CartRefusal::UnknownNotice));
     }
+    Ok(payable(tx, who.creditor, number, now).await?.ok_or(CartRefusal::NotPayable))
+}
+
+/// Whether a guardian may see and pay a notice: a top-up of theirs, or a bill for a child of theirs.
+pub(super) async fn is_theirs(tx: &mut Tx, who: Identity, number: NoticeNumber) -> Result<bool, StoreError> {
+    let creditor = who.creditor;
+    let Some(row) = tx.notice(&creditor, number.as_str()).await? else { return Ok(false) };
+    match row.bill {
+        None => {
+            let top_up = tx.top_up_of_notice(&creditor, number.as_str()).await?;
+            Ok(top_up.is_some_and(|top_up| top_up.guardian == who.guardian))
+        }
+        Some(bill) => Ok(!tx.bill_due(&creditor, who.guardian, bill).await?.is_empty()),
+    }
+}
+
+/// A notice that can be paid now, with the page that is open for it; `None` where it can't.
+pub(super) async fn payable(
+    tx: &mut Tx,
+    creditor: CreditorCode,
+    number: NoticeNumber,
+    now: Millis,
+) -> Result<Option<Found>, StoreError> {
+    let Some(row) = tx.notice(&creditor, number.as_str()).await? else { return Ok(None) };
     let expires_at = row.expires_at_ms.map(Millis::new);
     let asked = amount_due(&row).map_err(|_| StoreError::Corrupt("a bill's balance"))?;
-    let Some(amount) = asked.filter(|_| row.state.at(expires_at, now) == NoticeState::Open) else {
-        return Ok(Err(CartRefusal::NotPayable));
-    };
+    let Some(amount) = asked.filter(|_| row.state.at(expires_at, now) == NoticeState::Open) else { return Ok(None) };
     let page = tx.cart_of_notice(&creditor, number.as_str()).await?;
     let page = page.filter(|page| now < page.opened_at_ms.plus(PAYMENT_TOKEN_MILLIS));
     let notice = NoticeView::new(creditor, number, amount, row.reason, row.expires_at_ms);
-    Ok(Ok(Found { wanted: Wanted { wallet: row.wallet, bill: row.bill, notice }, page }))
+    let wanted = Wanted { wallet: row.wallet, bill: row.bill, notice };
+    Ok(Some(Found { wanted, due_date: row.due_date, page }))
 }

@@ -14,7 +14,10 @@ use uuid::Uuid;
 use super::Stop;
 use super::accounts::code_digest;
 use super::office::{Act, OfficeRefusal, check};
+use super::post::{Event, Kind, lay_event, lay_farewell, seal};
+use crate::auth::keys::Keys;
 use crate::clock::random;
+use crate::mail::Address;
 
 /// An adult to be added.
 #[derive(Clone)]
@@ -139,8 +142,6 @@ pub enum Change {
     Restore,
     /// User name and password are taken away: they register anew, with a new code.
     Reset,
-    /// Letters go there; nowhere with `None`.
-    Email(Option<String>),
 }
 
 /// Changes somebody's access. What ends it ends every session, code and recovery with it.
@@ -157,6 +158,7 @@ pub async fn change(store: &Store, by: Act, (who, change): (String, Change)) -> 
             let action = match &change {
                 Change::End => {
                     tx.disable_guardian(&creditor, holder.id, by.at()).await?;
+                    lay_event(tx, &creditor, (holder.id, Event::AccessEnded, by.id()), by.at()).await?;
                     close(tx, &creditor, holder.id, by.at()).await?;
                     OfficeAction::AccessEnded
                 }
@@ -169,18 +171,67 @@ pub async fn change(store: &Store, by: Act, (who, change): (String, Change)) -> 
                     close(tx, &creditor, holder.id, by.at()).await?;
                     OfficeAction::AccessReset
                 }
-                Change::Email(email) => {
-                    tx.set_email(&creditor, holder.id, email.as_deref()).await?;
-                    // A letter that is under way to the old address must not open anything.
-                    tx.end_recoveries(&creditor, (holder.id, Uuid::nil()), by.at()).await?;
-                    OfficeAction::EmailChanged
-                }
             };
             by.keep(tx, (action, &holder.id.to_string()), None).await?;
             Ok(Ok(holder.full_name))
         })
     });
     written.await?.map_err(Stop::Refused)
+}
+
+/// Has letters go to another address, or with `None` nowhere. Both the old and the new address are told; a mark that nobody is
+/// there goes with the old one.
+///
+/// # Errors
+/// [`OfficeRefusal`], or a [`super::Fault`].
+pub async fn change_email(
+    store: &Store,
+    keys: &Keys,
+    by: Act,
+    (who, email): (String, Option<String>),
+) -> Result<String, Stop<OfficeRefusal>> {
+    check(&by)?;
+    let creditor = by.creditor();
+    // What is sealed is made outside: what is read now must still be so when it is written.
+    for _ in 0..2 {
+        let name = who.clone();
+        let read = store.read(move |tx| Box::pin(async move { find(tx, &creditor, &name).await }));
+        let Some(holder) = read.await? else { return Err(Stop::Refused(OfficeRefusal::NoAdult)) };
+        let old = holder.email.clone().filter(|old| Some(old) != email.as_ref());
+        let old = match old.as_deref().map(Address::parse) {
+            Some(Ok(old)) => Some(seal(keys, &old)?),
+            _ => None,
+        };
+        let (by, email, was) = (by.clone(), email.clone(), holder.email.clone());
+        let written = store.write::<_, (), _>("change an address", move |tx| {
+            let (by, email, was, old) = (by.clone(), email.clone(), was.clone(), old.clone());
+            Box::pin(async move {
+                tx.hold_guardian(&creditor, holder.id).await?;
+                let now = tx.holder(&creditor, holder.id).await?;
+                let again = tx.action(&creditor, by.id()).await?.is_some();
+                if !again && now.is_none_or(|now| now.email != was) {
+                    return Ok(Ok(false));
+                }
+                let bounced = tx.mail_target(&creditor, holder.id, Kind::Account.code()).await?;
+                let bounced = bounced.is_none_or(|row| row.email_bounced_at_ms.is_some());
+                tx.set_email(&creditor, holder.id, (email.as_deref(), by.at())).await?;
+                // A letter that is under way to the old address must not open anything.
+                tx.end_recoveries(&creditor, (holder.id, Uuid::nil()), by.at()).await?;
+                if let Some(old) = old.filter(|_| !bounced) {
+                    lay_farewell(tx, &creditor, (holder.id, by.id()), old, by.at()).await?;
+                }
+                if email.is_some() && email != was {
+                    lay_event(tx, &creditor, (holder.id, Event::EmailHere, by.id()), by.at()).await?;
+                }
+                by.keep(tx, (OfficeAction::EmailChanged, &holder.id.to_string()), None).await?;
+                Ok(Ok(true))
+            })
+        });
+        if written.await?.unwrap_or_default() {
+            return Ok(holder.full_name);
+        }
+    }
+    Err(Stop::Fault(super::Fault::Store(StoreError::Conflict)))
 }
 
 /// Ends whatever is open for a guardian.

@@ -7,12 +7,14 @@
 //! A letter that was sent and not settled is sent again, with another code; the last one counts.
 
 use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::id::GuardianId;
 use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
 use borsellino_store::rows::RecoveryLetterRow;
 use uuid::Uuid;
 
+use super::post::letters::nobody_there;
 use super::recovery::letter_digest;
 use super::{App, Fault};
 use crate::clock::random;
@@ -35,6 +37,8 @@ const LONGEST_WAIT_MILLIS: i64 = 10 * 60_000;
 pub struct Taken {
     creditor: CreditorCode,
     recovery: Uuid,
+    guardian: GuardianId,
+    at: Millis,
     attempts: i64,
     /// What is sent; `None` where there is no address that it could go to.
     pub letter: Option<Letter>,
@@ -80,7 +84,8 @@ pub async fn claim(app: &App, creditor: CreditorCode, sending: i64) -> Result<Ve
         if kept.await?.unwrap_or_default() {
             let to = email.as_deref().map(Address::parse);
             let letter = to.and_then(Result::ok).map(|to| letter(&row, to, (&town, &code)));
-            taken.push(Taken { creditor, recovery: id, attempts, letter });
+            let guardian = row.guardian;
+            taken.push(Taken { creditor, recovery: id, guardian, at: now, attempts, letter });
         }
     }
     Ok(taken)
@@ -134,7 +139,7 @@ fn letter(row: &RecoveryLetterRow, to: Address, (town, code): (&str, &str)) -> L
     let Hash(digest) = Hash::of(&name);
     let mut id = [0; 16];
     id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    Letter { id: Uuid::from_bytes(id), to, language, subject, text }
+    Letter::plain(Uuid::from_bytes(id), to, language, (subject, text))
 }
 
 /// Says what became of a letter.
@@ -143,6 +148,8 @@ fn letter(row: &RecoveryLetterRow, to: Address, (town, code): (&str, &str)) -> L
 /// A [`Fault`].
 pub async fn settle(app: &App, taken: &Taken, outcome: Result<String, Trouble>) -> Result<(), Fault> {
     let now = app.now();
+    let bounced = matches!(&outcome, Err(Trouble::Refused(code)) if nobody_there(code));
+    let (guardian, taken_at) = (taken.guardian, taken.at);
     let (due, code) = match outcome {
         Ok(_) => (None, "sent".to_owned()),
         Err(Trouble::Refused(code)) => (None, code),
@@ -159,7 +166,11 @@ pub async fn settle(app: &App, taken: &Taken, outcome: Result<String, Trouble>) 
             let row = tx.recovery(&creditor, recovery).await?;
             // Too late to be of use: it is not tried again.
             let due: Option<Millis> = due.filter(|due| row.is_some_and(|row| *due < row.expires_at_ms));
-            tx.settle_letter(&creditor, (recovery, attempts), (due, &code)).await.map(Ok)
+            tx.settle_letter(&creditor, (recovery, attempts), (due, &code)).await?;
+            if bounced {
+                tx.bounce_email(&creditor, guardian, (now, taken_at)).await?;
+            }
+            Ok(Ok(()))
         })
     });
     let _committed = settled.await?;

@@ -20,6 +20,7 @@ pub mod node;
 pub mod office;
 pub mod onboarding;
 pub mod pay;
+pub mod post;
 pub mod proof;
 pub mod proof_file;
 pub mod push;
@@ -31,6 +32,7 @@ pub mod seal_verify;
 pub mod seals;
 pub mod sessions;
 pub mod sync;
+pub mod tell;
 pub mod till;
 pub mod views;
 
@@ -86,6 +88,8 @@ pub struct App {
     pub mailer: Option<Arc<Mailer>>,
     /// How often letters are looked for.
     pub mail_every: Duration,
+    /// For how many days what became of letters is kept.
+    pub mail_keep_days: u32,
     /// True once the server is stopping: streams end, so that phones go elsewhere.
     pub stopping: tokio::sync::watch::Receiver<bool>,
     /// True once the server was asked to stop: probes say so, everything else goes on for a while.

@@ -66,6 +66,16 @@ impl Act {
         self.at
     }
 
+    /// Its id.
+    pub(super) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Why, and who.
+    pub(super) fn signature(&self) -> (&str, &str) {
+        (&self.reason, &self.operator)
+    }
+
     /// Keeps it; `false` where it was kept before, by a run whose answer was lost.
     pub(super) async fn keep(
         &self,

@@ -2,8 +2,8 @@
 //!
 //! Three transactions, with the sending between the last two and outside all:
 //!
-//! 1. [`tell`] takes rows out of the outbox and lays a delivery for each device in their place: both or nothing, so that
-//!    nothing is lost or laid twice, whoever is at it at the same time.
+//! 1. [`super::tell::tell`] takes rows out of the outbox and lays a delivery for each device in their place: both or nothing, so
+//!    that nothing is lost or laid twice, whoever is at it at the same time.
 //! 2. [`claim`] takes deliveries for as long as a lease lasts. Whoever dies with them leaves them to others.
 //! 3. [`settle`] writes what became of them. A message that was sent and not settled is sent again: at least once, with
 //!    the same id, by which the phone knows it.
@@ -90,30 +90,13 @@ pub async fn due(app: &App) -> Result<Vec<CreditorCode>, Fault> {
     codes.into_iter().map(read).collect()
 }
 
-/// Lays a delivery for each device that is to be told of what lies in the outbox. Answers how many rows it took, at most
-/// [`BATCH`].
-///
-/// # Errors
-/// A [`Fault`]: nothing was taken.
-pub async fn tell(app: &App, creditor: CreditorCode) -> Result<usize, Fault> {
-    let now = app.now();
-    let told = app.store.write::<usize, (), _>("lay pushes ready", move |tx| {
-        Box::pin(async move {
-            let held = tx.hold_outbox(&creditor, now, count(BATCH)).await?;
-            for row in &held {
-                lay(tx, creditor, row, now).await?;
-            }
-            if !held.is_empty() {
-                tx.drop_outbox(&creditor, &held.iter().map(|row| row.id).collect::<Vec<_>>()).await?;
-            }
-            Ok(Ok(held.len()))
-        })
-    });
-    // Nothing refuses here.
-    Ok(told.await?.unwrap_or_default())
-}
-
-async fn lay(tx: &mut Tx, creditor: CreditorCode, row: &ToTellRow, now: Millis) -> Result<(), StoreError> {
+/// Lays a delivery for each device that is to be told of a row of the outbox.
+pub(super) async fn lay_pushes(
+    tx: &mut Tx,
+    creditor: CreditorCode,
+    row: &ToTellRow,
+    now: Millis,
+) -> Result<(), StoreError> {
     let unused = now.plus(-REFRESH_MILLIS);
     for device in tx.audience(&creditor, (&row.notice, row.created_at_ms), unused).await? {
         let kind = if device.payer != 0 { Kind::PaymentDone } else { Kind::Changed };

@@ -22,6 +22,7 @@ use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
 use super::accounts::{code_digest, is_good, own};
+use super::post::{Event, lay_event};
 use super::push::message_id;
 use super::sessions::{
     Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, check, device_name_of, hash, standing,
@@ -349,7 +350,7 @@ async fn finish_once(app: &App, token: &str, new: &str) -> Result<Option<(Signed
     NewPassword::parse(new, &own(&holder)).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
     let view = app.directory.listing().creditor(creditor.as_str()).map(Into::into);
     let view = view.ok_or(refused(RecoveryRefusal::Ended))?;
-    let opening = Opening::new(app, (creditor, holder.id), &row.device_name)?;
+    let opening = Opening::new(app, (creditor, holder.id), (&row.device_name, None))?;
     let stored = holder.password_hash.clone().unwrap_or_default();
     if repeated {
         // No place to guess passwords at: counted before it is looked at.
@@ -387,6 +388,7 @@ async fn finish_once(app: &App, token: &str, new: &str) -> Result<Option<(Signed
                     tx.forget_push_but(&creditor, (guardian, opening.session())).await?;
                     tx.end_recoveries(&creditor, (guardian, token.id), now).await?;
                     tx.clear_sign_ins(&creditor, account).await?;
+                    lay_event(tx, &creditor, (guardian, Event::PasswordRecovered, token.id), now).await?;
                 }
                 None => {
                     if !tx.hold_account(&creditor, guardian, &stored).await? {

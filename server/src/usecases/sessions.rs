@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use borsellino_domain::account::NewPassword;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{GuardianId, SessionId};
+use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
 use borsellino_store::rows::{FailureRow, NewSession, SessionRow};
 use borsellino_store::{StoreError, Tx};
 
+use super::post::{Event, lay_event};
 use super::views::CreditorView;
 use super::{App, Fault, Stop};
 use crate::auth::password::PasswordError;
@@ -90,6 +92,8 @@ pub struct Credentials {
     pub device_name: String,
     /// Where the call comes from, as far as it can be believed.
     pub address: Option<IpAddr>,
+    /// What their phone speaks.
+    pub language: Language,
 }
 
 /// Signs in.
@@ -128,7 +132,7 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
     let right = check(app, (&credentials.password, stored), SignInRefusal::TryLater).await?;
     let guardian = guardian.filter(|guardian| right && guardian.disabled_at_ms.is_none()).ok_or_else(wrong)?;
 
-    let opening = Opening::new(app, (code, guardian.id), &credentials.device_name)?;
+    let opening = Opening::new(app, (code, guardian.id), (&credentials.device_name, Some(credentials.language)))?;
     let (opened, checked) = (opening.clone(), guardian.password_hash.unwrap_or_default());
     let opened = app.store.write("open a session", move |tx| {
         let (opening, checked) = (opened.clone(), checked.clone());
@@ -138,6 +142,7 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
                 return Ok(Err(SignInRefusal::WrongCredentials));
             }
             opening.write(tx).await?;
+            lay_event(tx, &code, (opening.guardian(), Event::NewDevice, opening.session().uuid()), now).await?;
             tx.clear_sign_ins(&code, account).await?;
             if let Some(address) = address {
                 tx.uncount_sign_in(&code, address).await?;
@@ -171,6 +176,11 @@ impl Tries {
         Self(tries)
     }
 
+    /// From an address alone; nothing is counted where none is known.
+    pub(super) fn from_address(address: Option<Hash>) -> Self {
+        Self(address.into_iter().map(|address| (address, FREE_TRIES.1, MAX_ADDRESS_DELAY_MILLIS)).collect())
+    }
+
     /// Counts; answers how many milliseconds are to be waited, where it is too early.
     ///
     /// # Errors
@@ -199,17 +209,18 @@ pub(super) struct Opening {
     row: NewSession,
     identity: Identity,
     refresh: RefreshToken,
+    language: Option<Language>,
 }
 
 impl Opening {
-    /// For a guardian of a creditor, on a device that the parent calls so.
+    /// For a guardian of a creditor, on a device that the parent calls so, and that speaks this language.
     ///
     /// # Errors
     /// [`Fault`].
     pub(super) fn new(
         app: &App,
         (creditor, guardian): (CreditorCode, GuardianId),
-        device_name: &str,
+        (device_name, language): (&str, Option<Language>),
     ) -> Result<Self, Fault> {
         let session: SessionId = app.new_id()?;
         let refresh = RefreshToken::first(creditor, session, random()?);
@@ -220,7 +231,7 @@ impl Opening {
             created_at: app.now(),
             refresh_digest: refresh.digest(),
         };
-        Ok(Self { row, identity: Identity { creditor, guardian, session }, refresh })
+        Ok(Self { row, identity: Identity { creditor, guardian, session }, refresh, language })
     }
 
     /// Opens it; run again after a lost commit, it may be there already.
@@ -231,6 +242,9 @@ impl Opening {
         let creditor = &self.identity.creditor;
         if tx.session(creditor, self.row.id).await?.is_none() {
             tx.insert_session(creditor, &self.row).await?;
+            if let Some(language) = self.language {
+                tx.set_language(creditor, self.row.guardian, language.tag()).await?;
+            }
         }
         Ok(())
     }

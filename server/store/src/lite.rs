@@ -36,6 +36,8 @@ pub(crate) mod office;
 pub(crate) mod payments;
 #[path = "ops/phone.rs"]
 pub(crate) mod phone;
+#[path = "ops/post.rs"]
+pub(crate) mod post;
 #[path = "ops/push.rs"]
 pub(crate) mod push;
 #[path = "ops/queue.rs"]
@@ -95,6 +97,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         office::ALL,
         seal::ALL,
         push::ALL,
+        post::ALL,
     ];
     files.into_iter().flatten().copied().chain(together::texts())
 }

@@ -39,6 +39,9 @@ pub(crate) mod payments;
 #[path = "ops/phone.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod phone;
+#[path = "ops/post.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod post;
 #[path = "ops/push.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod push;
@@ -75,6 +78,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         office::ALL,
         seal::ALL,
         push::ALL,
+        post::ALL,
         together::ALL,
     ];
     files.into_iter().flatten().copied()

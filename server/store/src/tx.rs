@@ -173,8 +173,8 @@ forward! {
     fn reset_credentials(creditor: &CreditorCode, guardian: GuardianId, username: &str) -> ();
     /// Gives back the access that was ended.
     fn enable_guardian(creditor: &CreditorCode, guardian: GuardianId) -> ();
-    /// Where letters go.
-    fn set_email(creditor: &CreditorCode, guardian: GuardianId, email: Option<&str>) -> ();
+    /// Where letters go from now on.
+    fn set_email(creditor: &CreditorCode, guardian: GuardianId, email_at: (Option<&str>, Millis)) -> ();
     /// Ends the sessions of a guardian, but for one; answers how many.
     fn end_sessions_but(creditor: &CreditorCode, guardian_kept: (GuardianId, SessionId), at: Millis) -> u64;
     /// Forgets the push tokens of a guardian, but for one session's.
@@ -211,7 +211,7 @@ forward! {
     fn finish_recovery(creditor: &CreditorCode, id: Uuid, at: Millis) -> bool;
     /// Forgets recoveries made before the id `before`.
     fn sweep_recoveries(creditor: &CreditorCode, before: Uuid) -> u64;
-    /// The creditors that have a letter to send.
+    /// The creditors that have a letter to send, or to lay.
     fn due_for_letters(now: Millis) -> Vec<String>;
     /// Takes up to `count` due letters until `lease`.
     fn claim_letters(creditor: &CreditorCode, now_lease: (Millis, Millis), count: i64) -> Vec<RecoveryLetterRow>;
@@ -219,6 +219,66 @@ forward! {
     fn write_letter(creditor: &CreditorCode, id_attempts: (Uuid, i64), digest: Hash) -> bool;
     /// Says when a letter may be tried again, if ever, unless somebody else took it meanwhile.
     fn settle_letter(creditor: &CreditorCode, id_attempts: (Uuid, i64), due_code: (Option<Millis>, &str)) -> ();
+}
+
+forward! {
+    post:
+    /// The language that somebody reads, as their phone said last.
+    fn set_language(creditor: &CreditorCode, guardian: GuardianId, language: &str) -> ();
+    /// Holds a guardian's row until the transaction ends, so that what is counted of theirs stays true.
+    fn hold_guardian(creditor: &CreditorCode, guardian: GuardianId) -> ();
+    /// Where the letters of a guardian go, and whether they want this kind.
+    fn mail_target(creditor: &CreditorCode, guardian: GuardianId, kind: &str) -> Option<MailTargetRow>;
+    /// Whoever asked for the top-up, or whom the bill was issued to; nobody for a top-up asked for at a PSP.
+    fn payer_of_notice(creditor: &CreditorCode, number: &str) -> Option<GuardianId>;
+    /// Whether it was not laid before.
+    fn insert_letter(creditor: &CreditorCode, row: &NewLetter) -> bool;
+    /// Takes up to `count` due letters until `lease`.
+    fn claim_post(creditor: &CreditorCode, now_lease: (Millis, Millis), count: i64) -> Vec<ClaimedLetterRow>;
+    /// Says when a letter may be tried again, unless somebody else took it meanwhile.
+    fn postpone_post(creditor: &CreditorCode, id_attempts: (Uuid, i64), due_code: (Millis, &str)) -> ();
+    /// Says what became of a letter and forgets a sealed address; whether nobody else had it meanwhile.
+    fn finish_post(creditor: &CreditorCode, id_attempts: (Uuid, i64), outcome_code_at: (&str, Option<&str>, Millis)) -> bool;
+    /// Gives up what was laid before the id `before` and is not on its way.
+    fn expire_post(creditor: &CreditorCode, before: Uuid, now: Millis) -> u64;
+    /// Forgets what became of letters laid before the id `before`.
+    fn prune_post(creditor: &CreditorCode, before: Uuid) -> u64;
+    /// Says that a letter came back; whose it was, if it is one of ours.
+    fn bounce_post(creditor: &CreditorCode, id: Uuid, at: Millis) -> Option<BouncedRow>;
+    /// Says that nobody is at the address on file, if a letter laid at `laid` went there; whether that is news.
+    fn bounce_email(creditor: &CreditorCode, guardian: GuardianId, at_laid: (Millis, Millis)) -> bool;
+    /// The guardians whose address nobody is at.
+    fn bounced_guardians(creditor: &CreditorCode) -> Vec<BouncedGuardianRow>;
+    /// The newest letters.
+    fn letters(creditor: &CreditorCode, count: i64) -> Vec<LetterRow>;
+    /// Keeps that a notice was sent.
+    fn insert_mailed_notice(creditor: &CreditorCode, row: &NewMailedNotice) -> ();
+    /// What a guardian had sent after an instant, the oldest first: which and when.
+    fn mailed_notices(creditor: &CreditorCode, guardian: GuardianId, after: Millis) -> Vec<(Uuid, i64)>;
+    /// Keeps a link to pay, once.
+    fn insert_pay_link(creditor: &CreditorCode, row: &NewPayLink) -> ();
+    /// A link to pay.
+    fn pay_link(creditor: &CreditorCode, digest: Hash) -> Option<PayLinkRow>;
+    /// Takes a link to pay back.
+    fn revoke_pay_link(creditor: &CreditorCode, digest: Hash, at: Millis) -> ();
+    /// Says whether a guardian wants a kind of letters.
+    fn put_mail_choice(creditor: &CreditorCode, guardian_kind: (GuardianId, &str), off_at: (bool, Millis)) -> ();
+    /// Wallets that no longer run low may be told of again.
+    fn forget_low_told(creditor: &CreditorCode) -> u64;
+    /// Up to `count` wallets that run low and were not told of.
+    fn low_wallets(creditor: &CreditorCode, school_year: i64, count: i64) -> Vec<LowWalletRow>;
+    /// Whether nobody else told of it meanwhile.
+    fn insert_low_told(creditor: &CreditorCode, wallet: Uuid, at: Millis) -> bool;
+    /// Who sees a wallet.
+    fn guardians_of_wallet(creditor: &CreditorCode, wallet: Uuid) -> Vec<GuardianId>;
+    /// A wallet that the guardian sees, with its price of the school year.
+    fn letter_wallet(creditor: &CreditorCode, guardian_wallet: (GuardianId, Uuid), school_year: i64) -> Option<LetterWalletRow>;
+    /// The receipt for a notice that came at this instant.
+    fn receipt_of_letter(creditor: &CreditorCode, notice: &str, at: Millis) -> Option<LetterReceiptRow>;
+    /// Keeps how a creditor wants documents to go out.
+    fn insert_document_choice(creditor: &CreditorCode, row: &NewDocumentChoice) -> ();
+    /// How the creditor wants documents to go out, if it ever said.
+    fn document_choice(creditor: &CreditorCode) -> Option<String>;
 }
 
 forward! {

@@ -30,13 +30,8 @@ fn id(number: u128) -> Uuid {
 }
 
 fn letter(number: u128, subject: &str, text: &str) -> Letter {
-    Letter {
-        id: id(number),
-        to: Address::parse(TO).unwrap(),
-        language: Language::Italian,
-        subject: subject.to_owned(),
-        text: text.to_owned(),
-    }
+    let (subject, text) = (subject.to_owned(), text.to_owned());
+    Letter::plain(id(number), Address::parse(TO).unwrap(), Language::Italian, (subject, text))
 }
 
 fn short() -> Letter {

@@ -34,7 +34,8 @@ crate::tx::statements! {
         WHERE creditor = $1 AND id = $2 AND password_hash = $3 AND disabled_at_ms IS NULL";
     RESET_CREDENTIALS = "UPDATE guardian SET username = $3, password_hash = '' WHERE creditor = $1 AND id = $2";
     ENABLE_GUARDIAN = "UPDATE guardian SET disabled_at_ms = NULL WHERE creditor = $1 AND id = $2";
-    SET_EMAIL = "UPDATE guardian SET email = $3 WHERE creditor = $1 AND id = $2";
+    SET_EMAIL = "UPDATE guardian SET email = $3, email_at_ms = $4, email_bounced_at_ms = NULL
+        WHERE creditor = $1 AND id = $2";
     END_SESSIONS_BUT = "UPDATE session SET ended_at_ms = $4
         WHERE creditor = $1 AND guardian = $2 AND id <> $3 AND ended_at_ms IS NULL";
     FORGET_PUSH_BUT = "DELETE FROM push_token WHERE creditor = $1 AND session IN (SELECT s.id FROM session s
@@ -85,6 +86,9 @@ crate::tx::statements! {
     DUE_FOR_LETTERS = "SELECT c.fiscal_code FROM creditor c
         WHERE EXISTS (SELECT 1 FROM recovery r WHERE r.creditor = c.fiscal_code AND r.mail_due_at_ms IS NOT NULL
             AND r.mail_due_at_ms <= $1 AND r.expires_at_ms > $1)
+            OR EXISTS (SELECT 1 FROM letter l WHERE l.creditor = c.fiscal_code AND l.outcome IS NULL AND l.due_at_ms <= $1)
+            OR EXISTS (SELECT 1 FROM outbox o WHERE o.creditor = c.fiscal_code AND o.kind = 'payment_done'
+                AND o.due_at_ms <= $1)
         ORDER BY c.fiscal_code";
     // Materialized, and the due time asked again: as for pushes.
     CLAIM_LETTERS = concat!("WITH taken AS MATERIALIZED (SELECT id FROM recovery
@@ -175,9 +179,10 @@ pub(crate) async fn set_email(
     c: &mut Conn,
     creditor: &CreditorCode,
     guardian: GuardianId,
-    email: Option<&str>,
+    (email, at): (Option<&str>, Millis),
 ) -> sqlx::Result<()> {
-    query(SET_EMAIL).bind(creditor.as_str()).bind(guardian.uuid()).bind(email).execute(c).await.map(drop)
+    let set = query(SET_EMAIL).bind(creditor.as_str()).bind(guardian.uuid()).bind(email).bind(at.get());
+    set.execute(c).await.map(drop)
 }
 
 /// Ends the sessions of a guardian, but for one; answers how many.
@@ -333,7 +338,7 @@ pub(crate) async fn sweep_recoveries(c: &mut Conn, creditor: &CreditorCode, befo
     Ok(query(SWEEP_RECOVERIES).bind(creditor.as_str()).bind(before).execute(c).await?.rows_affected())
 }
 
-/// The creditors that have a letter to send.
+/// The creditors that have a letter to send, or to lay.
 pub(crate) async fn due_for_letters(c: &mut Conn, now: Millis) -> sqlx::Result<Vec<String>> {
     let rows: Vec<(String,)> = query_as(DUE_FOR_LETTERS).bind(now.get()).fetch_all(c).await?;
     Ok(rows.into_iter().map(|(creditor,)| creditor).collect())

@@ -1,0 +1,224 @@
+//! The link under which a notice is paid without signing in.
+//!
+//! Its token is made of the letter's id with the server's key, 128 bits of it: a letter that is sent again holds the same one,
+//! and the database knows its digest alone. It stands behind the `#` of the address, so that no browser sends it anywhere but in
+//! the body of the page's own call. An unknown link, one that was taken back and one whose notice is gone get one and the same
+//! answer; what a link shows names nobody.
+
+use std::net::IpAddr;
+
+use borsellino_domain::creditor::CreditorCode;
+use borsellino_domain::ledger::Hash;
+use borsellino_domain::money::Amount;
+use borsellino_domain::notice::NoticeNumber;
+use borsellino_domain::time::Millis;
+use borsellino_domain::top_up::{NoticeState, PAYMENT_TOKEN_MILLIS};
+use borsellino_store::rows::NoticeRow;
+use borsellino_store::{StoreError, Tx};
+use data_encoding::BASE64URL_NOPAD;
+use uuid::Uuid;
+
+use super::letters::digest as digest_apart;
+use crate::auth::keys::Keys;
+use crate::usecases::carts::{Found, payable};
+use crate::usecases::pay::open_page;
+use crate::usecases::sessions::{Tries, address_key};
+use crate::usecases::{App, Fault, Stop};
+
+/// How long a token is, in bytes.
+const TOKEN: usize = 16;
+
+/// What tokens are made for.
+const PURPOSE: &str = "pay-link.token";
+
+fn token(keys: &Keys, letter: Uuid) -> [u8; TOKEN] {
+    let Hash(whole) = keys.digest(PURPOSE, letter.as_bytes());
+    let mut token = [0; TOKEN];
+    token.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
+    token
+}
+
+fn known_by(creditor: CreditorCode, token: &[u8]) -> Hash {
+    digest_apart(b"borsellino.pay-link.v1", &[creditor.as_str().as_bytes(), token])
+}
+
+/// What the database knows of a letter's link.
+pub(super) fn digest(keys: &Keys, creditor: CreditorCode, letter: Uuid) -> Hash {
+    known_by(creditor, &token(keys, letter))
+}
+
+/// The same, for whoever has an [`App`].
+pub(super) fn digest_of(app: &App, creditor: CreditorCode, letter: Uuid) -> Hash {
+    digest(&app.keys, creditor, letter)
+}
+
+/// The address of a letter's link.
+pub(super) fn address(app: &App, creditor: CreditorCode, letter: Uuid) -> String {
+    let token = BASE64URL_NOPAD.encode(&token(&app.keys, letter));
+    format!("{}/paga#{creditor}.{token}", app.public_url)
+}
+
+/// Why a link shows or opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkRefusal {
+    /// Nobody made it, it was taken back, or its notice is gone.
+    Unknown,
+    /// Too many tries: wait this many milliseconds.
+    TryLater(i64),
+    /// Paid, expired or withdrawn: [`look`] says which.
+    NotPayable,
+    /// Somebody pays it just now, together with others; may still be paid until then.
+    InProgress {
+        /// Until when.
+        until: Millis,
+    },
+}
+
+/// How what a link is for stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Payable.
+    Open {
+        /// What it costs now.
+        amount: Amount,
+    },
+    /// Payable, and a page is open for it until then.
+    InProgress {
+        /// What it costs now.
+        amount: Amount,
+        /// Until when.
+        until: Millis,
+    },
+    /// Paid, or nothing is left to pay.
+    Paid,
+    /// The creditor no longer asks for it.
+    Cancelled,
+    /// Its time is over.
+    Expired,
+}
+
+/// What a link shows: nobody's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkView {
+    /// The creditor's name.
+    pub town: String,
+    /// Its code.
+    pub creditor: CreditorCode,
+    /// Its interbank code; may be empty.
+    pub cbill: String,
+    /// Whom to call; may be empty.
+    pub help_phone: String,
+    /// The notice.
+    pub number: NoticeNumber,
+    /// What for; names no child.
+    pub reason: String,
+    /// ISO date.
+    pub due_date: String,
+    /// How it stands.
+    pub state: LinkState,
+}
+
+/// A link as somebody brings it: whose, and the digest of its token.
+fn read(app: &App, text: &str) -> Option<(CreditorCode, Hash)> {
+    let (code, token) = text.split_once('.').filter(|_| text.len() <= 64)?;
+    let creditor = app.directory.listing().creditor(code).map(|row| row.fiscal_code)?;
+    let token = BASE64URL_NOPAD.decode(token.as_bytes()).ok().filter(|token| token.len() == TOKEN)?;
+    Some((creditor, known_by(creditor, &token)))
+}
+
+/// The notice of a link that is good. A try is counted before the link is looked at, and taken back where it was right: it is
+/// guesses that wait.
+async fn follow(
+    app: &App,
+    text: &str,
+    address: Option<IpAddr>,
+) -> Result<(CreditorCode, NoticeNumber), Stop<LinkRefusal>> {
+    let (creditor, digest) = read(app, text).ok_or(Stop::Refused(LinkRefusal::Unknown))?;
+    let (now, key) = (app.now(), address.map(address_key));
+    let followed = app.store.write::<_, (), _>("follow a link", move |tx| {
+        Box::pin(async move {
+            if let Some(wait) = Tries::from_address(key).count(tx, &creditor, now).await? {
+                return Ok(Ok(Err(LinkRefusal::TryLater(wait))));
+            }
+            let Some(notice) = good(tx, creditor, digest).await? else { return Ok(Ok(Err(LinkRefusal::Unknown))) };
+            if let Some(key) = key {
+                tx.uncount_sign_in(&creditor, key).await?;
+            }
+            Ok(Ok(Ok(notice)))
+        })
+    });
+    let notice = followed.await?.unwrap_or(Err(LinkRefusal::Unknown)).map_err(Stop::Refused)?;
+    Ok((creditor, notice))
+}
+
+async fn good(tx: &mut Tx, creditor: CreditorCode, digest: Hash) -> Result<Option<NoticeNumber>, StoreError> {
+    let link = tx.pay_link(&creditor, digest).await?.filter(|link| link.revoked_at_ms.is_none());
+    Ok(link.and_then(|link| NoticeNumber::parse(&link.notice).ok()))
+}
+
+/// What a link is for, and how it stands.
+///
+/// # Errors
+/// [`LinkRefusal::Unknown`] or [`LinkRefusal::TryLater`], or a [`Fault`].
+pub async fn look(app: &App, text: &str, address: Option<IpAddr>) -> Result<LinkView, Stop<LinkRefusal>> {
+    let (creditor, number) = follow(app, text, address).await?;
+    let now = app.now();
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let Some(row) = tx.notice(&creditor, number.as_str()).await? else { return Ok(None) };
+            Ok(Some((row, payable(tx, creditor, number, now).await?)))
+        })
+    });
+    let (row, found) = read.await?.ok_or(Stop::Refused(LinkRefusal::Unknown))?;
+    let listing = app.directory.listing();
+    let town = listing.creditor(creditor.as_str()).ok_or(Fault::BadData("a link of a creditor we don't have"))?;
+    Ok(LinkView {
+        town: town.name.clone(),
+        creditor,
+        cbill: town.cbill.clone(),
+        help_phone: town.help_phone.clone(),
+        number,
+        state: state(&row, found.as_ref(), now),
+        reason: row.reason,
+        due_date: row.due_date,
+    })
+}
+
+fn state(row: &NoticeRow, found: Option<&Found>, now: Millis) -> LinkState {
+    match found {
+        Some(found) => {
+            let amount = found.wanted.notice.amount;
+            match &found.page {
+                Some(page) => LinkState::InProgress { amount, until: page.opened_at_ms.plus(PAYMENT_TOKEN_MILLIS) },
+                None => LinkState::Open { amount },
+            }
+        }
+        None => match row.state.at(row.expires_at_ms.map(Millis::new), now) {
+            NoticeState::Cancelled => LinkState::Cancelled,
+            NoticeState::Expired => LinkState::Expired,
+            NoticeState::Open | NoticeState::Paid => LinkState::Paid,
+        },
+    }
+}
+
+/// Opens a page of Checkout for what a link is for, or goes back to the one that is open for it alone; `None` where none could
+/// be had: the notice can be paid all the same, at any PSP.
+///
+/// # Errors
+/// [`LinkRefusal`], or a [`Fault`].
+pub async fn open(app: &App, text: &str, address: Option<IpAddr>) -> Result<Option<String>, Stop<LinkRefusal>> {
+    let (creditor, number) = follow(app, text, address).await?;
+    let now = app.now();
+    let read = app.store.read(move |tx| Box::pin(async move { payable(tx, creditor, number, now).await }));
+    let found = read.await?.ok_or(Stop::Refused(LinkRefusal::NotPayable))?;
+    if let Some(page) = found.page {
+        // As for carts: two pages for one notice would be two payments to choose from.
+        return match page.notices {
+            1 => Ok(Some(page.url)),
+            _ => Err(Stop::Refused(LinkRefusal::InProgress { until: page.opened_at_ms.plus(PAYMENT_TOKEN_MILLIS) })),
+        };
+    }
+    let listing = app.directory.listing();
+    let town = listing.creditor(creditor.as_str()).ok_or(Fault::BadData("a link of a creditor we don't have"))?;
+    Ok(open_page(app, town, vec![found.wanted]).await.map(|(url, _)| url))
+}
