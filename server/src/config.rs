@@ -6,6 +6,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use borsellino_documents::{Renderer, TemplateError, Templates};
 use borsellino_domain::time::Millis;
 use borsellino_pagopa::checkout::{CheckoutClient, SetupError, Timeouts, Url};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -48,6 +49,9 @@ pub struct Config {
     pub push: Option<PushSection>,
     /// The server that letters are handed to; without it no e-mail is sent.
     pub mail: Option<MailSection>,
+    /// What documents look like.
+    #[serde(default)]
+    pub documents: DocumentsSection,
     /// A file with the server's secret; the environment wins.
     pub secret_file: Option<PathBuf>,
     /// For how many seconds a node that was asked to stop goes on answering while it says that it is not ready.
@@ -208,6 +212,14 @@ pub struct MailSection {
     pub keep_log_days: NonZeroU32,
 }
 
+/// What documents look like.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentsSection {
+    /// A folder with templates (`*.typ`) that stand in place of the program's.
+    pub templates: Option<PathBuf>,
+}
+
 /// As whom letters are sent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -300,6 +312,9 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A template of a document.
+    #[error("documents.templates: {0}")]
+    Template(#[from] TemplateError),
     /// Its form.
     #[error("{path} is not a valid configuration: {source}")]
     Malformed {
@@ -563,6 +578,26 @@ impl Config {
         }
         settings.authorities = section.ca.as_deref().map(read).transpose()?;
         Ok(Some(Mailer::new(settings, clock)?))
+    }
+
+    /// The templates of documents that stand in place of the program's, tried out.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn templates(&self) -> Result<Templates, ConfigError> {
+        let mut own = Templates::default();
+        let Some(folder) = &self.documents.templates else { return Ok(own) };
+        let unreadable = |source| ConfigError::Unreadable { path: folder.clone(), source };
+        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|end| end == "typ") {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                own.0.push((name, read(&path)?));
+            }
+        }
+        own.0.sort();
+        Renderer::new(&own)?;
+        Ok(own)
     }
 
     /// The client of Checkout, where one is configured.

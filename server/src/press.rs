@@ -36,6 +36,8 @@ type Job = Box<dyn FnOnce(&Renderer) + Send>;
 /// A printer that several may use at a time. Cheap to clone. Its threads start with the first document.
 #[derive(Clone)]
 pub struct Press {
+    /// Waits for a place instead of being told to come again.
+    patient: bool,
     templates: Arc<Templates>,
     running: Arc<OnceLock<Result<mpsc::Sender<Job>, PressError>>>,
 }
@@ -49,10 +51,16 @@ impl std::fmt::Debug for Press {
 impl Press {
     /// A press with these templates in place of the program's.
     pub fn new(templates: Templates) -> Self {
-        Self { templates: Arc::new(templates), running: Arc::default() }
+        Self { patient: false, templates: Arc::new(templates), running: Arc::default() }
     }
 
-    /// Prints; refuses at once where too many wait.
+    /// The same press for work that nobody waits for: it waits for a place.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self { patient: true, ..self.clone() }
+    }
+
+    /// Prints; refuses at once where too many wait, unless it is [`Press::patient`].
     ///
     /// # Errors
     /// [`PressError`].
@@ -68,10 +76,14 @@ impl Press {
             }
         });
         let sender = self.running.get_or_init(|| start(&self.templates)).as_ref().map_err(Clone::clone)?;
-        sender.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => PressError::Busy,
-            mpsc::error::TrySendError::Closed(_) => PressError::Idle,
-        })?;
+        if self.patient {
+            sender.send(job).await.map_err(|_| PressError::Idle)?;
+        } else {
+            sender.try_send(job).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => PressError::Busy,
+                mpsc::error::TrySendError::Closed(_) => PressError::Idle,
+            })?;
+        }
         Ok(printed.await.map_err(|_| PressError::Idle)??)
     }
 }

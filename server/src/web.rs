@@ -3,6 +3,7 @@
 //! A browser's return proves nothing: these pages say so in a parent's words and point back to the app, where the
 //! receipt shows.
 
+mod documents;
 mod letters;
 mod pay;
 
@@ -36,6 +37,7 @@ pub fn router(app: App) -> Router {
         .route("/style.css", get(style))
         .merge(pay::router(app.clone()))
         .merge(letters::router(app.clone()))
+        .merge(documents::router(app.clone()))
         .fallback(missing)
         .layer(axum::middleware::map_response(guarded));
     let probe = Probe { app, asked: Arc::default() };

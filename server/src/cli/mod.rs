@@ -1,6 +1,7 @@
-//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `fees`, `office`.
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `document`, `fees`, `office`.
 
 pub mod demo;
+mod document;
 mod fees;
 mod guardian;
 mod ledger;
@@ -71,6 +72,13 @@ enum Command {
         #[command(subcommand)]
         command: NoticeCommand,
     },
+    /// What the office prints: notices, receipts, certificates, statements, and what stands on all of them.
+    Document {
+        #[command(subcommand)]
+        command: document::DocumentCommand,
+    },
+    /// Give money back to whoever paid it.
+    Refund(document::RefundArgs),
     /// What paying costs, which parents are told before they pay.
     Fees {
         #[command(subcommand)]
@@ -405,6 +413,14 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                     office::settle(&place.database()?, signed.into(), number).await
                 }
             }
+        }
+        Command::Document { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            document::run(command).await
+        }
+        Command::Refund(args) => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            document::refund(args).await
         }
         Command::Fees { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use borsellino_documents::proof_in;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::language::Language;
 use borsellino_domain::money::Cents;
@@ -20,6 +21,9 @@ use crate::config::DatabaseKind;
 use crate::usecases::Stop;
 use crate::usecases::proof::{Sought, look_up, of_receipt};
 use crate::usecases::proof_file::{Checked, LARGEST, check as check_file};
+
+/// The largest receipt that is looked into, in bytes.
+const LARGEST_PDF: usize = 4 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProofCommand {
@@ -56,7 +60,7 @@ pub(super) struct MakeArgs {
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct CheckArgs {
-    /// The proof; - for the standard input.
+    /// The proof, or the receipt (PDF) that carries it; - for the standard input.
     file: PathBuf,
     /// The creditor's published key (64 hexadecimal digits).
     #[arg(long)]
@@ -137,7 +141,10 @@ async fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// The proof that holds, and whether it was looked up.
 async fn hold(args: &CheckArgs) -> anyhow::Result<(Checked, bool)> {
-    let checked = check_file(&read(&args.file)?)?;
+    let file = read(&args.file)?;
+    // A receipt carries its proof.
+    let proof = if file.starts_with(b"%PDF-") { proof_in(&file).context("this PDF carries no proof")? } else { file };
+    let checked = check_file(&proof)?;
     if let Some(key) = args.key {
         checked.signed_by(key)?;
     }
@@ -158,7 +165,7 @@ async fn hold(args: &CheckArgs) -> anyhow::Result<(Checked, bool)> {
 
 /// The file, or as much of it as shows that it is too large.
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let most = u64::try_from(LARGEST)?.saturating_add(1);
+    let most = u64::try_from(LARGEST.max(LARGEST_PDF))?.saturating_add(1);
     let mut bytes = Vec::new();
     let read = if path.as_os_str() == "-" {
         std::io::stdin().take(most).read_to_end(&mut bytes)

@@ -14,6 +14,7 @@ use super::{asked_to_stop, log_to_stderr};
 use crate::clock::Clock;
 use crate::config::{Config, database_kind};
 use crate::listener::{Callers, Certificates, Limits, Listener, Reload, Settings};
+use crate::press::Press;
 use crate::{Listeners, Parts, open, open_store, run};
 
 pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
@@ -25,6 +26,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let checkout = config.checkout_client()?;
     let push = config.push(clock.now())?;
     let mailer = config.mailer(clock.clone())?;
+    let templates = config.templates()?;
     let public_certificates = certificates(config.public_tls(), &clock).await?;
     let node_certificates = certificates(config.node_tls(), &clock).await?;
     let public = listen(config.public.listen, "public.listen").await?;
@@ -38,6 +40,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let parts = Parts { store, clock, secret, checkout, public_url };
     let (mut app, stop) = open(parts).await?;
     app.behind_proxy = config.public.tls_at_proxy;
+    app.press = Press::new(templates);
     app.push = push.map(Arc::new);
     app.mailer = mailer.map(Arc::new);
     app.mail_keep_days = config.mail.as_ref().map_or(app.mail_keep_days, |mail| mail.keep_log_days.get());

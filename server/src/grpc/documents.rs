@@ -11,6 +11,7 @@ use super::accounts::session_ended;
 use super::{Service, caller, fault, language, malformed, parse, plain, refuse, sentences};
 use crate::auth::token::Identity;
 use crate::usecases::documents::{DocumentRefusal, File, Paid, Wanted, link_of_caller, of_caller, receipts_of};
+use crate::usecases::post::{PostRefusal, send_notice};
 use crate::usecases::proof::Payment;
 use crate::usecases::{App, Stop};
 
@@ -38,6 +39,25 @@ fn refused(stop: Stop<DocumentRefusal>, unknown: Reason, language: Language) -> 
         Stop::Refused(DocumentRefusal::Year) => Reason::YearInvalid,
         Stop::Refused(DocumentRefusal::Period) => Reason::PeriodInvalid,
         Stop::Refused(DocumentRefusal::NothingPaid) => Reason::NothingPaid,
+    };
+    plain(reason, language)
+}
+
+fn unsent(stop: Stop<PostRefusal>, app: &App, language: Language) -> Status {
+    let reason = match stop {
+        Stop::Fault(error) => return fault(&error, language),
+        Stop::Refused(PostRefusal::Session(refusal)) => return session_ended(refusal, language),
+        Stop::Refused(PostRefusal::Limit { until }) => {
+            let left = until.get().saturating_sub(app.now().get());
+            let refused = Refused::new(Reason::MailLimit, sentences::of(Reason::MailLimit, language));
+            return refuse(&Refused { retry_after_ms: u64::try_from(left).ok(), ..refused }, language);
+        }
+        Stop::Refused(PostRefusal::NotConfigured) => Reason::NoMail,
+        Stop::Refused(PostRefusal::UnknownNotice) => Reason::UnknownNotice,
+        Stop::Refused(PostRefusal::NotPayable) => Reason::NoticeNotPayable,
+        Stop::Refused(PostRefusal::NoAddress) => Reason::NoAddress,
+        Stop::Refused(PostRefusal::AddressInvalid(_)) => Reason::AddressInvalid,
+        Stop::Refused(PostRefusal::AddressBounced) => Reason::AddressBounced,
     };
     plain(reason, language)
 }
@@ -173,7 +193,11 @@ impl v1::documents_server::Documents for Service {
         &self,
         request: Request<v1::SendNoticeRequest>,
     ) -> Result<Response<v1::SendNoticeResponse>, Status> {
-        let (_who, language) = (caller(&self.0, &request)?, language(&request));
-        Err(plain(Reason::NoMail, language))
+        let (who, language) = (caller(&self.0, &request)?, language(&request));
+        let v1::SendNoticeRequest { notice_number, address } = request.into_inner();
+        let number = NoticeNumber::parse(&notice_number).map_err(|_| malformed("notice_number", language))?;
+        let sent = send_notice(&self.0, who, number, Some(address), language).await;
+        let sent = sent.map_err(|stop| unsent(stop, &self.0, language))?;
+        Ok(Response::new(v1::SendNoticeResponse { as_link: !sent.own }))
     }
 }

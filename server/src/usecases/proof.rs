@@ -157,6 +157,31 @@ pub async fn of_receipt(store: &Store, creditor: CreditorCode, sought: Sought) -
     Ok(make(store, creditor, EntryId::from(entry)).await?.1)
 }
 
+/// Which receipt an operator means.
+///
+/// # Errors
+/// [`Unproven`], or a [`Fault`].
+pub async fn named(
+    store: &Store,
+    creditor: CreditorCode,
+    sought: Sought,
+) -> Result<(CreditorCode, String), Stop<Unproven>> {
+    let number = match sought {
+        Sought::Receipt { issuer, receipt_id } => return Ok((issuer, receipt_id)),
+        Sought::Notice(number) => number,
+    };
+    let rows = store.read(move |tx| Box::pin(async move { tx.booked_under(&creditor, &number).await })).await?;
+    let mut ids: Vec<String> = rows.into_iter().map(|row| row.receipt_id).collect();
+    match (ids.pop(), ids.is_empty()) {
+        (Some(only), true) => Ok((creditor, only)),
+        (None, _) => Err(Stop::Refused(Unproven::Unknown)),
+        (Some(last), false) => {
+            ids.push(last);
+            Err(Stop::Refused(Unproven::Several(ids)))
+        }
+    }
+}
+
 /// Where a payment is in the sealed ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

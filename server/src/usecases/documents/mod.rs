@@ -154,6 +154,14 @@ pub struct Printer {
     pub public_url: Arc<str>,
 }
 
+impl Printer {
+    /// For work that nobody waits for: see [`Press::patient`].
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { press: self.press.patient(), ..self }
+    }
+}
+
 impl App {
     /// What documents are made with.
     pub fn printer(&self) -> Printer {
@@ -196,6 +204,43 @@ pub async fn make(
             statement::make(printer, creditor, reader, *wallet, (*from, *to), language).await
         }
     }
+}
+
+/// Whether there is such a notice or receipt for a reader, without printing it.
+///
+/// # Errors
+/// [`DocumentRefusal`], or a [`Fault`].
+pub async fn exists(
+    printer: &Printer,
+    creditor: &CreditorRow,
+    reader: Reader,
+    wanted: &Wanted,
+) -> Result<(), Refused> {
+    match wanted {
+        Wanted::Notice(number) => notice::gather(printer, creditor, reader, number).await.map(drop),
+        Wanted::Receipt { issuer, receipt_id } | Wanted::Original { issuer, receipt_id } => {
+            receipt::exists(printer, creditor, reader, (*issuer, receipt_id)).await
+        }
+        Wanted::Certificate { .. } | Wanted::Statement { .. } => Ok(()),
+    }
+}
+
+/// The document that an address leads to, for the guardian it was given to, if they still may have it.
+///
+/// # Errors
+/// [`LinkError`] where the address is none, or none any more; else as [`make`].
+pub async fn of_link(app: &App, token: &str) -> Result<Result<File, Refused>, LinkError> {
+    let held = read_link(&app.keys, token, app.now())?;
+    let listing = app.directory.listing();
+    let Some(creditor) = listing.creditor(held.creditor.as_str()) else { return Err(LinkError::Invalid) };
+    let (code, guardian) = (held.creditor, held.guardian);
+    let read = app.store.read(move |tx| Box::pin(async move { tx.holder(&code, guardian).await }));
+    match read.await {
+        Ok(Some(holder)) if holder.disabled_at_ms.is_none() => {}
+        Ok(_) => return Err(LinkError::Expired),
+        Err(error) => return Ok(Err(error.into())),
+    }
+    Ok(make(&app.printer(), creditor, Reader::Guardian(guardian), &held.wanted, held.language).await)
 }
 
 /// A document for a guardian who is signed in.

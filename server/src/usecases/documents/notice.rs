@@ -31,14 +31,24 @@ pub(super) async fn make(
     reader: Reader,
     number: &NoticeNumber,
 ) -> Result<File, Refused> {
+    let facts = gather(printer, creditor, reader, number).await?;
+    let bytes = printer.press.print(move |renderer| renderer.notice(&facts)).await.map_err(pressed)?;
+    Ok(File { name: format!("avviso-{number}.pdf"), media_type: "application/pdf", bytes })
+}
+
+/// What is printed on a notice that the reader may have.
+pub(super) async fn gather(
+    printer: &Printer,
+    creditor: &CreditorRow,
+    reader: Reader,
+    number: &NoticeNumber,
+) -> Result<Notice, Refused> {
     let (code, key, now) = (creditor.fiscal_code, *number, printer.clock.now());
     let read = printer.store.read(move |tx| Box::pin(async move { read(tx, code, reader, &key).await }));
     let Some(read) = read.await? else { return unknown() };
     let head = letterhead(&printer.store, creditor).await?;
     let words = wording(&head.wording).ok_or(Fault::BadData("a letterhead's wording"))?;
-    let facts = facts(read, (issuer(creditor, head)?, words), number, now)?;
-    let bytes = printer.press.print(move |renderer| renderer.notice(&facts)).await.map_err(pressed)?;
-    Ok(File { name: format!("avviso-{number}.pdf"), media_type: "application/pdf", bytes })
+    facts(read, (issuer(creditor, head)?, words), number, now)
 }
 
 /// A notice that the reader may have; `None` where there is none.

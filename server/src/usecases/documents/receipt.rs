@@ -79,6 +79,16 @@ pub(super) async fn make(
     Ok(File { name, media_type: "application/pdf", bytes })
 }
 
+/// Whether the reader may have it.
+pub(super) async fn exists(
+    printer: &Printer,
+    creditor: &CreditorRow,
+    reader: Reader,
+    key: (CreditorCode, &str),
+) -> Result<(), Refused> {
+    find(printer, creditor, reader, key).await.map(drop)
+}
+
 /// The message as it came.
 pub(super) async fn original(
     printer: &Printer,

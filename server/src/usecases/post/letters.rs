@@ -245,7 +245,7 @@ async fn paid(
         came,
     };
     let paper = Paper::Receipt { issuer: receipt.issuer, receipt_id: receipt.receipt_id };
-    let enclosed = enclosed(app, (creditor, guardian), &paper, how);
+    let enclosed = enclosed(app, (creditor, guardian), paper, (how, frame.language)).await?;
     let mut content = words::paid(frame, &paid);
     content.button =
         enclosed.link.clone().map(|link| (frame.language.choose(["Ricevuta", "Receipt", "Quittung"]), link));
@@ -310,7 +310,8 @@ async fn notice(
         let address = pay_link::address(app, creditor, row.id);
         return Ok(Ok((words::notice(frame, &asked, Handed::Elsewhere(address)), Enclosed::default())));
     }
-    let enclosed = enclosed(app, (creditor, row.guardian), &Paper::Notice(number), how);
+    let paper = Paper::Notice(number);
+    let enclosed = enclosed(app, (creditor, row.guardian), paper, (how, frame.language)).await?;
     Ok(Ok((words::notice(frame, &asked, Handed::Own(enclosed.link.clone())), enclosed)))
 }
 

@@ -14,6 +14,7 @@ mod words;
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{GuardianId, uuid_v7};
+use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::time::Millis;
@@ -22,7 +23,8 @@ use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
 pub use self::notice::{PostRefusal, SentNotice, send_notice};
-use super::{App, Fault};
+use super::documents::{self, Reader, Wanted};
+use super::{App, Fault, Stop};
 use crate::auth::keys::Keys;
 use crate::clock::random;
 use crate::mail::{Address, Attachment};
@@ -256,10 +258,49 @@ struct Enclosed {
     link: Option<String>,
 }
 
-/// The document of a letter, as the creditor wants it to go out. There is none yet: the letter says what the document would.
-/// Called outside every transaction.
-fn enclosed(_app: &App, _to: (CreditorCode, GuardianId), _paper: &Paper, _how: Documents) -> Enclosed {
-    Enclosed::default()
+/// How long a link in a letter leads to its document, in milliseconds: a week, so that a letter read late still helps.
+const LINK_MILLIS: i64 = 7 * 24 * 3_600_000;
+
+/// The document of a letter, as the creditor wants it to go out; called outside every transaction. Where there is none for this
+/// guardian, or it can't be printed, the letter goes without: what it says is true without it.
+async fn enclosed(
+    app: &App,
+    (creditor, guardian): (CreditorCode, GuardianId),
+    paper: Paper,
+    (how, language): (Documents, Language),
+) -> Result<Enclosed, Fault> {
+    let wanted = match paper {
+        Paper::Notice(number) => Wanted::Notice(number),
+        Paper::Receipt { issuer, receipt_id } => {
+            let issuer = CreditorCode::from_digits(&issuer).map_err(|_| Fault::BadData("a receipt's issuer"))?;
+            Wanted::Receipt { issuer, receipt_id }
+        }
+    };
+    let listing = app.directory.listing();
+    let row = listing.creditor(creditor.as_str()).ok_or(Fault::BadData("a letter of a creditor we don't have"))?;
+    let printer = app.printer().patient();
+    let reader = Reader::Guardian(guardian);
+    if how == Documents::Link {
+        // Only where there is something behind it.
+        let there = documents::exists(&printer, row, reader, &wanted).await;
+        let until = app.now().plus(LINK_MILLIS);
+        let link = || documents::link(&app.keys, &app.public_url, (creditor, guardian), &wanted, (language, until));
+        return match there {
+            Ok(()) => Ok(Enclosed { attachment: None, link: Some(link()) }),
+            Err(Stop::Refused(_)) => Ok(Enclosed::default()),
+            Err(Stop::Fault(fault)) => Err(fault),
+        };
+    }
+    match documents::make(&printer, row, reader, &wanted, language).await {
+        Ok(documents::File { name, media_type, bytes }) => {
+            Ok(Enclosed { attachment: Some(Attachment { name, media_type, bytes }), link: None })
+        }
+        Err(Stop::Refused(refusal)) => {
+            tracing::warn!(%refusal, "a letter goes without its document");
+            Ok(Enclosed::default())
+        }
+        Err(Stop::Fault(fault)) => Err(fault),
+    }
 }
 
 #[cfg(test)]
