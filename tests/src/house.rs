@@ -9,6 +9,7 @@
 mod door;
 mod gate;
 pub mod node;
+mod papers;
 mod phone;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use zeroize::Zeroizing;
 
 pub use self::door::{Door, form};
 pub use self::gate::Gate;
+pub use self::papers::pdf_text;
 pub use self::phone::{Phone, order};
 use crate::stores::Fresh;
 

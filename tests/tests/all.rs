@@ -8,6 +8,7 @@ mod all {
     mod chance;
     mod demo;
     mod devices;
+    mod documents;
     mod faults;
     mod guides;
     mod history;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{GuardianId, uuid_v7};
 use clap::{Args, Subcommand};
@@ -17,7 +17,10 @@ use super::{Place, SignedArgs};
 use crate::auth::keys::Keys;
 use crate::clock::{Clock, random};
 use crate::usecases::Stop;
-use crate::usecases::guardians::{Change, Given, NewAdult, add, change, change_email, give_code, unregistered};
+use crate::usecases::guardians::{Change, Given, NewAdult, add, change, change_address, change_email, give_code, unregistered};
+
+/// The longest address on a notice, in characters (guide 3.3, "Destinatario").
+const LONGEST_ADDRESS: usize = 140;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GuardianCommand {
@@ -55,6 +58,14 @@ pub(super) enum GuardianCommand {
         /// The address.
         #[arg(long)]
         email: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Change where an adult lives, as printed on their notices; with an empty text, nothing is printed.
+    Address {
+        /// In one line, e.g. "Via Roma 1, 39100 Bolzano (BZ)"; `-` reads it from standard input.
+        #[arg(long)]
+        address: String,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -97,6 +108,18 @@ pub(super) async fn run(command: GuardianCommand) -> anyhow::Result<ExitCode> {
         GuardianCommand::Reset(args) => {
             let name = changed(args, Change::Reset).await?;
             println!("{name}: user name and password taken away; they register anew, with `borsellino guardian code`");
+            Ok(ExitCode::SUCCESS)
+        }
+        GuardianCommand::Address { address, change } => {
+            ensure!(address != "-" || change.who != "-", "standard input can hold the address or the name, not both");
+            let line = told(address)?;
+            let line = Some(line.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|line| !line.is_empty());
+            let most = line.as_ref().map_or(0, |line| line.chars().count());
+            ensure!(most <= LONGEST_ADDRESS, "a notice has room for {LONGEST_ADDRESS} characters (guide 3.3)");
+            let who = told(change.who)?;
+            let desk = Desk::open(&change.place.database()?, change.signed.into()).await?;
+            let outcome = change_address(&desk.store, desk.act()?, (who, line)).await;
+            println!("{}: notices say so from now on", desk.close(outcome).await?);
             Ok(ExitCode::SUCCESS)
         }
         GuardianCommand::Email { email, change } => {

@@ -242,3 +242,27 @@ async fn close(tx: &mut Tx, creditor: &CreditorCode, guardian: GuardianId, at: M
     tx.drop_office_code(creditor, guardian).await?;
     tx.end_recoveries(creditor, (guardian, Uuid::nil()), at).await
 }
+
+/// Changes where an adult lives, as printed on their notices; `None` takes it away. Answers their name.
+///
+/// # Errors
+/// [`OfficeRefusal`], or a [`super::Fault`].
+pub async fn change_address(
+    store: &Store,
+    by: Act,
+    (who, address): (String, Option<String>),
+) -> Result<String, Stop<OfficeRefusal>> {
+    check(&by)?;
+    let creditor = by.creditor();
+    let written = store.write("change where an adult lives", move |tx| {
+        let (by, who, address) = (by.clone(), who.clone(), address.clone());
+        Box::pin(async move {
+            let Some(holder) = find(tx, &creditor, &who).await? else { return Ok(Err(OfficeRefusal::NoAdult)) };
+            if by.keep(tx, (OfficeAction::AddressChanged, &holder.id.to_string()), None).await? {
+                tx.set_address(&creditor, holder.id, address.as_deref()).await?;
+            }
+            Ok(Ok(holder.full_name))
+        })
+    });
+    written.await?.map_err(Stop::Refused)
+}

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use askama::Template;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{BillId, EnrolmentId, EntryId, GuardianId, ServiceId, TopUpId, WalletId, uuid_v7};
@@ -66,6 +67,27 @@ pub(super) async fn fill(app: &App) -> anyhow::Result<()> {
     });
     let _committed = sown.await?;
     Ok(())
+}
+
+/// A receipt that the demo invents.
+#[derive(Template)]
+#[template(path = "demo-receipt.xml")]
+struct Message<'a> {
+    creditor: &'a str,
+    broker: &'a str,
+    station: &'a str,
+    receipt_id: &'a str,
+    notice: &'a str,
+    iuv: String,
+    amount: String,
+    reason: &'a str,
+    company: &'a str,
+    iban: &'a str,
+    taxonomy: &'a str,
+    debtor_code: &'a str,
+    debtor_name: &'a str,
+    paid_at: String,
+    day: String,
 }
 
 struct Sower {
@@ -342,7 +364,7 @@ impl Sower {
     ) -> Result<(), StoreError> {
         let code = family.creditor.fiscal_code;
         let receipt_id = self.id::<EntryId>(at)?.uuid().simple().to_string();
-        let message = format!("invented by the demo: {receipt_id} {number} {cents}").into_bytes();
+        let message = self.message(family, number, (&receipt_id, cents), at)?;
         let nonce = random().map_err(bad("no randomness"))?;
         let facts = ReceiptFacts {
             addressed_to: code,
@@ -369,6 +391,36 @@ impl Sower {
             },
         };
         plan.run(tx).await.map(drop)
+    }
+
+    /// The receipt as the Node would have sent it: what was paid can be printed and certified.
+    fn message(
+        &self,
+        family: &Family<'_>,
+        number: &NoticeNumber,
+        (receipt_id, cents): (&str, i64),
+        at: Millis,
+    ) -> Result<Vec<u8>, StoreError> {
+        let (_, debtor_code, debtor_name) = &family.debtor;
+        let creditor = family.creditor;
+        let message = Message {
+            creditor: creditor.fiscal_code.as_str(),
+            broker: creditor.broker.as_str(),
+            station: creditor.station.as_str(),
+            receipt_id,
+            notice: number.as_str(),
+            iuv: number.iuv().as_str().to_owned(),
+            amount: Cents::new(cents).to_string(),
+            reason: "Ricarica servizi scolastici",
+            company: &creditor.name,
+            iban: creditor.iban.as_str(),
+            taxonomy: ServiceKind::Canteen.municipal_taxonomy(),
+            debtor_code,
+            debtor_name,
+            paid_at: at.iso(),
+            day: at.day_in_italy().map(|day| day.to_string()).unwrap_or_default(),
+        };
+        Ok(message.render().map_err(bad("the demo's receipts"))?.into_bytes())
     }
 
     async fn bill(&self, tx: &mut Tx, family: &Family<'_>, seed: &BillSeed) -> Result<(), StoreError> {
