@@ -9,7 +9,7 @@ use typst::foundations::{Bytes, Datetime, Duration};
 use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
 use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
-use typst::{Library, LibraryExt, World, WorldExt};
+use typst::{Feature, Library, LibraryExt, World, WorldExt};
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
 
@@ -42,7 +42,8 @@ struct House {
 static HOUSE: LazyLock<House> = LazyLock::new(|| {
     let fonts: Vec<Font> = FONTS.into_iter().filter_map(|font| Font::new(Bytes::new(font), 0)).collect();
     House {
-        library: LazyHash::new(Library::default()),
+        // `pdf.header-cell`, for tables whose rows have headers.
+        library: LazyHash::new(Library::builder().with_features([Feature::A11yExtras].into_iter().collect()).build()),
         book: LazyHash::new(FontBook::from_fonts(&fonts)),
         fonts,
         // Both standards go together: a test sees them in every document.
@@ -166,7 +167,7 @@ fn not_found(id: FileId) -> FileError {
 pub(crate) fn prints(logo: &Logo) -> Option<bool> {
     let name = format!("logo-0.{}", logo.extension());
     let (main, picture) = (file_id("logo.typ")?, file_id(&name)?);
-    let text = format!("#set document(title: \"Logo\")\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")");
+    let text = format!("#set document(title: \"Logo\", date: datetime(year: 2026, month: 1, day: 1))\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")");
     let sources = [Source::new(main, text)];
     match (Sheet { main, sources: &sources, files: vec![(picture, logo.picture().clone())] }).print() {
         Ok(_) => Some(true),

@@ -1,0 +1,10 @@
+//! The documents as others read them: poppler, zbar, libdmtx and qpdf, none of which had a part in writing them
+//! (`tests/install` brings them).
+
+mod codes;
+mod logos;
+mod names;
+mod pages;
+mod readers;
+mod structure;
+mod templates;
