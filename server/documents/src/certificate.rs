@@ -32,7 +32,7 @@ pub(crate) fn data(facts: &mut Facts, certificate: &Certificate) -> Result<Value
         json!({
             "day": day(payment.day, language),
             "service": facts.line(&payment.service, TEXT),
-            "iuv": facts.line(&payment.iuv, TEXT),
+            "iuv": facts.code(&payment.iuv),
             "method": facts.optional(payment.method.as_ref(), TEXT),
             "amount": payment.amount.text(language),
         })
@@ -59,7 +59,7 @@ pub(crate) fn data(facts: &mut Facts, certificate: &Certificate) -> Result<Value
         "refunded_of_earlier_years": some(certificate.refunded_of_earlier_years),
         "issued": day(certificate.issued, language),
         "code": grouped(&code, 4),
-        "verify_at": verify_at,
+        "verify_at": facts.code(&certificate.verify_at),
         "qr": qr,
     });
     let issuer = facts.issuer(&certificate.issuer, false)?;

@@ -24,6 +24,9 @@ const CODE: usize = 16;
 /// A text that no rule limits; long ones are cut so that no page is filled with one.
 pub(crate) const TEXT: usize = 300;
 
+/// The longest identifier that fits a column.
+const LONGEST_CODE: usize = 48;
+
 /// What a document is made from, as it is gathered.
 pub(crate) struct Facts {
     ink: Ink,
@@ -45,9 +48,15 @@ impl Facts {
         breakable(&self.ink.line(text, limit))
     }
 
-    /// The same without places to break: for a code that a machine reads.
+    /// The same without places to break: for what is copied or read by a machine.
     pub(crate) fn plain(&self, text: &str) -> String {
         self.ink.line(text, TEXT)
+    }
+
+    /// An identifier: without places to break where it fits a line.
+    pub(crate) fn code(&self, text: &str) -> String {
+        let line = self.plain(text);
+        if line.chars().count() <= LONGEST_CODE { line } else { breakable(&line) }
     }
 
     /// The same of one that may be missing; an empty one is.
@@ -87,9 +96,11 @@ impl Facts {
         Some(format!("/{name}"))
     }
 
+    /// A person. Where nothing of a name can be printed, something says that there is one.
     pub(crate) fn person(&self, person: &Person) -> Value {
+        let name = Some(self.line(&person.name, NAME)).filter(|name| !name.is_empty());
         json!({
-            "name": self.line(&person.name, NAME),
+            "name": name.unwrap_or_else(|| "?".to_owned()),
             "code": self.optional(person.code.as_ref(), CODE).map(|code| code.to_uppercase()),
             "address": self.optional(person.address.as_ref(), ADDRESS),
         })

@@ -27,9 +27,11 @@ struct Page {
 
 fn read(path: &Path) -> Page {
     let mut reader = png::Decoder::new(BufReader::new(File::open(path).unwrap())).read_info().unwrap();
-    let mut shades = vec![0; reader.output_buffer_size().unwrap()];
+    let mut shades: Vec<u8> = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut shades).unwrap();
-    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Grayscale, png::BitDepth::Eight));
+    assert_eq!(info.bit_depth, png::BitDepth::Eight);
+    // Of grey points written as colours, the first.
+    let shades = shades.into_iter().step_by(info.color_type.samples()).collect();
     Page { width: info.width, height: info.height, shades }
 }
 

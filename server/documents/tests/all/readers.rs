@@ -59,17 +59,21 @@ impl Pdf {
 
     /// What every QR code on the pages says.
     pub(crate) fn qr_codes(&self) -> Vec<String> {
-        self.pages(150).iter().flat_map(|page| lines(&run("zbarimg", ["-q", "--raw", "-Sdisable", "-Sqrcode.enable", text(page)]))).collect()
+        self.each_page("zbarimg", &["-q", "--raw", "-Sdisable", "-Sqrcode.enable"])
     }
 
     /// What every Data Matrix on the pages says.
     pub(crate) fn matrices(&self) -> Vec<String> {
+        self.each_page("dmtxread", &["-n", "-m", "20000"])
+    }
+
+    /// What a reader of codes finds. To one, a page without any is a failure, so that its verdict is not asked for.
+    fn each_page(&self, program: &str, options: &[&str]) -> Vec<String> {
         let mut found = Vec::new();
         for page in self.pages(150) {
-            // A page without any is a failure to dmtxread, so that its verdict is not asked for.
-            let output = Command::new("dmtxread").args(["-n", "-m", "20000"]).arg(&page).output();
-            let output = output.expect("dmtxread (tests/install brings it)");
-            found.extend(lines(&String::from_utf8(output.stdout).unwrap()));
+            let output = Command::new(program).args(options).arg(&page).output();
+            let output = output.unwrap_or_else(|error| panic!("{program} (tests/install brings it): {error}"));
+            found.extend(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned));
         }
         found
     }
@@ -77,8 +81,4 @@ impl Pdf {
 
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-fn lines(said: &str) -> Vec<String> {
-    said.lines().map(str::to_owned).collect()
 }
