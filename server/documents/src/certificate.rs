@@ -4,7 +4,7 @@ use borsellino_domain::money::Cents;
 use serde_json::{Value, json};
 
 use crate::codes;
-use crate::facts::{Facts, TEXT, day, grouped, sum, metadata_date};
+use crate::facts::{Facts, TEXT, day, grouped, metadata_date, sum};
 use crate::model::{Certificate, CertifiedLine, CertifiedPayment};
 use crate::render::RenderError;
 
@@ -13,7 +13,10 @@ pub(crate) fn data(facts: &mut Facts, certificate: &Certificate) -> Result<Value
     let language = certificate.language;
     let lines = &certificate.lines;
     if lines.iter().any(|line| line.paid.minus(line.refunded) != Ok(line.net)) {
-        return Err(RenderError::Field { field: "lines", why: "what is left is not what was paid less what was refunded" });
+        return Err(RenderError::Field {
+            field: "lines",
+            why: "what is left is not what was paid less what was refunded",
+        });
     }
     let paid = sum("lines", lines.iter().map(|line| line.paid))?;
     let refunded = sum("lines", lines.iter().map(|line| line.refunded))?;

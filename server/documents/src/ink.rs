@@ -12,9 +12,6 @@ const ELLIPSIS: char = '…';
 /// More marks than this on one letter are no writing (Vietnamese needs two, Hebrew with points three).
 const MOST_MARKS: usize = 4;
 
-/// After so many characters without a place to break, one is made: no name runs out of its column.
-const LONGEST_RUN: usize = 20;
-
 /// Which characters are printed as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
@@ -112,15 +109,16 @@ impl Line {
     }
 }
 
-/// `text` with a place to break (a zero-width space) in every run that has none for too long.
-pub(crate) fn breakable(text: &str) -> String {
+/// `text` with a place to break (a zero-width space) after `longest` characters that have none: nothing runs out of its
+/// column.
+pub(crate) fn breakable(text: &str, longest: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut run = 0_usize;
     for c in text.chars() {
         if matches!(c, ' ' | '-' | '…') {
             run = 0;
         } else if !is_combining_mark(c) {
-            if run >= LONGEST_RUN {
+            if run >= longest {
                 out.push('\u{200b}');
                 run = 0;
             }

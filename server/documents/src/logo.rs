@@ -166,7 +166,10 @@ fn plain_drawing(svg: &str) -> Result<(), LogoError> {
             target.len() < after.len() && !target.starts_with('#')
         })
     };
-    if elsewhere("href", &['=', '"', '\'', ' ', '\n', '\t', '\r']) || elsewhere("url", &['(', '"', '\'', ' ']) || lower.contains("@import") {
+    if elsewhere("href", &['=', '"', '\'', ' ', '\n', '\t', '\r'])
+        || elsewhere("url", &['(', '"', '\'', ' '])
+        || lower.contains("@import")
+    {
         return Err(LogoError::NotPlain);
     }
     if root { Ok(()) } else { Err(LogoError::NoPicture) }

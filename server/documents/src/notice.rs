@@ -36,9 +36,8 @@ fn one(facts: &mut Facts, notice: &Notice) -> Result<Value, RenderError> {
     let (language, second) = languages(notice.wording);
     let whole = notice.whole.as_ref().map(|whole| part(facts, notice, whole, None)).transpose()?;
     let parts = (1..).zip(&notice.parts);
-    let parts = parts.map(|(number, instalment)| {
-        part(facts, notice, instalment, Some(instalment.instalment.unwrap_or(number)))
-    });
+    let parts = parts
+        .map(|(number, instalment)| part(facts, notice, instalment, Some(instalment.instalment.unwrap_or(number))));
     let parts = parts.collect::<Result<Vec<Value>, _>>()?;
     let postal = notice.issuer.postal.as_ref().map(|postal| {
         json!({

@@ -35,7 +35,9 @@ pub struct Templates(pub Vec<(String, String)>);
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TemplateError {
     /// No document has a template of this name.
-    #[error("{0} is no template: there are notice.typ, receipt.typ, certificate.typ, statement.typ, common.typ, words.typ")]
+    #[error(
+        "{0} is no template: there are notice.typ, receipt.typ, certificate.typ, statement.typ, common.typ, words.typ"
+    )]
     Unknown(String),
     /// It does not make a document of the sample facts. File and line, and typst's words.
     #[error("{0}")]
@@ -90,7 +92,8 @@ impl Renderer {
         let text = |name: &str, built_in: &'static str| {
             own.iter().rev().find(|(own, _)| own == name).map_or_else(|| built_in.to_owned(), |(_, text)| text.clone())
         };
-        let sources = BUILT_IN.iter().filter_map(|(name, built_in)| Some(Source::new(file_id(name)?, text(name, built_in))));
+        let sources =
+            BUILT_IN.iter().filter_map(|(name, built_in)| Some(Source::new(file_id(name)?, text(name, built_in))));
         let sources = sources.collect();
         let data = file_id("data.json").ok_or_else(|| TemplateError::Unknown("data.json".to_owned()))?;
         let renderer = Self { sources: Arc::new(Sources { sources, data }) };

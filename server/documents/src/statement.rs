@@ -7,7 +7,7 @@ use borsellino_domain::money::Cents;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::facts::{Facts, TEXT, day, instant, sum, metadata_date_of};
+use crate::facts::{Facts, TEXT, day, instant, metadata_date_of, sum};
 use crate::model::{Movement, Statement, StatementLine};
 use crate::render::RenderError;
 
@@ -115,7 +115,8 @@ fn picture(statement: &Statement) -> Value {
         .iter()
         .map(|mark| json!({ "at": y(*mark) * 1000 / HEIGHT, "label": cents(*mark).trim_end_matches(",00 €"), "zero": *mark == 0 }))
         .collect();
-    let extreme = |(at, cents): (Date, i64)| json!({ "day": day(at, language), "balance": Cents::new(cents).text(language) });
+    let extreme =
+        |(at, cents): (Date, i64)| json!({ "day": day(at, language), "balance": Cents::new(cents).text(language) });
     json!({ "svg": svg, "marks": marks, "lowest": extreme(lowest), "highest": extreme(highest) })
 }
 

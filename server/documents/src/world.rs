@@ -28,8 +28,8 @@ const FONTS: [&[u8]; 8] = [
 ];
 
 /// How many documents may pass until typst's cache is swept, and how often an entry may survive without being used.
-const SWEEP_EVERY: usize = 16;
-const SWEEPS_SURVIVED: usize = 2;
+const SWEEP_EVERY: usize = 4;
+const SWEEPS_SURVIVED: usize = 1;
 
 /// What is made once for the process, when the first document is asked for.
 struct House {
@@ -167,7 +167,9 @@ fn not_found(id: FileId) -> FileError {
 pub(crate) fn prints(logo: &Logo) -> Option<bool> {
     let name = format!("logo-0.{}", logo.extension());
     let (main, picture) = (file_id("logo.typ")?, file_id(&name)?);
-    let text = format!("#set document(title: \"Logo\", date: datetime(year: 2026, month: 1, day: 1))\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")");
+    let text = format!(
+        "#set document(title: \"Logo\", date: datetime(year: 2026, month: 1, day: 1))\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")"
+    );
     let sources = [Source::new(main, text)];
     match (Sheet { main, sources: &sources, files: vec![(picture, logo.picture().clone())] }).print() {
         Ok(_) => Some(true),

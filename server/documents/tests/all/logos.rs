@@ -26,7 +26,8 @@ fn svg(inside: &str) -> Vec<u8> {
 
 #[test]
 fn bitmaps_print_transparent_or_not() {
-    for color in [png::ColorType::Grayscale, png::ColorType::Rgb, png::ColorType::Rgba, png::ColorType::GrayscaleAlpha] {
+    for color in [png::ColorType::Grayscale, png::ColorType::Rgb, png::ColorType::Rgba, png::ColorType::GrayscaleAlpha]
+    {
         let mut notice = sample::notice(0, false);
         notice.issuer.logo = Some(Logo::parse(png(40, 60, color)).unwrap());
         let pdf = Pdf::new(&RENDERER.notice(&notice).unwrap());
@@ -55,7 +56,18 @@ fn what_is_no_picture_is_refused() {
     let mut bomb = whole.clone();
     bomb[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
     assert_eq!(refused(&bomb), LogoError::TooManyPoints);
-    for broken in [&b""[..], b"GIF89a", b"%PDF-1.7", &whole[..30], &whole[..whole.len() / 2], b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xff\xff", b"<svg", b"<html></html>", b"\xfe\xff"] {
+    for broken in [
+        &b""[..],
+        b"GIF89a",
+        b"%PDF-1.7",
+        &whole[..30],
+        &whole[..whole.len() / 2],
+        b"\xff\xd8\xff\xe0",
+        b"\xff\xd8\xff\xff\xff",
+        b"<svg",
+        b"<html></html>",
+        b"\xfe\xff",
+    ] {
         assert_eq!(refused(broken), LogoError::NoPicture, "{broken:?}");
     }
 }
@@ -75,6 +87,7 @@ fn a_drawing_reaches_for_nothing() {
     ] {
         assert_eq!(refused(&svg(inside)), why, "{inside:.60}");
     }
-    let entities = br#"<!DOCTYPE svg [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><svg xmlns="http://www.w3.org/2000/svg"/>"#;
+    let entities =
+        br#"<!DOCTYPE svg [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><svg xmlns="http://www.w3.org/2000/svg"/>"#;
     assert_eq!(refused(entities), LogoError::NotPlain);
 }

@@ -94,7 +94,8 @@ fn longest() -> Notice {
     let mut long = sample::notice(12, true);
     long.issuer.name = "Unione Territoriale Intercomunale delle Valli Alte".into();
     long.issuer.sector = "Area Servizi alla Persona e Diritto allo Studio XX".into();
-    long.issuer.contacts = "Via della Repubblica Partigiana dell'Ossola 123 · protocollo@pec.unionevallialte.example · 0123 4567".into();
+    long.issuer.contacts =
+        "Via della Repubblica Partigiana dell'Ossola 123 · protocollo@pec.unionevallialte.example · 0123 4567".into();
     long.issuer.own_counter = Some("Tesoreria, Via Lunga 1, lun-ven 8.30-12.30, 14-16".into());
     long.subject = "Refezione scolastica scuola dell'infanzia e primaria, anno 2026/2027, mesi di settembre-dic".into();
     long.debtor = Some(Person {
@@ -122,14 +123,21 @@ fn pages_of_notices() {
 #[test]
 fn pages_of_names() {
     let names = [
-        "Ludovica D’Àngelo-De’ Conti", "Nguyễn Thị Ánh Tuyết", "Дарья Шевченко", "王小明", "محمد الأمين", "שרה לוי",
-        "অমৃতা 🦄", "김민서 山田はなこ",
+        "Ludovica D’Àngelo-De’ Conti",
+        "Nguyễn Thị Ánh Tuyết",
+        "Дарья Шевченко",
+        "王小明",
+        "محمد الأمين",
+        "שרה לוי",
+        "অমৃতা 🦄",
+        "김민서 山田はなこ",
     ];
     let notices: Vec<Notice> = names
         .into_iter()
         .map(|name| {
             let mut notice = sample::notice(0, false);
-            notice.debtor = Some(Person { name: name.into(), code: None, address: Some(format!("c/o {name}, Via Roma 1")) });
+            notice.debtor =
+                Some(Person { name: name.into(), code: None, address: Some(format!("c/o {name}, Via Roma 1")) });
             notice
         })
         .collect();

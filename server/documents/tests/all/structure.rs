@@ -22,7 +22,11 @@ fn every_document_is_what_the_standards_ask() {
         let path = pdf.path();
         run("qpdf", ["--check", text(&path)]);
         let plain = String::from_utf8_lossy(&bytes);
-        for mark in ["<pdfaid:part>2</pdfaid:part>", "<pdfaid:conformance>A</pdfaid:conformance>", "<pdfuaid:part>1</pdfuaid:part>"] {
+        for mark in [
+            "<pdfaid:part>2</pdfaid:part>",
+            "<pdfaid:conformance>A</pdfaid:conformance>",
+            "<pdfuaid:part>1</pdfuaid:part>",
+        ] {
             assert!(plain.contains(mark), "{kind}: no {mark}");
         }
         let info = run("pdfinfo", [text(&path)]);
@@ -43,9 +47,9 @@ fn every_document_is_what_the_standards_ask() {
 fn headings_stand_in_order_and_tables_have_headers() {
     for (kind, bytes) in all() {
         let structure = Pdf::new(&bytes).structure();
-        let tags: Vec<&str> = structure.lines().map(|line| line.trim().split([' ', '(']).next().unwrap()).collect();
-        let levels: Vec<u32> =
-            tags.iter().filter_map(|tag| tag.strip_prefix('H')?.parse().ok()).collect();
+        let tags: Vec<&str> =
+            structure.lines().map(|line| line.trim().split([' ', '(', ':']).next().unwrap()).collect();
+        let levels: Vec<u32> = tags.iter().filter_map(|tag| tag.strip_prefix('H')?.parse().ok()).collect();
         assert_eq!(levels.first(), Some(&1), "{kind}: {structure}");
         assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1, "{kind}");
         assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{kind}: {levels:?}");
@@ -73,12 +77,37 @@ fn a_notice_reads_in_the_guide_s_order() {
     in_order(
         &structure,
         &[
-            "Avviso di pagamento", "Refezione scolastica, da settembre", "Ente Creditore", "99900010010",
-            "Comune di Borgo Fantasia", "Destinatario", "RSSMRA80A01H501U", "Maria D'Angelo Rossi",
-            "Quanto e quando pagare?", "1.020,99", "entro il", "20/02/2027", "oppure in 3 rate", "Dove pagare?",
-            "Dati per il pagamento", "Rata unica", "Codice Avviso", "Codice Fiscale Ente", "Codice CBILL", "A0EDT",
-            "Rata 1", "20/03/2027", "340,33", "Rata 2", "Rata 3", "Bollettino Postale PA", "Rata unica", "12345678",
-            "AUT. DB/SSIC/E 12345 DEL 01/02/2026", "Rata 1", "Rata 3",
+            "Avviso di pagamento",
+            "Refezione scolastica, da settembre",
+            "Ente Creditore",
+            "99900010010",
+            "Comune di Borgo Fantasia",
+            "Destinatario",
+            "RSSMRA80A01H501U",
+            "Maria D'Angelo Rossi",
+            "Quanto e quando pagare?",
+            "1.020,99",
+            "entro il",
+            "20/02/2027",
+            "oppure in 3 rate",
+            "Dove pagare?",
+            "Dati per il pagamento",
+            "Rata unica",
+            "Codice Avviso",
+            "Codice Fiscale Ente",
+            "Codice CBILL",
+            "A0EDT",
+            "Rata 1",
+            "20/03/2027",
+            "340,33",
+            "Rata 2",
+            "Rata 3",
+            "Bollettino Postale PA",
+            "Rata unica",
+            "12345678",
+            "AUT. DB/SSIC/E 12345 DEL 01/02/2026",
+            "Rata 1",
+            "Rata 3",
         ],
     );
     assert!(structure.contains(&sample::number(0).grouped()), "groups of four");
@@ -116,10 +145,27 @@ fn a_receipt_says_all_of_it() {
     in_order(
         &text,
         &[
-            "Ricevuta di pagamento", "Sono stati pagati 57,30 € il 20/11/2026, 08:12", "1,50 €", "58,80 €", "20/11/2026",
-            "21/11/2026", "creditCard", "3010 0000", "c110729d258c4ab1b765fe902aae41d6", "Banca di Prova", "BPPRITXX",
-            "00743110157", "Giulia Rossi", "IT60 X054 2811 1010 0000 0123 456", "9/0107101TS/", "Marca da bollo",
-            "2026/00042", "01994d3c-7a10-7cc2-8f53-1b2f0c3d4e5f", "4711", "9f86d081", "borsellino proof check",
+            "Ricevuta di pagamento",
+            "Sono stati pagati 57,30 € il 20/11/2026, 08:12",
+            "1,50 €",
+            "58,80 €",
+            "20/11/2026",
+            "21/11/2026",
+            "creditCard",
+            "3010 0000",
+            "c110729d258c4ab1b765fe902aae41d6",
+            "Banca di Prova",
+            "BPPRITXX",
+            "00743110157",
+            "Giulia Rossi",
+            "IT60 X054 2811 1010 0000 0123 456",
+            "9/0107101TS/",
+            "Marca da bollo",
+            "2026/00042",
+            "01994d3c-7a10-7cc2-8f53-1b2f0c3d4e5f",
+            "4711",
+            "9f86d081",
+            "borsellino proof check",
         ],
     );
 }
@@ -160,9 +206,19 @@ fn a_certificate_names_the_law_and_only_the_notes_that_apply() {
     let text = read(&certificate);
     in_order(
         &text,
-        &["Certificazione delle spese sostenute nell'anno 2026", "lett. e-bis)", "L. 266/2005", "non detraibile", "1.502,50 €"],
+        &[
+            "Certificazione delle spese sostenute nell'anno 2026",
+            "lett. e-bis)",
+            "L. 266/2005",
+            "non detraibile",
+            "1.502,50 €",
+        ],
     );
-    in_order(&text, &["principio di cassa", "c. 679, L. 160/2019", "non tracciabili", "anni precedenti", "imposta di bollo"]);
+    in_order(
+        &text,
+        &["principio di cassa", "c. 679, L. 160/2019", "non tracciabili", "anni precedenti", "imposta di bollo"],
+    );
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("7KQM 2XHT 9RPA WD4E") && text.contains("https://pagamenti.comune.example/verifica"));
     certificate.untraceable = Cents::ZERO;
     certificate.refunded_of_earlier_years = Cents::ZERO;
@@ -176,10 +232,12 @@ fn a_statement_describes_its_picture_and_holds_a_thousand_movements() {
     let structure = pdf.structure();
     let objects = run("qpdf", ["--qdf", "--object-streams=disable", text(&pdf.path()), "-"]);
     // As a PDF writes text that is not plain: UTF-16 in hexadecimal.
-    let said = "Grafico a gradini del saldo dal 01/01/2026 al 31/12/2026. All'inizio 5,00 €. Il più basso -21,50 €, il";
+    let said = "Grafico a gradini del saldo dal 01/01/2026 al 31/12/2026. All'inizio 5,00 €. Il più basso -";
     let hexadecimal: String = said.encode_utf16().map(|unit| format!("{unit:04x}")).collect();
     assert!(objects.contains(&format!("/Alt <feff{hexadecimal}")), "no description");
-    let tag = |name: &str| structure.lines().filter(|line| line.trim() == name || line.trim().starts_with(&format!("{name} "))).count();
+    let tag = |name: &str| {
+        structure.lines().filter(|line| line.trim() == name || line.trim().starts_with(&format!("{name} "))).count()
+    };
     assert_eq!(tag("TR"), 1000 + 1 + 2, "each movement is a row");
     assert!(structure.contains("Ricarica con pagoPA"));
 }
@@ -241,6 +299,6 @@ fn a_volume_begins_each_notice_on_a_page_of_its_own() {
     let alone: usize = volume.iter().map(|notice| Pdf::new(&RENDERER.notice(notice).unwrap()).pages(20).len()).sum();
     let pdf = Pdf::new(&RENDERER.notices(&volume).unwrap());
     assert_eq!(pdf.pages(20).len(), alone);
-    assert_eq!(pdf.text().matches("Pagina 1 di 1").count(), 2);
+    assert_eq!(pdf.text().matches("Pagina 1 di 1").count(), 2, "{}", pdf.text());
     assert_eq!(pdf.text().matches("Pagina 1 di 2").count(), 1);
 }
