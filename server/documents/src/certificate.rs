@@ -35,7 +35,7 @@ pub(crate) fn data(facts: &mut Facts, certificate: &Certificate) -> Result<Value
         json!({
             "day": day(payment.day, language),
             "service": facts.line(&payment.service, TEXT),
-            "iuv": facts.line(&payment.iuv, TEXT),
+            "iuv": facts.code(&payment.iuv),
             "method": facts.optional(payment.method.as_ref(), TEXT),
             "amount": payment.amount.text(language),
         })
@@ -63,7 +63,7 @@ pub(crate) fn data(facts: &mut Facts, certificate: &Certificate) -> Result<Value
         "refunded_since": some(certificate.refunded_since),
         "issued": day(certificate.issued, language),
         "code": grouped(&code, 4),
-        "verify_at": verify_at,
+        "verify_at": facts.code(&certificate.verify_at),
         "qr": qr,
     });
     let issuer = facts.issuer(&certificate.issuer, false)?;

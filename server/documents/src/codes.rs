@@ -31,8 +31,8 @@ fn qr(code: QrCode) -> Option<String> {
 }
 
 /// A Data Matrix as SVG: the smallest square symbol that holds the text; `None` where none does, or where the text is
-/// not plain.
-pub(crate) fn matrix(text: &str) -> Option<String> {
+/// not plain. With the number of modules of a side.
+pub(crate) fn matrix(text: &str) -> Option<(String, usize)> {
     let code = DataMatrix::encode(text.as_bytes(), SymbolList::default().enforce_square()).ok()?;
     let bitmap = code.bitmap();
     let (width, height) = (bitmap.width(), bitmap.height());
@@ -40,7 +40,7 @@ pub(crate) fn matrix(text: &str) -> Option<String> {
     for (x, y) in bitmap.pixels() {
         *modules.get_mut(y.checked_mul(width)?.checked_add(x)?)? = true;
     }
-    svg(&modules, width, MATRIX_QUIET)
+    Some((svg(&modules, width, MATRIX_QUIET)?, width))
 }
 
 /// A square of modules as one path: a rectangle for each run of dark modules in a row.

@@ -24,6 +24,15 @@ const CODE: usize = 16;
 /// A text that no rule limits; long ones are cut so that no page is filled with one.
 pub(crate) const TEXT: usize = 300;
 
+/// The longest word that fits the narrowest column, in capitals.
+const LONGEST_RUN: usize = 20;
+
+/// The longest word of what stands in a wide column: an e-mail address that is copied has nothing in it.
+const LONGEST_ADDRESS: usize = 40;
+
+/// The longest identifier that fits a column.
+const LONGEST_CODE: usize = 48;
+
 /// What a document is made from, as it is gathered.
 pub(crate) struct Facts {
     ink: Ink,
@@ -42,12 +51,18 @@ impl Facts {
 
     /// A text that somebody wrote, in one line of at most `limit` characters.
     pub(crate) fn line(&self, text: &str, limit: usize) -> String {
-        breakable(&self.ink.line(text, limit))
+        breakable(&self.ink.line(text, limit), LONGEST_RUN)
     }
 
-    /// The same without places to break: for a code that a machine reads.
+    /// The same without places to break: for what is copied or read by a machine.
     pub(crate) fn plain(&self, text: &str) -> String {
         self.ink.line(text, TEXT)
+    }
+
+    /// An identifier: without places to break where it fits a line.
+    pub(crate) fn code(&self, text: &str) -> String {
+        let line = self.plain(text);
+        if line.chars().count() <= LONGEST_CODE { line } else { breakable(&line, LONGEST_RUN) }
     }
 
     /// The same of one that may be missing; an empty one is.
@@ -69,7 +84,7 @@ impl Facts {
             "name_german": self.optional(issuer.name_german.as_ref(), name),
             "code": issuer.code.as_str(),
             "sector": self.line(&issuer.sector, name),
-            "contacts": self.line(&issuer.contacts, contacts),
+            "contacts": breakable(&self.ink.line(&issuer.contacts, contacts), LONGEST_ADDRESS),
             "cbill": issuer.cbill.as_ref().map(|cbill| cbill.as_str()),
             "own_counter": self.optional(issuer.own_counter.as_ref(), 50),
             "logo": self.logo(issuer.logo.as_ref()),
@@ -87,9 +102,11 @@ impl Facts {
         Some(format!("/{name}"))
     }
 
+    /// A person. Where nothing of a name can be printed, something says that there is one.
     pub(crate) fn person(&self, person: &Person) -> Value {
+        let name = Some(self.line(&person.name, NAME)).filter(|name| !name.is_empty());
         json!({
-            "name": self.line(&person.name, NAME),
+            "name": name.unwrap_or_else(|| "?".to_owned()),
             "code": self.optional(person.code.as_ref(), CODE).map(|code| code.to_uppercase()),
             "address": self.optional(person.address.as_ref(), ADDRESS),
         })

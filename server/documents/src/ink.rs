@@ -12,9 +12,6 @@ const ELLIPSIS: char = '…';
 /// More marks than this on one letter are no writing (Vietnamese needs two, Hebrew with points three).
 const MOST_MARKS: usize = 4;
 
-/// After so many characters without a place to break, one is made: no name runs out of its column.
-const LONGEST_RUN: usize = 28;
-
 /// Which characters are printed as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
@@ -26,13 +23,8 @@ pub(crate) enum Ink {
 
 impl Ink {
     /// One line of at most `limit` characters: no control characters, nothing that turns the direction of writing, no
-    /// mark without a letter; what no font covers is written in Latin letters. Never empty where `text` is not.
+    /// mark without a letter; what no font covers is written in Latin letters.
     pub(crate) fn line(self, text: &str, limit: usize) -> String {
-        let clean = self.clean(text, limit);
-        if clean.is_empty() && !text.is_empty() { "?".to_owned() } else { clean }
-    }
-
-    fn clean(self, text: &str, limit: usize) -> String {
         // Normalised, cut off long before it costs anything, in case somebody sends a book.
         let most = limit.saturating_mul(8);
         let mut line = Line::default();
@@ -64,12 +56,13 @@ impl Ink {
     }
 }
 
-/// In Latin letters, for machines that read no others: letters of the Latin script stay as they are.
+/// In Latin letters, for machines that read no others. Those of Europe's languages stay as they are: the domain knows
+/// better that `ü` is `ue`.
 pub(crate) fn in_latin(text: &str) -> String {
     let mut latin = String::with_capacity(text.len());
     for c in text.nfc() {
         match c {
-            '\0'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' | '\u{2010}'..='\u{2019}' | '€' => latin.push(c),
+            '\0'..='\u{17f}' | '\u{218}'..='\u{21b}' | '\u{1e9e}' | '\u{2010}'..='\u{2019}' | '€' => latin.push(c),
             _ => latin.push_str(deunicode_char(c).unwrap_or_default()),
         }
     }
@@ -116,15 +109,16 @@ impl Line {
     }
 }
 
-/// `text` with a place to break (a zero-width space) in every run that has none for too long.
-pub(crate) fn breakable(text: &str) -> String {
+/// `text` with a place to break (a zero-width space) after `longest` characters that have none: nothing runs out of its
+/// column.
+pub(crate) fn breakable(text: &str, longest: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut run = 0_usize;
     for c in text.chars() {
         if matches!(c, ' ' | '-' | '…') {
             run = 0;
         } else if !is_combining_mark(c) {
-            if run >= LONGEST_RUN {
+            if run >= longest {
                 out.push('\u{200b}');
                 run = 0;
             }

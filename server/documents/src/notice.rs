@@ -69,11 +69,12 @@ fn part(facts: &Facts, notice: &Notice, part: &Part, instalment: Option<u32>) ->
         // The guide's form, in every language.
         "due": part.due.map(|due| format!("{:02}/{:02}/{:04}", due.day(), due.month(), due.year())),
         "qr": codes::notice_qr(&qr).ok_or(RenderError::Field { field: "amount", why: "does not fit the QR code" })?,
-        "matrix": matrix,
+        "matrix": matrix.as_ref().map(|(drawing, _)| drawing),
+        "modules": matrix.as_ref().map(|(_, modules)| modules),
     }))
 }
 
-fn postal_code(facts: &Facts, notice: &Notice, part: &Part, postal: &Postal) -> Result<String, RenderError> {
+fn postal_code(facts: &Facts, notice: &Notice, part: &Part, postal: &Postal) -> Result<(String, usize), RenderError> {
     let debtor = notice.debtor.as_ref();
     let code = debtor.and_then(|debtor| PersonalCode::parse(debtor.code.as_deref()?).ok());
     let name = debtor.map(|debtor| in_latin(&facts.plain(&debtor.name))).unwrap_or_default();

@@ -27,7 +27,7 @@ pub(crate) fn data(facts: &mut Facts, receipt: &Receipt) -> Result<Value, Render
     let with_fee = with_fee.map_err(|_| RenderError::Field { field: "fee", why: "the sum is too large" })?;
     let transfer = |Transfer { payee: (code, name), amount, iban, reason, taxonomy }: &Transfer| {
         json!({
-            "payee": { "code": facts.line(code, TEXT), "name": facts.optional(name.as_ref(), TEXT) },
+            "payee": { "code": facts.code(code), "name": facts.optional(name.as_ref(), TEXT) },
             "amount": amount.text(language),
             "iban": iban.as_ref().map(|iban| grouped(&facts.plain(iban), 4)),
             "reason": facts.line(reason, TEXT),
@@ -44,15 +44,19 @@ pub(crate) fn data(facts: &mut Facts, receipt: &Receipt) -> Result<Value, Render
             "amount": settled.amount.text(language),
         })
     };
+    let receipt_id = facts.code(&receipt.receipt_id);
+    if receipt_id.is_empty() {
+        return Err(RenderError::Field { field: "receipt_id", why: "is empty" });
+    }
     let (proof, keywords) = proof(facts, receipt)?;
     let mut data = json!({
         "lang": language.tag(),
         "date": metadata_date_of(receipt.received_at),
         "keywords": keywords,
-        "receipt_id": facts.required("receipt_id", &receipt.receipt_id, TEXT)?,
+        "receipt_id": receipt_id,
         "notice_number": grouped(&facts.plain(&receipt.notice_number), 4),
-        "iuv": facts.line(&receipt.iuv, TEXT),
-        "notice_issuer": { "code": facts.line(notice_issuer, TEXT), "name": facts.line(notice_issuer_name, TEXT) },
+        "iuv": facts.code(&receipt.iuv),
+        "notice_issuer": { "code": facts.code(notice_issuer), "name": facts.line(notice_issuer_name, TEXT) },
         "description": facts.line(&receipt.description, TEXT),
         "paid_at": paid_at,
         "applied_on": applied_on,
@@ -64,10 +68,10 @@ pub(crate) fn data(facts: &mut Facts, receipt: &Receipt) -> Result<Value, Render
         "method": facts.optional(receipt.method.as_ref(), TEXT),
         "psp": {
             "name": facts.line(psp, TEXT),
-            "id": facts.line(psp_id, TEXT),
+            "id": facts.code(psp_id),
             "code": facts.optional(psp_code.as_ref(), TEXT),
         },
-        "channel": facts.line(&receipt.channel, TEXT),
+        "channel": facts.code(&receipt.channel),
         "debtor": facts.person(&receipt.debtor),
         "payer": { "known": payer, "person": named },
         "transfers": receipt.transfers.iter().map(transfer).collect::<Vec<_>>(),

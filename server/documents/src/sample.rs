@@ -105,7 +105,7 @@ pub fn receipt(transfers: u8) -> Receipt {
         paid_at: Some("2026-11-20T08:12:03".into()),
         applied_on: Some("2026-11-20".into()),
         transferred_on: Some("2026-11-21".into()),
-        received_at: Millis::new(1_795_072_328_000),
+        received_at: Millis::new(1_795_158_729_000),
         total: Cents::new(each * i64::from(transfers)),
         fee: Some(Cents::new(150)),
         method: Some("creditCard".into()),

@@ -9,7 +9,7 @@ use typst::foundations::{Bytes, Datetime, Duration};
 use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
 use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
-use typst::{Library, LibraryExt, World, WorldExt};
+use typst::{Feature, Library, LibraryExt, World, WorldExt};
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
 
@@ -28,8 +28,8 @@ const FONTS: [&[u8]; 8] = [
 ];
 
 /// How many documents may pass until typst's cache is swept, and how often an entry may survive without being used.
-const SWEEP_EVERY: usize = 16;
-const SWEEPS_SURVIVED: usize = 2;
+const SWEEP_EVERY: usize = 4;
+const SWEEPS_SURVIVED: usize = 1;
 
 /// What is made once for the process, when the first document is asked for.
 struct House {
@@ -42,7 +42,8 @@ struct House {
 static HOUSE: LazyLock<House> = LazyLock::new(|| {
     let fonts: Vec<Font> = FONTS.into_iter().filter_map(|font| Font::new(Bytes::new(font), 0)).collect();
     House {
-        library: LazyHash::new(Library::default()),
+        // `pdf.header-cell`, for tables whose rows have headers.
+        library: LazyHash::new(Library::builder().with_features([Feature::A11yExtras].into_iter().collect()).build()),
         book: LazyHash::new(FontBook::from_fonts(&fonts)),
         fonts,
         // Both standards go together: a test sees them in every document.
@@ -167,7 +168,7 @@ pub(crate) fn prints(logo: &Logo) -> Option<bool> {
     let name = format!("logo-0.{}", logo.extension());
     let (main, picture) = (file_id("logo.typ")?, file_id(&name)?);
     let text = format!(
-        "#set document(title: \"Logo\")\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")"
+        "#set document(title: \"Logo\", date: datetime(year: 2026, month: 1, day: 1))\n#image(\"{name}\", width: 30mm, height: 30mm, fit: \"contain\", alt: \"Logo\")"
     );
     let sources = [Source::new(main, text)];
     match (Sheet { main, sources: &sources, files: vec![(picture, logo.picture().clone())] }).print() {
