@@ -1,10 +1,11 @@
-//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `fees`, `office`.
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `fees`, `mail`, `office`.
 
 pub mod demo;
 mod fees;
 mod guardian;
 mod ledger;
 mod ledger_history;
+mod mail;
 mod office;
 mod output;
 mod proof;
@@ -80,6 +81,11 @@ enum Command {
     Guardian {
         #[command(subcommand)]
         command: guardian::GuardianCommand,
+    },
+    /// Letters by e-mail: what became of them, what came back, how documents go out.
+    Mail {
+        #[command(subcommand)]
+        command: mail::MailCommand,
     },
     /// What the office did by hand.
     Office {
@@ -413,6 +419,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Guardian { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             guardian::run(command).await
+        }
+        Command::Mail { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            mail::run(command).await
         }
         Command::Office { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
