@@ -50,10 +50,10 @@ fn act(house: &House) -> Act {
 
 async fn writes_to(house: &House, who: &str, address: Option<&str>) {
     let address = address.map_or_else(|| "NULL".to_owned(), |address| format!("'{address}'"));
-    house.execute(&format!("UPDATE guardian SET email = {address} WHERE username = '{who}'")).await;
     // The letters of this page are those of recoveries alone.
     let told = "INSERT INTO low_told SELECT creditor, id, 0 FROM wallet WHERE true ON CONFLICT DO NOTHING";
     house.execute(told).await;
+    house.execute(&format!("UPDATE guardian SET email = {address} WHERE username = '{who}'")).await;
 }
 
 /// The letter as text, with nothing of its encoding but what it needs for other letters than ours.

@@ -53,9 +53,9 @@ fn sender(house: &House, smtp: &Smtp) -> Sender {
 
 /// Gives somebody an address, as if they had always had it: no letter says so. Of balances that are low now nobody is told.
 async fn lives_at(house: &House, who: &str, address: &str) {
-    house.execute(&format!("UPDATE guardian SET email = '{address}' WHERE username = '{who}'")).await;
     let told = "INSERT INTO low_told SELECT creditor, id, 0 FROM wallet WHERE true ON CONFLICT DO NOTHING";
     house.execute(told).await;
+    house.execute(&format!("UPDATE guardian SET email = '{address}' WHERE username = '{who}'")).await;
 }
 
 fn act(house: &House) -> Act {

@@ -102,7 +102,7 @@ async fn a_low_balance_is_told_once(house: &House) {
     lives_at(house, PAOLO, HIS).await;
     let phone = house.phone(MARIA).await;
     let home = phone.home().await.expect("home");
-    let canteen = wallet(&home, "Giulia", "Mensa").id.clone();
+    let canteen = wallet(&home, "Giulia", "Mensa scolastica").id.clone();
     house.execute("DELETE FROM letter").await;
     let before = holds(house, &canteen, 899).await;
     house.execute(&format!("DELETE FROM low_told WHERE {}", is(house, "wallet", &canteen))).await;
@@ -111,7 +111,7 @@ async fn a_low_balance_is_told_once(house: &House) {
     letters.sort_by_key(|letter| letter["to"].to_string());
     assert_eq!((&letters[0]["to"], &letters[1]["to"]), (&json!([HERS]), &json!([HIS])), "both see it");
     for letter in &letters {
-        assert_eq!(subject(letter), "Saldo basso: Mensa, Giulia");
+        assert_eq!(subject(letter), "Saldo basso: Mensa scolastica, Giulia");
         says(letter, "8,99 €");
         says(letter, "Basta ancora per");
         assert_eq!(letter["headers"]["list-unsubscribe-post"], "List-Unsubscribe=One-Click");
@@ -153,7 +153,7 @@ async fn who_does_not_want_them_says_so(house: &House) {
     let smtp = Smtp::start().await;
     lives_at(house, MARIA, HERS).await;
     let phone = house.phone(MARIA).await;
-    let canteen = wallet(&phone.home().await.expect("home"), "Giulia", "Mensa").id.clone();
+    let canteen = wallet(&phone.home().await.expect("home"), "Giulia", "Mensa scolastica").id.clone();
     house.execute("DELETE FROM letter").await;
     let before = holds(house, &canteen, 100).await;
     house.execute(&format!("DELETE FROM low_told WHERE {}", is(house, "wallet", &canteen))).await;
@@ -232,7 +232,7 @@ async fn a_letter_in_each_language(house: &House) {
     lives_at(house, MARIA, HERS).await;
     let phone = house.phone(MARIA).await;
     until(&smtp, 1).await;
-    let canteen = wallet(&phone.home().await.expect("home"), "Giulia", "Mensa").id.clone();
+    let canteen = wallet(&phone.home().await.expect("home"), "Giulia", "Mensa scolastica").id.clone();
     for (count, (language, words)) in
         (2..).zip([("it", "Nuovo saldo"), ("en", "New balance"), ("de", "Neues Guthaben")])
     {

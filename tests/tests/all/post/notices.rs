@@ -5,6 +5,7 @@ use std::time::Duration;
 use borsellino_domain::language::Language;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_proto::v1::PayBy;
+use borsellino_server::auth::token::Identity;
 use borsellino_server::mail::AddressError;
 use borsellino_server::usecases::post::notice::{MOST, WINDOW_MILLIS};
 use borsellino_server::usecases::post::{PostRefusal, SentNotice, send_notice};
@@ -35,6 +36,7 @@ const AUNT: &str = "zia.pina@posta.example";
 struct Asking {
     app: App,
     phone: Phone,
+    who: Identity,
     notice: NoticeNumber,
 }
 
@@ -43,12 +45,12 @@ impl Asking {
         let phone = house.phone(MARIA).await;
         lives_at(house, MARIA, HERS).await;
         let notice = phone.home().await.expect("home").payments.remove(0).notice.expect("a notice").number;
-        Self { app: app(house, smtp), phone, notice: NoticeNumber::parse(&notice).expect("a notice") }
+        let (who, notice) = (identity(house, &phone), NoticeNumber::parse(&notice).expect("a notice"));
+        Self { app: app(house, smtp), phone, who, notice }
     }
 
-    async fn send(&self, house: &House, to: Option<&str>) -> Result<SentNotice, Stop<PostRefusal>> {
-        let who = identity(house, &self.phone);
-        send_notice(&self.app, who, self.notice, to.map(str::to_owned), Language::Italian).await
+    async fn send(&self, to: Option<&str>) -> Result<SentNotice, Stop<PostRefusal>> {
+        send_notice(&self.app, self.who, self.notice, to.map(str::to_owned), Language::Italian).await
     }
 }
 
@@ -63,10 +65,10 @@ async fn to_oneself_goes_the_notice(house: &House) {
     let smtp = Smtp::start().await;
     let asking = Asking::new(house, &smtp).await;
     let _sender = sender(house, &smtp);
-    let sent = asking.send(house, None).await.expect("sent");
+    let sent = asking.send(None).await.expect("sent");
     assert_eq!(sent, SentNotice { own: true, left: MOST - 1 });
     // Another tap at once is the same letter.
-    assert_eq!(asking.send(house, Some(&HERS.to_uppercase())).await.expect("sent"), sent);
+    assert_eq!(asking.send(Some(&HERS.to_uppercase())).await.expect("sent"), sent);
     let letters = until(&smtp, 1).await;
     settled(house).await;
     let letter = &letters[0];
@@ -83,7 +85,7 @@ async fn to_oneself_goes_the_notice(house: &House) {
 async fn to_somebody_else_goes_a_link_and_no_name(house: &House) {
     let smtp = Smtp::start().await;
     let asking = Asking::new(house, &smtp).await;
-    assert_eq!(asking.send(house, Some(AUNT)).await.expect("sent"), SentNotice { own: false, left: MOST - 1 });
+    assert_eq!(asking.send(Some(AUNT)).await.expect("sent"), SentNotice { own: false, left: MOST - 1 });
     let sealed = "SELECT COUNT(*) FROM letter WHERE sealed IS NOT NULL";
     assert_eq!(house.number(sealed).await, 1, "until it is delivered");
     let _sender = sender(house, &smtp);
@@ -118,30 +120,30 @@ async fn why_none_is_sent(house: &House) {
         ("a@b.example\r\nRCPT TO:<x@y.example>", AddressError::Form),
         ("zià@posta.example", AddressError::Foreign),
     ] {
-        assert_eq!(refused(asking.send(house, Some(text)).await), PostRefusal::AddressInvalid(why), "{text:?}");
+        assert_eq!(refused(asking.send(Some(text)).await), PostRefusal::AddressInvalid(why), "{text:?}");
     }
     let none = App { mailer: None, ..asking.app.clone() };
-    let who = identity(house, &asking.phone);
-    let answer = send_notice(&none, who, good, None, Language::Italian).await;
+    let answer = send_notice(&none, asking.who, good, None, Language::Italian).await;
     assert_eq!(refused(answer), PostRefusal::NotConfigured);
     asking.notice = NoticeNumber::issue("02".parse().expect("a code"), [3; 8]);
-    assert_eq!(refused(asking.send(house, None).await), PostRefusal::UnknownNotice);
+    assert_eq!(refused(asking.send(None).await), PostRefusal::UnknownNotice);
     // A co-guardian does not see the other's top-up, and a stranger nothing.
     asking.notice = good;
     for who in [PAOLO, AMINA] {
-        let theirs = Asking { phone: house.phone(who).await, app: asking.app.clone(), notice: good };
-        assert_eq!(refused(theirs.send(house, Some(AUNT)).await), PostRefusal::UnknownNotice, "{who}");
+        let phone = house.phone(who).await;
+        let theirs = Asking { who: identity(house, &phone), phone, app: asking.app.clone(), notice: good };
+        assert_eq!(refused(theirs.send(Some(AUNT)).await), PostRefusal::UnknownNotice, "{who}");
     }
     house.execute(&format!("UPDATE guardian SET email_bounced_at_ms = 1 WHERE username = '{MARIA}'")).await;
-    assert_eq!(refused(asking.send(house, None).await), PostRefusal::AddressBounced);
-    assert_eq!(refused(asking.send(house, Some(HERS)).await), PostRefusal::AddressBounced);
+    assert_eq!(refused(asking.send(None).await), PostRefusal::AddressBounced);
+    assert_eq!(refused(asking.send(Some(HERS)).await), PostRefusal::AddressBounced);
     house.execute(&format!("UPDATE guardian SET email = NULL WHERE username = '{MARIA}'")).await;
-    assert_eq!(refused(asking.send(house, None).await), PostRefusal::NoAddress);
-    assert_eq!(refused(asking.send(house, Some("  ")).await), PostRefusal::NoAddress);
+    assert_eq!(refused(asking.send(None).await), PostRefusal::NoAddress);
+    assert_eq!(refused(asking.send(Some("  ")).await), PostRefusal::NoAddress);
     assert!(house.deliver(&Receipt::new(good.as_str(), 2_000)).await.is_ok());
-    assert_eq!(refused(asking.send(house, Some(AUNT)).await), PostRefusal::NotPayable);
+    assert_eq!(refused(asking.send(Some(AUNT)).await), PostRefusal::NotPayable);
     asking.phone.sign_out().await.expect("signed out");
-    assert!(matches!(refused(asking.send(house, Some(AUNT)).await), PostRefusal::Session(_)));
+    assert!(matches!(refused(asking.send(Some(AUNT)).await), PostRefusal::Session(_)));
     for table in ["mailed_notice", "pay_link", "letter"] {
         let kind = if table == "letter" { " WHERE kind = 'notice'" } else { "" };
         assert_eq!(house.number(&format!("SELECT COUNT(*) FROM {table}{kind}")).await, 0, "{table}");
@@ -152,10 +154,10 @@ async fn five_a_day_however_they_are_asked_for(house: &House) {
     let smtp = Smtp::start().await;
     let asking = Asking::new(house, &smtp).await;
     let first = house.now();
-    asking.send(house, None).await.expect("the first");
+    asking.send(None).await.expect("the first");
     house.advance(Duration::from_secs(3_600));
     let addresses: Vec<String> = (0..8).map(|n| format!("zia{n}@posta.example")).collect();
-    let answers = join_all(addresses.iter().map(|to| asking.send(house, Some(to)))).await;
+    let answers = join_all(addresses.iter().map(|to| asking.send(Some(to)))).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), MOST - 1, "together with the first five");
     let until = PostRefusal::Limit { until: borsellino_domain::time::Millis::new(first + WINDOW_MILLIS) };
     for answer in answers.into_iter().filter(Result::is_err) {
@@ -163,9 +165,9 @@ async fn five_a_day_however_they_are_asked_for(house: &House) {
     }
     assert_eq!(house.number("SELECT COUNT(*) FROM mailed_notice").await, 5);
     house.advance(Duration::from_millis(u64::try_from(WINDOW_MILLIS).expect("positive") - 3_600_000 - 1));
-    assert_eq!(refused(asking.send(house, None).await), until);
+    assert_eq!(refused(asking.send(None).await), until);
     house.advance(Duration::from_millis(1));
-    assert_eq!(asking.send(house, None).await.expect("free again").left, 0);
+    assert_eq!(asking.send(None).await.expect("free again").left, 0);
 }
 
 /// What stands behind the `#` of the letter's link.
@@ -182,9 +184,9 @@ async fn ask(house: &House, path: &str, token: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.expect("JSON"))
 }
 
-async fn link(house: &House, smtp: &Smtp, asking: &Asking) -> String {
+async fn link(smtp: &Smtp, asking: &Asking) -> String {
     let before = smtp.taken().len();
-    asking.send(house, Some(AUNT)).await.expect("sent");
+    asking.send(Some(AUNT)).await.expect("sent");
     token(&until(smtp, before + 1).await[before])
 }
 
@@ -192,7 +194,7 @@ async fn a_link_pays_without_signing_in(house: &House) {
     let smtp = Smtp::start().await;
     let asking = Asking::new(house, &smtp).await;
     let _sender = sender(house, &smtp);
-    let token = link(house, &smtp, &asking).await;
+    let token = link(&smtp, &asking).await;
     let page = house.http.get(format!("{}/paga", house.at.web)).send().await.expect("the page");
     let rules = page.headers()["content-security-policy"].to_str().expect("text").to_owned();
     assert!(rules.contains("script-src 'self'") && rules.contains("default-src 'none'"), "{rules}");
@@ -219,7 +221,7 @@ async fn a_link_that_is_none_tells_nothing(house: &House) {
     let smtp = Smtp::start().await;
     let asking = Asking::new(house, &smtp).await;
     let _sender = sender(house, &smtp);
-    let token = link(house, &smtp, &asking).await;
+    let token = link(&smtp, &asking).await;
     house.execute("UPDATE pay_link SET revoked_at_ms = 1").await;
     let unknown = (404, json!({ "state": "unknown" }));
     let other = format!("99900010010.{}", "A".repeat(22));
@@ -249,8 +251,8 @@ async fn a_link_in_each_state(house: &House) {
     let mut asking = Asking::new(house, &smtp).await;
     let _sender = sender(house, &smtp);
     let home = asking.phone.home().await.expect("home");
-    let canteen = wallet(&home, "Giulia", "Mensa").id.clone();
-    let token = link(house, &smtp, &asking).await;
+    let canteen = wallet(&home, "Giulia", "Mensa scolastica").id.clone();
+    let token = link(&smtp, &asking).await;
     // Paid together with another: no second page for it.
     let more = asking.phone.top_up(&canteen, 1_000, PayBy::Notice).await.expect("a top-up").notice.expect("a notice");
     let both = asking.phone.open_cart(&[asking.notice.as_str(), &more.number]).await.expect("a page");
@@ -264,7 +266,7 @@ async fn a_link_in_each_state(house: &House) {
     // Without Checkout the notice is there all the same.
     asking.notice = NoticeNumber::parse(&more.number).expect("a notice");
     house.advance(Duration::from_secs(3_600));
-    let token = link(house, &smtp, &asking).await;
+    let token = link(&smtp, &asking).await;
     house.checkout.close();
     assert_eq!(ask(house, "pagina", &token).await, (503, json!({ "state": "nopage" })));
     house.checkout.open();
@@ -277,7 +279,7 @@ async fn a_letter_that_reaches_nobody_opens_nothing(house: &House) {
     let smtp = Smtp::start().await;
     let asking = Asking::new(house, &smtp).await;
     smtp.order([(At::Rcpt, Fault::says("550 5.1.1 nobody"))]);
-    asking.send(house, Some(AUNT)).await.expect("laid");
+    asking.send(Some(AUNT)).await.expect("laid");
     let _sender = sender(house, &smtp);
     settled(house).await;
     assert_eq!(outcomes(house, "refused").await, 1);
@@ -294,7 +296,7 @@ async fn a_letter_that_reaches_nobody_opens_nothing(house: &House) {
     let other = smtp.taken().len();
     smtp.order([(At::Rcpt, Fault::says("450 4.2.1 later"))]);
     house.advance(Duration::from_secs(120));
-    asking.send(house, Some(HIS)).await.expect("laid");
+    asking.send(Some(HIS)).await.expect("laid");
     let waiting = "SELECT COUNT(*) FROM letter WHERE last_code = 'rcpt 450 4.2.1' AND outcome IS NULL";
     while house.number(waiting).await == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -32,7 +32,7 @@ async fn the_payer_is_told_and_nobody_else(house: &House) {
         lives_at(house, who, address).await;
     }
     let home = phone.home().await.expect("home");
-    let canteen = wallet(&home, "Giulia", "Mensa");
+    let canteen = wallet(&home, "Giulia", "Mensa scolastica");
     let payment = phone.top_up(&canteen.id, 2_000, PayBy::Online).await.expect("a top-up");
     let after = canteen.balance_cents + 2_000;
     house.pay_page(&payment.checkout_url).await;
@@ -132,7 +132,7 @@ async fn three_nodes_send_each_once(house: &House) {
     let phone = house.phone(MARIA).await;
     lives_at(house, MARIA, HERS).await;
     let home = phone.home().await.expect("home");
-    let canteen = wallet(&home, "Giulia", "Mensa").id.clone();
+    let canteen = wallet(&home, "Giulia", "Mensa scolastica").id.clone();
     let notice = home.payments[0].notice.as_ref().expect("a notice").number.clone();
     let _senders = [sender(house, &smtp), sender(house, &smtp), sender(house, &smtp)];
     // Each is real money: the first fills the wallet, the others wait for the office.
@@ -193,7 +193,7 @@ async fn nobody_there_is_marked(house: &House) {
     assert_eq!((outcomes(house, "refused").await, house.number(marked).await), (1, 0));
     let phone = house.phone(MARIA).await;
     until(&smtp, 1).await;
-    let canteen = wallet(&phone.home().await.expect("home"), "Giulia", "Mensa").id.clone();
+    let canteen = wallet(&phone.home().await.expect("home"), "Giulia", "Mensa scolastica").id.clone();
     let pay = async || {
         let notice = phone.top_up(&canteen, 1_000, PayBy::Notice).await.expect("a top-up").notice.expect("a notice");
         assert!(house.deliver(&Receipt::new(&notice.number, 1_000)).await.is_ok());

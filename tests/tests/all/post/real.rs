@@ -129,7 +129,7 @@ async fn every_kind_arrives_at_a_real_server(house: &House) {
     for to in [None, Some("zia.pina@posta.example".to_owned())] {
         send_notice(&app, identity(house, &phone), number, to, Language::Italian).await.expect("laid");
     }
-    let canteen = wallet(&home, "Giulia", "Mensa");
+    let canteen = wallet(&home, "Giulia", "Mensa scolastica");
     let whose = format!("id = {}", house.fresh.id(canteen.id.parse().expect("an id")));
     house.execute(&format!("UPDATE account SET balance_cents = 250 WHERE kind = 'wallet' AND {whose}")).await;
     house.execute("DELETE FROM low_told").await;
@@ -173,7 +173,7 @@ async fn every_kind_arrives_at_a_real_server(house: &House) {
     ] {
         assert_eq!(about(subject)["headers"]["x-to"], to);
     }
-    assert!(messages.iter().any(|message| message["headers"]["subject"] == "Saldo basso: Mensa, Giulia"));
+    assert!(messages.iter().any(|message| message["headers"]["subject"] == "Saldo basso: Mensa scolastica, Giulia"));
     let enclosed = about("Ricevuta n. 1")["enclosed"].as_array().expect("a list");
     assert_eq!(enclosed.len(), names.len());
     for (found, name) in enclosed.iter().zip(["avviso 5ªA.pdf", "学校缴费通知.pdf", "=-utf-8-q-x-= -a-; b=c.pdf"])
