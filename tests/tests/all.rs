@@ -20,6 +20,7 @@ mod all {
     mod node;
     mod nodes;
     mod phone;
+    mod post;
     mod postgres;
     mod proof;
     mod push;

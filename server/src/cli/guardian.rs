@@ -13,11 +13,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::office::{Desk, Signed};
+use super::output::say;
 use super::{Place, SignedArgs};
 use crate::auth::keys::Keys;
 use crate::clock::{Clock, random};
 use crate::usecases::Stop;
-use crate::usecases::guardians::{Change, Given, NewAdult, add, change, change_address, change_email, give_code, unregistered};
+use crate::usecases::guardians::{
+    Change, Given, NewAdult, add, change, change_address, change_email, give_code, unregistered,
+};
+use crate::usecases::post::log::bounced as list_bounced;
 
 /// The longest address on a notice, in characters (guide 3.3, "Destinatario").
 const LONGEST_ADDRESS: usize = 140;
@@ -43,6 +47,17 @@ pub(super) enum GuardianCommand {
         place: Place,
         #[command(flatten)]
         signed: SignedArgs,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the adults whose address letters come back from: call them, and change it.
+    Bounced {
+        #[command(flatten)]
+        place: Place,
+        /// Whose office (11 digits).
+        #[arg(long)]
+        creditor: String,
         /// JSON instead of text.
         #[arg(long)]
         json: bool,
@@ -95,6 +110,7 @@ pub(super) async fn run(command: GuardianCommand) -> anyhow::Result<ExitCode> {
     match command {
         GuardianCommand::Add { file, place, signed } => add_all(&place, signed.into(), &file).await,
         GuardianCommand::Code { who, place, signed, json } => codes(&place, signed.into(), (who, json)).await,
+        GuardianCommand::Bounced { place, creditor, json } => bounced(&place, &creditor, json).await,
         GuardianCommand::End(args) => {
             let name = changed(args, Change::End).await?;
             println!("{name}: access ended, on every device");
@@ -134,6 +150,27 @@ pub(super) async fn run(command: GuardianCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn bounced(place: &Place, creditor: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = super::ledger::open_for_reading(&place.database()?).await?;
+    let row = super::ledger::chosen(&store, Some(creditor)).await?.into_iter().next().context("--creditor")?;
+    let found = list_bounced(&store, row.fiscal_code).await;
+    store.close().await;
+    let found = found?;
+    if as_json {
+        let list = found.iter().map(|row| json!({ "name": row.full_name, "since_ms": row.email_bounced_at_ms.get() }));
+        say(json!({ "bounced": list.collect::<Vec<_>>() }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if found.is_empty() {
+        say("no letter came back from an address on file")?;
+    }
+    for row in &found {
+        let since = row.email_bounced_at_ms.day_in_italy().map_or_else(String::new, |day| day.to_string());
+        say(format_args!("{since}  {}", row.full_name))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// An address as the office types it.

@@ -1,4 +1,5 @@
-//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `document`, `fees`, `office`.
+//! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `document`, `refund`, `fees`,
+//! `guardian`, `mail`, `office`.
 
 pub mod demo;
 mod document;
@@ -6,6 +7,7 @@ mod fees;
 mod guardian;
 mod ledger;
 mod ledger_history;
+mod mail;
 mod office;
 mod output;
 mod proof;
@@ -88,6 +90,11 @@ enum Command {
     Guardian {
         #[command(subcommand)]
         command: guardian::GuardianCommand,
+    },
+    /// Letters by e-mail: what became of them, what came back, how documents go out.
+    Mail {
+        #[command(subcommand)]
+        command: mail::MailCommand,
     },
     /// What the office did by hand.
     Office {
@@ -429,6 +436,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Guardian { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             guardian::run(command).await
+        }
+        Command::Mail { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            mail::run(command).await
         }
         Command::Office { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

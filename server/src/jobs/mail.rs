@@ -57,7 +57,9 @@ async fn now_and_then(app: &App) {
     for creditor in creditors {
         let looked = async {
             post::sweep(app, creditor, app.mail_keep_days).await?;
-            while app.mailer.is_some() && !*app.stopping.borrow() && low::look(app, creditor).await? > 0 {}
+            if app.mailer.is_some() {
+                low::look(app, creditor).await?;
+            }
             Ok::<_, Fault>(())
         };
         if let Err(error) = looked.await {

@@ -8,6 +8,7 @@
 mod address;
 mod message;
 mod page;
+pub mod returned;
 mod smtp;
 
 use std::fmt;

@@ -265,8 +265,8 @@ forward! {
     fn put_mail_choice(creditor: &CreditorCode, guardian_kind: (GuardianId, &str), off_at: (bool, Millis)) -> ();
     /// Wallets that no longer run low may be told of again.
     fn forget_low_told(creditor: &CreditorCode) -> u64;
-    /// Up to `count` wallets that run low and were not told of.
-    fn low_wallets(creditor: &CreditorCode, school_year: i64, count: i64) -> Vec<LowWalletRow>;
+    /// Up to `count` wallets after the id `after` that run low and were not told of.
+    fn low_wallets(creditor: &CreditorCode, school_year: i64, after_count: (Uuid, i64)) -> Vec<LowWalletRow>;
     /// Whether nobody else told of it meanwhile.
     fn insert_low_told(creditor: &CreditorCode, wallet: Uuid, at: Millis) -> bool;
     /// Who sees a wallet.

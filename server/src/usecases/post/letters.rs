@@ -17,7 +17,7 @@ use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
 use super::words::{self, Asked, Came, Frame, Handed, Low, Paid};
-use super::{Documents, Enclosed, Event, Kind, PURPOSE, Paper, choice, enclosed, pay_link};
+use super::{Documents, Enclosed, Event, Kind, PURPOSE, Paper, USEFUL_MILLIS, choice, enclosed, pay_link};
 use crate::mail::{Address, Content, Letter, Trouble, named};
 use crate::usecases::carts::payable;
 use crate::usecases::views::BillView;
@@ -34,9 +34,6 @@ const FIRST_WAIT_MILLIS: i64 = 60_000;
 
 /// The longest such wait, in milliseconds.
 const LONGEST_WAIT_MILLIS: i64 = 2 * 3_600_000;
-
-/// For how long a letter is tried, in milliseconds: a mail server that is down over a weekend loses nothing.
-const USEFUL_MILLIS: i64 = 4 * 86_400_000;
 
 /// A letter that was taken to be sent.
 #[derive(Debug)]

@@ -32,6 +32,9 @@ use crate::mail::{Address, Attachment};
 /// What an address that is not on file is sealed for.
 const PURPOSE: &str = "letter.to";
 
+/// For how long a letter is of use, in milliseconds: a mail server that is down over a long weekend loses nothing.
+const USEFUL_MILLIS: i64 = 4 * 86_400_000;
+
 /// What a letter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -165,6 +168,10 @@ pub(super) async fn lay_payment(
     row: &ToTellRow,
     now: Millis,
 ) -> Result<(), StoreError> {
+    if now >= row.created_at_ms.plus(USEFUL_MILLIS) {
+        // It lay in the outbox before anybody sent anything: no news any more.
+        return Ok(());
+    }
     let Some(guardian) = tx.payer_of_notice(&creditor, &row.notice).await? else { return Ok(()) };
     let (about, at) = (row.notice.clone(), row.created_at_ms);
     let cause = Cause { kind: Kind::PaymentDone, about, guardian, name: row.id.as_bytes(), at };

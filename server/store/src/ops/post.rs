@@ -76,7 +76,7 @@ crate::tx::statements! {
         JOIN enrolment e ON e.creditor = $1 AND e.child = w.child AND e.service = v.id AND e.school_year = $2
         JOIN account a ON a.creditor = $1 AND a.kind = 'wallet' AND a.id = w.id AND a.seq > 0
             AND a.balance_cents < v.low_mark_cents
-        WHERE v.creditor = $1
+        WHERE v.creditor = $1 AND w.id > $4
             AND NOT EXISTS (SELECT 1 FROM low_told t WHERE t.creditor = $1 AND t.wallet = w.id)
         ORDER BY w.id LIMIT $3";
     INSERT_LOW_TOLD = "INSERT INTO low_told (creditor, wallet, told_at_ms) VALUES ($1, $2, $3)
@@ -297,14 +297,15 @@ pub(crate) async fn forget_low_told(c: &mut Conn, creditor: &CreditorCode) -> sq
     Ok(query(FORGET_LOW_TOLD).bind(creditor.as_str()).execute(c).await?.rows_affected())
 }
 
-/// Up to `count` wallets that run low and were not told of.
+/// Up to `count` wallets after the id `after` that run low and were not told of.
 pub(crate) async fn low_wallets(
     c: &mut Conn,
     creditor: &CreditorCode,
     school_year: i64,
-    count: i64,
+    (after, count): (Uuid, i64),
 ) -> sqlx::Result<Vec<LowWalletRow>> {
-    query_as(LOW_WALLETS).bind(creditor.as_str()).bind(school_year).bind(count).fetch_all(c).await
+    let select = query_as(LOW_WALLETS).bind(creditor.as_str()).bind(school_year).bind(count).bind(after);
+    select.fetch_all(c).await
 }
 
 /// Whether nobody else told of it meanwhile.

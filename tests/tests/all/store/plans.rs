@@ -9,13 +9,14 @@ use sqlx::{AssertSqlSafe, Row};
 /// list of what can be paid, a test's count, the office's queues, the sealing of the last days' entries, what an
 /// operator asks of the journal, who has no account yet, what waits to be sent (an index that holds nothing else) and what is
 /// swept now and then.
-const WALKERS: [&str; 40] = [
+const WALKERS: [&str; 48] = [
     "CREDITORS", "STATIONS", "ENTRIES", "LAST_ENTRY", "ACCOUNTS", "CHAIN", "TOTALS", "STRAY_POSTING", "ORPHAN_POSTING",
     "STRAY_RECEIPT", "STRAY_ENTRY", "OUTBOX_WAITING", "PAYABLE", "QUEUED_RECEIPTS", "QUEUED_MESSAGES", "RESOLUTIONS",
     "SERVICES", "ACTIONS", "SURPLUS", "LAST_SEAL", "SEALS", "JOURNAL_PAGE_END", "UNSEALED", "UNSEALED_BEFORE",
     "COUNT_UNSEALED", "SEALED", "STRAY_SEALED", "HELD_BEFORE", "ACCOUNT_HELD_BEFORE", "BOOKED_UNDER", "DUE_FOR_PUSH",
     "HOLD_OUTBOX", "CLAIM_PUSHES", "SWEEP_PUSH_TOKENS", "PRUNE_DELIVERIES", "FEE_TABLE", "UNREGISTERED",
-    "SWEEP_RECOVERIES", "DUE_FOR_LETTERS", "CLAIM_LETTERS",
+    "SWEEP_RECOVERIES", "DUE_FOR_LETTERS", "CLAIM_LETTERS", "CLAIM_POST", "EXPIRE_POST", "PRUNE_POST", "LETTERS",
+    "BOUNCED_GUARDIANS", "LOW_WALLETS", "FORGET_LOW_TOLD", "DOCUMENT_CHOICE",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,9 @@ use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::office::OfficeAction;
 use borsellino_domain::top_up::PayBy;
 use borsellino_store::rows::{
-    AccountHolderRow, FeeTableRow, KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewNotice, NewPushToken,
-    NewRecovery, NewSession, NewTopUp, OfficeActionRow, ProofKind,
+    AccountHolderRow, FeeTableRow, KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewDocumentChoice, NewLetter,
+    NewMailedNotice, NewNotice, NewPayLink, NewPushToken, NewRecovery, NewSession, NewTopUp, OfficeActionRow,
+    ProofKind,
 };
 
 use super::*;
@@ -179,8 +180,48 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
     };
     tx.insert_recovery(c, &recovery).await?;
     assert!(tx.write_letter(c, (uuid(RECOVERY), 0), digest).await?);
-    Ok(())
+    fill_post(tx, c, (guardian, name, amount)).await
 }
+
+/// Letters and what goes with them.
+async fn fill_post(
+    tx: &mut Tx,
+    c: &CreditorCode,
+    (guardian, name, amount): (GuardianId, &'static str, i64),
+) -> Result<(), StoreError> {
+    tx.set_email(c, guardian, (Some(&format!("{name}@famiglia.example")), NOW)).await?;
+    tx.set_language(c, guardian, "de").await?;
+    for (n, elsewhere) in [(LETTER, None), (LETTER + 1, Some(("k".to_owned(), vec![1])))] {
+        let letter = NewLetter {
+            id: uuid(n),
+            guardian,
+            kind: "notice",
+            about: name.to_owned(),
+            language: None,
+            at: NOW,
+            elsewhere,
+            created_at: NOW.plus(amount),
+        };
+        assert!(tx.insert_letter(c, &letter).await?, "the letter is another creditor's");
+    }
+    let (mailed, digest) = (number(1).as_str().to_owned(), Hash::of(name.as_bytes()));
+    let kept = NewMailedNotice {
+        id: uuid(LETTER),
+        guardian,
+        notice: mailed.clone(),
+        at: NOW.plus(amount),
+        address_digest: Some(digest),
+    };
+    tx.insert_mailed_notice(c, &kept).await?;
+    let expires_at = Some(NOW.plus(amount));
+    let link = NewPayLink { digest: Hash::of(b"link"), notice: mailed, created_at: NOW, expires_at };
+    tx.insert_pay_link(c, &link).await?;
+    let (documents, at) = (if amount > 2_000 { "link" } else { "attachment" }, NOW);
+    let choice = NewDocumentChoice { id: uuid(97), documents, reason: name.to_owned(), operator: name.to_owned(), at };
+    tx.insert_document_choice(c, &choice).await
+}
+
+const LETTER: u128 = 98;
 
 /// A service of pagoPA's catalogue.
 const CATALOGUE: (&str, &str) = ("00009", "00035");
@@ -279,6 +320,22 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     let found = tx.paid_lines(c, guardian, uuid(BILL)).await?;
     say("paid lines", format!("{found:?}"));
     say("fees", format!("{:?}", tx.fee_table(c).await?));
+    let found = tx.mail_target(c, guardian, "low_balance").await?;
+    say("mail", format!("{:?}", found.map(|row| (row.email, row.email_bounced_at_ms, row.disabled_at_ms, row.off))));
+    say("payer of a top-up", format!("{:?}", tx.payer_of_notice(c, number(1).as_str()).await?));
+    say("payer of a bill", format!("{:?}", tx.payer_of_notice(c, number(2).as_str()).await?));
+    say("letters", format!("{:?}", tx.letters(c, 9).await?));
+    say("mailed", format!("{:?}", tx.mailed_notices(c, guardian, NOW).await?));
+    say("pay link", format!("{:?}", tx.pay_link(c, Hash::of(b"link")).await?));
+    say("documents", format!("{:?}", tx.document_choice(c).await?));
+    let found = tx.bounced_guardians(c).await?;
+    say("bounced", format!("{:?}", found.into_iter().map(|row| row.full_name).collect::<Vec<_>>()));
+    say("low", format!("{:?}", tx.low_wallets(c, 2026, (Uuid::nil(), 9)).await?));
+    say("guardians of a wallet", format!("{:?}", tx.guardians_of_wallet(c, uuid(1)).await?));
+    let found = tx.letter_wallet(c, (guardian, uuid(1)), 2026).await?;
+    say("wallet of a letter", format!("{:?}", found.map(|row| (row.child, row.unit_price_cents))));
+    let found = tx.receipt_of_letter(c, "302000000000000001", NOW).await?;
+    say("receipt of a letter", format!("{:?}", found.map(|row| (row.receipt_id, row.ours_cents))));
     Ok(answers)
 }
 
@@ -286,6 +343,7 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
 async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     let (guardian, session) = (GuardianId::from(uuid(GUARDIAN)), SessionId::from(uuid(SESSION)));
     let (recovery, digest) = (uuid(RECOVERY), Hash::of(b"another"));
+    change_post(tx, c, guardian).await?;
     let taken = tx.claim_letters(c, (NOW.plus(2), NOW.plus_days(1)), 9).await?;
     assert_eq!(taken.len(), 1);
     assert!(tx.write_letter(c, (recovery, 1), digest).await?);
@@ -302,7 +360,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.put_office_code(c, (guardian, digest), (NOW, NOW.plus(1))).await?;
     assert!(tx.use_office_code(c, (guardian, digest), (NOW, 5)).await?);
     tx.drop_office_code(c, guardian).await?;
-    tx.set_email(c, guardian, Some("somebody@example.org")).await?;
+    tx.set_email(c, guardian, (Some("somebody@example.org"), NOW)).await?;
     tx.reset_credentials(c, guardian, "(nobody)").await?;
     assert!(!tx.set_password(c, guardian, "another").await?);
     assert!(tx.set_credentials(c, guardian, ("somebody", "another")).await?);
@@ -352,6 +410,31 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.forget_push_over(c, guardian, 0).await
 }
 
+async fn change_post(tx: &mut Tx, c: &CreditorCode, guardian: GuardianId) -> Result<(), StoreError> {
+    let later = NOW.plus_days(1);
+    tx.set_language(c, guardian, "en").await?;
+    tx.hold_guardian(c, guardian).await?;
+    let taken = tx.claim_post(c, (later, later.plus(1)), 9).await?;
+    assert_eq!(taken.len(), 2);
+    assert!(taken.iter().all(|row| row.language == "de" && row.attempts == 1));
+    tx.postpone_post(c, (uuid(LETTER), 1), (later, "rcpt 450")).await?;
+    assert!(!tx.finish_post(c, (uuid(LETTER + 1), 2), ("sent", None, later)).await?, "somebody else's");
+    assert!(tx.finish_post(c, (uuid(LETTER + 1), 1), ("sent", None, later)).await?);
+    let bounced = tx.bounce_post(c, uuid(LETTER), later).await?.map(|row| row.elsewhere);
+    assert_eq!(bounced, Some(0));
+    assert!(!tx.bounce_email(c, guardian, (later, NOW.plus(-1))).await?, "the address is newer");
+    assert!(tx.bounce_email(c, guardian, (later, NOW)).await?);
+    assert_eq!(tx.expire_post(c, uuid(LETTER + 1), later).await?, 1);
+    assert_eq!(tx.prune_post(c, uuid(LETTER + 1)).await?, 1);
+    tx.revoke_pay_link(c, Hash::of(b"link"), later).await?;
+    tx.put_mail_choice(c, (guardian, "low_balance"), (true, later)).await?;
+    tx.put_mail_choice(c, (guardian, "low_balance"), (false, later)).await?;
+    assert!(tx.insert_low_told(c, uuid(1), later).await?);
+    assert!(!tx.insert_low_told(c, uuid(1), later).await?);
+    assert_eq!(tx.forget_low_told(c).await?, 1, "it holds more than the mark");
+    Ok(())
+}
+
 async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
     let store = &fresh.store;
     add_creditors(store, &[OURS, THEIRS, STRANGER]).await.expect("three creditors");
@@ -369,7 +452,9 @@ async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
         let alike = ["sees", "kept", "outbox", "last entry", "catalogue", "demand", "notices of a bill", "surplus"];
         let also =
             ["guardian of", "standings", "sealed receipt", "sealed message", "told of a top-up", "told of a bill"];
-        if !alike.contains(what) && !also.contains(what) {
+        let post =
+            ["payer of a top-up", "payer of a bill", "bounced", "low", "guardians of a wallet", "receipt of a letter"];
+        if !alike.contains(what) && !also.contains(what) && !post.contains(what) {
             assert_ne!(ours, theirs, "{what}: one creditor's answer to both");
         }
     }
