@@ -287,7 +287,11 @@ async fn written(printer: Printer, made: Result<File, Stop<DocumentRefusal>>, to
     printer.store.close().await;
     let file = made.map_err(told)?;
     if to.output.is_none() {
-        ensure!(!std::io::stdout().is_terminal(), "that would fill the terminal: name a file with --output, e.g. {}", file.name);
+        ensure!(
+            !std::io::stdout().is_terminal(),
+            "that would fill the terminal: name a file with --output, e.g. {}",
+            file.name
+        );
     }
     let mut out = Output::open(to.output.as_deref())?;
     out.write_all(&file.bytes)?;

@@ -33,9 +33,7 @@ pub(super) fn router(app: App) -> Router {
 async fn document(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     match of_link(&app, &token).await {
         Ok(Ok(file)) => download(file),
-        Ok(Err(Stop::Refused(DocumentRefusal::Busy))) => {
-            page(StatusCode::SERVICE_UNAVAILABLE, &headers, "wait", busy)
-        }
+        Ok(Err(Stop::Refused(DocumentRefusal::Busy))) => page(StatusCode::SERVICE_UNAVAILABLE, &headers, "wait", busy),
         Ok(Err(Stop::Refused(DocumentRefusal::NotPayable))) => page(StatusCode::GONE, &headers, "stop", settled),
         Ok(Err(Stop::Fault(error))) => {
             tracing::error!(%error, "a document could not be made");
@@ -96,9 +94,7 @@ fn busy(language: Language) -> Words {
         Language::Italian => {
             ("Si stampano molti documenti", vec!["Riprova tra qualche secondo: ricarica questa pagina."])
         }
-        Language::English => {
-            ("Many documents are being made", vec!["Try again in a few seconds: reload this page."])
-        }
+        Language::English => ("Many documents are being made", vec!["Try again in a few seconds: reload this page."]),
         Language::German => (
             "Gerade werden viele Dokumente erstellt",
             vec!["Versuchen Sie es in einigen Sekunden erneut: Laden Sie diese Seite neu."],
@@ -246,7 +242,10 @@ fn shown(language: Language, town: String, confirmed: &Confirmed) -> Page {
     for (cents, words) in [
         (untraceable, ["Pagati in modo non tracciabile", "Paid by untraceable means", "Nicht rückverfolgbar bezahlt"]),
         (earlier, ["Rimborsi di anni precedenti", "Refunds of earlier years", "Rückerstattungen früherer Jahre"]),
-        (since, ["Rimborsati dopo la fine dell'anno", "Refunded since the year's end", "Nach Jahresende rückerstattet"]),
+        (
+            since,
+            ["Rimborsati dopo la fine dell'anno", "Refunded since the year's end", "Nach Jahresende rückerstattet"],
+        ),
     ] {
         if cents != 0 {
             notes.push(format!("{}: {}", say(words), money(cents)));

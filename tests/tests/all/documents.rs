@@ -100,15 +100,16 @@ async fn deliver(house: &House, notice: &str, cents: i64, tail: String) -> Recei
 }
 
 async fn a_notice_names_who_owes_to_nobody_else(house: &House) {
-    let (maria, paolo, amina) =
-        (house.phone(MARIA).await, house.phone(PAOLO).await, house.phone(AMINA).await);
+    let (maria, paolo, amina) = (house.phone(MARIA).await, house.phone(PAOLO).await, house.phone(AMINA).await);
     let (_, notice) = waiting(house).await;
     let address = Some("Via dei Tigli 7, 39100 Bolzano (BZ)".to_owned());
     change_address(&house.app.store, act(house), (MARIA.to_owned(), address)).await.expect("an address");
     let file = maria.notice_pdf(&notice.number).await.expect("a notice");
     assert_eq!((file.media_type.as_str(), file.name), ("application/pdf", format!("avviso-{}.pdf", notice.number)));
     let text = pdf_text(&file.content);
-    for wanted in [&grouped(&notice.number), "Maria Bianchi", "Via dei Tigli 7", "20,00", TOWN, "BVDRS", "Comune di Valdorso"] {
+    for wanted in
+        [&grouped(&notice.number), "Maria Bianchi", "Via dei Tigli 7", "20,00", TOWN, "BVDRS", "Comune di Valdorso"]
+    {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }
     assert!(!text.contains("Giulia"), "no child on a notice");
@@ -190,7 +191,9 @@ async fn a_receipt_is_for_who_owed_and_who_paid(house: &House) {
     house.all_sealed().await;
     let [file] = maria.receipts_of(of(), Pdf).await.expect("a receipt").try_into().expect("one");
     let text = pdf_text(&file.content);
-    for wanted in [sent.id.as_str(), &notice.number[1..], "20,00", "0,50", "20/11/2026", "Giulia", "Mensa scolastica", TOWN] {
+    for wanted in
+        [sent.id.as_str(), &notice.number[1..], "20,00", "0,50", "20/11/2026", "Giulia", "Mensa scolastica", TOWN]
+    {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }
     // The grandmother's data are hers.
@@ -262,10 +265,14 @@ async fn a_link_leads_to_one_document_for_a_while(house: &House) {
     }
     let got = house.http.get(&url).send().await.expect("an answer");
     assert_eq!(got.status(), 200);
-    let header = |name: &str| got.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let header =
+        |name: &str| got.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     assert_eq!((header("content-type").as_str(), header("cache-control").as_str()), ("application/pdf", "no-store"));
     assert_eq!(header("content-disposition"), format!("attachment; filename=\"avviso-{}.pdf\"", notice.number));
-    assert_eq!((header("referrer-policy").as_str(), header("x-content-type-options").as_str()), ("no-referrer", "nosniff"));
+    assert_eq!(
+        (header("referrer-policy").as_str(), header("x-content-type-options").as_str()),
+        ("no-referrer", "nosniff")
+    );
     let bytes = got.bytes().await.expect("bytes");
     assert_eq!(bytes.as_ref(), maria.notice_pdf(&notice.number).await.expect("a notice").content);
 
@@ -315,7 +322,11 @@ async fn money_is_given_back_once(house: &House) {
     let give = async |by: Act, order: Order| refund(&house.app.store, by, order).await;
     let balance = async || {
         let home = maria.home().await.expect("home");
-        home.children.iter().flat_map(|child| &child.wallets).find(|its| its.id == payment.wallet_id).map(|its| its.balance_cents)
+        home.children
+            .iter()
+            .flat_map(|child| &child.wallets)
+            .find(|its| its.id == payment.wallet_id)
+            .map(|its| its.balance_cents)
     };
     let before = balance().await.expect("the wallet");
     let by = act(house);

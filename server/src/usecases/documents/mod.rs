@@ -210,12 +210,7 @@ pub async fn make(
 ///
 /// # Errors
 /// [`DocumentRefusal`], or a [`Fault`].
-pub async fn exists(
-    printer: &Printer,
-    creditor: &CreditorRow,
-    reader: Reader,
-    wanted: &Wanted,
-) -> Result<(), Refused> {
+pub async fn exists(printer: &Printer, creditor: &CreditorRow, reader: Reader, wanted: &Wanted) -> Result<(), Refused> {
     match wanted {
         Wanted::Notice(number) => notice::gather(printer, creditor, reader, number).await.map(drop),
         Wanted::Receipt { issuer, receipt_id } | Wanted::Original { issuer, receipt_id } => {

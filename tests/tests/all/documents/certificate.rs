@@ -83,7 +83,8 @@ async fn only_who_paid_certifies_and_only_the_year_it_was_paid_in(house: &House)
     deliver(house, &number, 1_500, paid_by(&payer(grandmother, "Nonna Bianchi"), "", "2026-11-20T09:20:00")).await;
     let listing = house.app.directory.listing();
     let creditor = listing.creditor(TOWN).expect("the town");
-    let read = house.app.store.read(|tx| Box::pin(async move { tx.child_by_code(&town(), &super::giulia_code()).await }));
+    let read =
+        house.app.store.read(|tx| Box::pin(async move { tx.child_by_code(&town(), &super::giulia_code()).await }));
     assert!(read.await.expect("a database").is_some());
     let requested = Requested { payer: grandmother.to_lowercase(), child: super::giulia_code(), year: 2026 };
     let italian = borsellino_domain::language::Language::Italian;
@@ -165,7 +166,8 @@ async fn the_paper_is_confirmed_by_its_code(house: &House) {
     house.advance(Duration::from_secs(86_400));
     let again = paolo.certificate(&child, 2026).await.expect("the same");
     assert_eq!(file.content, again.content, "the same facts are the same certificate, of the day it was made first");
-    let code = file.name.strip_prefix("certificazione-2026-").and_then(|name| name.strip_suffix(".pdf")).expect("a code");
+    let code =
+        file.name.strip_prefix("certificazione-2026-").and_then(|name| name.strip_suffix(".pdf")).expect("a code");
     let paper = pdf_text(&file.content);
     let page = format!("{}/verifica/{TOWN}", house.at.web);
     let blank = house.http.get(&page).send().await.expect("a page");
@@ -178,7 +180,8 @@ async fn the_paper_is_confirmed_by_its_code(house: &House) {
         let answer = request.send().await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("a page"))
     };
-    let spaced: Vec<String> = code.as_bytes().chunks(4).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+    let spaced: Vec<String> =
+        code.as_bytes().chunks(4).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
     for typed in [code.to_owned(), code.to_uppercase(), spaced.join(" "), spaced.join("-"), format!(" {code} ")] {
         let (status, said) = ask(&page, &typed).await;
         assert_eq!(status, 200, "{typed}");
@@ -190,11 +193,15 @@ async fn the_paper_is_confirmed_by_its_code(house: &House) {
     }
     // Nobody's, another creditor's, and what is no code: the same answer.
     let other = format!("{}/verifica/99900040017", house.at.web);
-    for (page, typed) in [(&page, "0000 0000 0000 0000"), (&other, code), (&page, ""), (&page, "x"), (&page, "%00%ff")] {
+    for (page, typed) in [(&page, "0000 0000 0000 0000"), (&other, code), (&page, ""), (&page, "x"), (&page, "%00%ff")]
+    {
         let (status, said) = ask(page, typed).await;
         assert!(status == 404 && !said.contains("Paolo"), "{typed}: {status} {said}");
     }
-    assert_eq!(house.http.get(format!("{}/verifica/99900099999", house.at.web)).send().await.expect("one").status(), 404);
+    assert_eq!(
+        house.http.get(format!("{}/verifica/99900099999", house.at.web)).send().await.expect("one").status(),
+        404
+    );
 
     // What changed since is said.
     deliver(house, &notice(&paolo, &wallet, 1_000).await, 1_000, tail()).await;

@@ -1,13 +1,13 @@
 //! Two creditors with the same ids for everything: what is asked under one never answers, or changes, the other's.
 
-use borsellino_domain::id::{BillId, CartId, EnrolmentId, OutboxId, SessionId, TopUpId};
+use borsellino_domain::id::{BillId, CartId, ChildId, EnrolmentId, OutboxId, SessionId, TopUpId};
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::office::OfficeAction;
 use borsellino_domain::top_up::PayBy;
 use borsellino_store::rows::{
-    AccountHolderRow, FeeTableRow, KeptMessage, NewBill, NewCart, NewDelivery, NewDemand, NewDocumentChoice, NewLetter,
-    NewMailedNotice, NewNotice, NewPayLink, NewPushToken, NewRecovery, NewSession, NewTopUp, OfficeActionRow,
-    ProofKind,
+    AccountHolderRow, FeeTableRow, KeptMessage, LetterheadRow, NewBill, NewCart, NewCertificate, NewDelivery,
+    NewDemand, NewDocumentChoice, NewLetter, NewMailedNotice, NewNotice, NewPayLink, NewPushToken, NewRecovery,
+    NewSession, NewTopUp, OfficeActionRow, ProofKind,
 };
 
 use super::*;
@@ -180,6 +180,7 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
     };
     tx.insert_recovery(c, &recovery).await?;
     assert!(tx.write_letter(c, (uuid(RECOVERY), 0), digest).await?);
+    fill_documents(tx, c, (guardian, name, amount)).await?;
     fill_post(tx, c, (guardian, name, amount)).await
 }
 
@@ -336,6 +337,7 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("wallet of a letter", format!("{:?}", found.map(|row| (row.child, row.unit_price_cents))));
     let found = tx.receipt_of_letter(c, "302000000000000001", NOW).await?;
     say("receipt of a letter", format!("{:?}", found.map(|row| (row.receipt_id, row.ours_cents))));
+    ask_documents(tx, c, &mut answers).await?;
     Ok(answers)
 }
 
@@ -407,6 +409,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.forget_push(c, session).await?;
     assert!(!tx.forget_push_token(c, session, Hash::of(b"token")).await?);
     tx.forget_push_elsewhere(c, Hash::of(b"token"), SessionId::from(uuid(SESSION + 1))).await?;
+    change_documents(tx, c, guardian).await?;
     tx.forget_push_over(c, guardian, 0).await
 }
 
@@ -435,6 +438,82 @@ async fn change_post(tx: &mut Tx, c: &CreditorCode, guardian: GuardianId) -> Res
     Ok(())
 }
 
+/// What documents say.
+async fn fill_documents(
+    tx: &mut Tx,
+    c: &CreditorCode,
+    (guardian, name, amount): (GuardianId, &str, i64),
+) -> Result<(), StoreError> {
+    let row = LetterheadRow { sector: name.to_owned(), wording: "it".to_owned(), ..LetterheadRow::default() };
+    tx.put_letterhead(c, &row).await?;
+    tx.set_address(c, guardian, Some(name)).await?;
+    let certificate = NewCertificate {
+        digest: Hash::of(b"code"),
+        subject: Hash::of(b"subject"),
+        issued_at: NOW.plus(amount),
+        key_id: "k".to_owned(),
+        sealed: name.as_bytes().to_vec(),
+    };
+    assert!(tx.insert_certificate(c, &certificate).await?, "the certificate is another creditor's");
+    let refunded = OfficeActionRow {
+        id: uuid(96),
+        action: OfficeAction::Refunded,
+        subject: format!("r-{OURS}-R"),
+        reason: name.to_owned(),
+        operator: name.to_owned(),
+        at_ms: NOW,
+        cents: Some(amount),
+        entry: Some(uuid(90)),
+    };
+    assert!(tx.insert_action(c, &refunded).await?, "the act is another creditor's");
+    Ok(())
+}
+
+async fn ask_documents(
+    tx: &mut Tx,
+    c: &CreditorCode,
+    answers: &mut Vec<(&'static str, String)>,
+) -> Result<(), StoreError> {
+    let (guardian, child, bill) = (GuardianId::from(uuid(GUARDIAN)), ChildId::from(uuid(20)), BillId::from(uuid(BILL)));
+    let item = format!("r-{OURS}-R");
+    let mut say = |name, answer: String| answers.push((name, answer));
+    say("letterhead", format!("{:?}", tx.letterhead(c).await?));
+    let found = tx.notice_owner(c, number(1).as_str()).await?;
+    say("whose a notice is", format!("{:?}", found.map(|row| (row.owner, row.address))));
+    say("parts of a bill", format!("{:?}", tx.bill_parts(c, bill).await?));
+    let found = [tx.bills_of_run(c, ("Alfa", ""), 9).await?, tx.bills_of_run(c, ("Beta", ""), 9).await?];
+    say("a billing run", if found.iter().all(Vec::is_empty) { "[]".to_owned() } else { format!("{found:?}") });
+    let found = tx.bill_lines(c, bill).await?;
+    say("lines of a bill", format!("{:?}", found.into_iter().map(|row| (row.name, row.cents)).collect::<Vec<_>>()));
+    say("bills of a child", format!("{:?}", tx.bills_of_child(c, child).await?));
+    let found = tx.kept_receipt(c, (OURS, "R"), &item).await?;
+    say("a kept receipt", format!("{:?}", found.map(|row| row.entry)));
+    let found = tx.payments_in(c, Account::wallet(wallet(1))).await?;
+    say("paid in", format!("{:?}", found.into_iter().map(|row| row.cents).collect::<Vec<_>>()));
+    say("refunds", format!("{:?}", tx.refunds(c, &item).await?));
+    let found = tx.child_of_guardian(c, guardian, child).await?;
+    say("a child of", format!("{:?}", found.map(|row| row.family_name)));
+    let found = tx.certified_child(c, "RSSDAA16A41H501X").await?;
+    say("a certified child", format!("{:?}", found.map(|row| row.family_name)));
+    say("wallets of a child", format!("{:?}", tx.wallets_of_child(c, child).await?));
+    let found = tx.wallet_title(c, wallet(1)).await?;
+    say("whose a wallet is", format!("{:?}", found.map(|row| (row.family_name, row.service))));
+    let found = tx.statement_range(c, wallet(1), (Millis::new(0), Millis::new(i64::MAX))).await?;
+    say("range of a statement", format!("{found:?}"));
+    say("a statement", format!("{:?}", tx.statement_rows(c, wallet(1), (1, 9)).await?));
+    let found = tx.certificate(c, Hash::of(b"code")).await?;
+    say("a certificate", format!("{:?}", found.map(|row| row.sealed)));
+    let found = tx.later_certificate(c, Hash::of(b"subject"), NOW.plus(-1)).await?;
+    say("a later certificate", format!("{found:?}"));
+    Ok(())
+}
+
+async fn change_documents(tx: &mut Tx, c: &CreditorCode, guardian: GuardianId) -> Result<(), StoreError> {
+    let row = LetterheadRow { sector: "another".to_owned(), wording: "de".to_owned(), ..LetterheadRow::default() };
+    tx.put_letterhead(c, &row).await?;
+    tx.set_address(c, guardian, None).await
+}
+
 async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
     let store = &fresh.store;
     add_creditors(store, &[OURS, THEIRS, STRANGER]).await.expect("three creditors");
@@ -450,8 +529,10 @@ async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
     for ((what, ours), (_, theirs)) in alone.iter().zip(&theirs) {
         // These say the same of both.
         let alike = ["sees", "kept", "outbox", "last entry", "catalogue", "demand", "notices of a bill", "surplus"];
-        let also =
-            ["guardian of", "standings", "sealed receipt", "sealed message", "told of a top-up", "told of a bill"];
+        let also = [
+            "guardian of", "standings", "parts of a bill", "bills of a child", "a kept receipt",
+            "range of a statement", "sealed receipt", "sealed message", "told of a top-up", "told of a bill",
+        ];
         let post =
             ["payer of a top-up", "payer of a bill", "bounced", "low", "guardians of a wallet", "receipt of a letter"];
         if !alike.contains(what) && !also.contains(what) && !post.contains(what) {
