@@ -125,6 +125,21 @@ impl Renderer {
         self.notices(std::slice::from_ref(notice))
     }
 
+    /// What typst is given for a notice: every file by its name, the template `notice.typ` and the facts `data.json` among them.
+    /// typst's own command line makes the same pages of them, with the fonts in `fonts/`: for whoever changes a template.
+    ///
+    /// # Errors
+    /// [`RenderError`].
+    pub fn files_of_notice(&self, notice: &Notice) -> Result<Vec<(String, Vec<u8>)>, RenderError> {
+        let mut facts = Facts::new(Ink::Any);
+        let value = notice::data(&mut facts, std::slice::from_ref(notice))?;
+        let name = |id: FileId| id.vpath().get_without_slash().to_owned();
+        let pictures = facts.into_files().into_iter().map(|(id, bytes)| (name(id), bytes.to_vec()));
+        let templates = self.sources.sources.iter().map(|source| (name(source.id()), source.text().as_bytes().to_vec()));
+        let data = (name(self.sources.data), value.to_string().into_bytes());
+        Ok(templates.chain(pictures).chain([data]).collect())
+    }
+
     /// Many notices in one file, each on a page of its own: a volume to print.
     ///
     /// # Errors

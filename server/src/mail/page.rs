@@ -122,7 +122,9 @@ mod tests {
         ] {
             let (text, page) = hostile(typed).written().unwrap();
             assert_eq!(page.matches("<a ").count(), 2, "{page}");
-            assert_eq!(page.matches("href=").count(), 2 + typed.matches("href=").count() * 6, "{page}");
+            // What was typed has no quotes of its own left: an address is one of ours.
+            assert_eq!(page.matches("href=\"").count(), 2, "{page}");
+            assert_eq!(page.matches("href=\"https://borsellino.comune.example/").count(), 2, "{page}");
             for never in ["<script", "<img", "<b>", "https://evil", "src=http", "\u{202e}"] {
                 assert!(!page.contains(never), "{never}: {page}");
             }

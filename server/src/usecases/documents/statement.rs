@@ -28,6 +28,9 @@ pub(super) async fn make(
     language: Language,
 ) -> Result<File, Refused> {
     let period = || Stop::Refused(DocumentRefusal::Period);
+    // What is still to come is not in the ledger: a statement ends today.
+    let today = printer.clock.now().day_in_italy().ok_or(Fault::BadData("the day of today"))?;
+    let to = to.min(today);
     let days = to.since(from).map_err(|_| period())?.get_days();
     if !(0..=LONGEST_DAYS).contains(&days) {
         return Err(period());
