@@ -97,7 +97,8 @@ impl Bare {
         let files = files.into_iter().map(|(name, bytes)| Ok((id(&name)?, bytes))).collect::<Result<_, Failed>>()?;
         let page = Page { bare: self, main: id("notice.typ")?, files };
         let pages: PagedDocument = typst::compile(&page).output.map_err(|errors| format!("{errors:?}"))?;
-        let standards = PdfStandards::new(&[PdfStandard::A_2a, PdfStandard::Ua_1]).map_err(|error| format!("{error:?}"))?;
+        let standards =
+            PdfStandards::new(&[PdfStandard::A_2a, PdfStandard::Ua_1]).map_err(|error| format!("{error:?}"))?;
         let options = PdfOptions { standards, ..PdfOptions::default() };
         Ok(typst_pdf::pdf(&pages, &options).map_err(|errors| format!("{errors:?}"))?.len())
     }
@@ -162,7 +163,9 @@ fn main() -> Result<(), Failed> {
     let (mut from, mut ratios, mut both) = (0, Vec::new(), Vec::new());
     // The first of each warms up.
     for round in 0..=rounds {
-        let files = (0..count).map(|n| Ok(renderer.files_of_notice(&notice(from + n)?)?)).collect::<Result<Vec<_>, Failed>>()?;
+        let files = (0..count)
+            .map(|n| Ok(renderer.files_of_notice(&notice(from + n)?)?))
+            .collect::<Result<Vec<_>, Failed>>()?;
         let theirs = rate(0, count, |n| {
             let printed = bare.print(files.get(n).cloned().unwrap_or_default());
             if swept.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == 0 {
@@ -184,7 +187,11 @@ fn main() -> Result<(), Failed> {
     ratios.sort_by(f64::total_cmp);
     both.sort_by(f64::total_cmp);
     let middle = |all: &[f64]| all.get(all.len() / 2).copied().unwrap_or_default();
-    println!("notices a second: {:.0}; against bare typst on the same template: {:.2}x (at least 0.8x wanted)", middle(&both), middle(&ratios));
+    println!(
+        "notices a second: {:.0}; against bare typst on the same template: {:.2}x (at least 0.8x wanted)",
+        middle(&both),
+        middle(&ratios)
+    );
     let peak = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     println!("{}", peak.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
     println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());

@@ -135,7 +135,8 @@ impl Renderer {
         let value = notice::data(&mut facts, std::slice::from_ref(notice))?;
         let name = |id: FileId| id.vpath().get_without_slash().to_owned();
         let pictures = facts.into_files().into_iter().map(|(id, bytes)| (name(id), bytes.to_vec()));
-        let templates = self.sources.sources.iter().map(|source| (name(source.id()), source.text().as_bytes().to_vec()));
+        let templates =
+            self.sources.sources.iter().map(|source| (name(source.id()), source.text().as_bytes().to_vec()));
         let data = (name(self.sources.data), value.to_string().into_bytes());
         Ok(templates.chain(pictures).chain([data]).collect())
     }

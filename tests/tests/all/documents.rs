@@ -3,6 +3,7 @@
 
 mod batch;
 mod certificate;
+mod program;
 
 use std::time::Duration;
 
@@ -244,7 +245,12 @@ async fn a_statement_says_what_moved(house: &House) {
     assert!(quiet.contains("12,15"), "{quiet}");
     let before = pdf_text(&maria.statement(&canteen.id, "2020-01-01", "2020-01-31").await.expect("one").content);
     assert!(before.contains("0,00"), "{before}");
-    for (from, to) in [("2026-11-21", "2026-11-22"), ("2026-02-01", "2026-01-01"), ("2020-01-01", "2026-01-01"), ("-009999-01-01", "-009999-01-02")] {
+    for (from, to) in [
+        ("2026-11-21", "2026-11-22"),
+        ("2026-02-01", "2026-01-01"),
+        ("2020-01-01", "2026-01-01"),
+        ("-009999-01-01", "-009999-01-02"),
+    ] {
         assert_eq!(reason(maria.statement(&canteen.id, from, to).await), Reason::PeriodInvalid, "{from} to {to}");
     }
     assert_eq!(reason(maria.statement(&canteen.id, "2026-02-30", "2026-03-01").await), Reason::Malformed);
