@@ -236,7 +236,7 @@ impl Inner {
         method.read(&self.ask_bare(account, method.path(), message.encode_to_vec()).await?)
     }
 
-    fn ask_bare<'a>(
+    pub(crate) fn ask_bare<'a>(
         &'a self,
         account: &'a AccountKey,
         path: &'static str,
