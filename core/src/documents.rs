@@ -398,7 +398,7 @@ impl Inner {
 impl App {
     /// A document as a file, or several: a payment may have several receipts, everything else is one. Fresh where the server
     /// answers within [`crate::Pace::patience`]; otherwise what was kept when it was fetched before ([`DocumentFile::from_cache`]). What is
-    /// fetched is kept, up to 32 MiB on a phone; what was used least recently goes first. Up to a megabyte each.
+    /// fetched is kept, up to 16 MiB on a phone; what was used least recently goes first. Up to a megabyte each.
     ///
     /// # Errors
     /// [`Error::Refused`] with `NoticeNotPayable` (found here: also for what this phone does not know), `NotPaid`,

@@ -1,17 +1,49 @@
 //! Documents kept for when there is no network: as many as fit, those used last.
 
+use std::sync::Arc;
+
 use prost::Message;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Rows, failed};
+use super::{Cache, Rows, failed, lock, on_thread};
 use crate::error::Result;
 use crate::seal::Place;
 
-/// The most that all of them take on a phone, in bytes.
-const MOST_BYTES: i64 = 32 * 1_024 * 1_024;
+/// The most that all of them take on a phone, in bytes. Opening the cache reads the whole file, to see whether it is damaged: this is
+/// also what the first paint waits for.
+const MOST_BYTES: i64 = 16 * 1_024 * 1_024;
 
 /// How large SQLite's pages are, in bytes.
 const PAGE_BYTES: i64 = 4_096;
+
+/// From how many free pages on it is worth while to make the file smaller: a megabyte.
+const WORTH_PAGES: i64 = 256;
+
+impl Cache {
+    /// Forgets what was seen of an account, its orders only where `intents` says so, and gives the phone its room back.
+    pub(crate) async fn forget(self: &Arc<Self>, account: &str, intents: bool) -> Result<()> {
+        let account = account.to_owned();
+        self.write_later(move |rows| rows.forget(&account, intents)).await?;
+        let cache = Arc::clone(self);
+        let shrink = move || {
+            cache.shrink();
+            Ok(())
+        };
+        on_thread(Box::new(shrink)).await
+    }
+
+    /// What can't be given back now (somebody reads, the phone is full) stays for the next rows.
+    pub(super) fn shrink(&self) {
+        let sql = lock(&self.writer);
+        let free: i64 = sql.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap_or(0);
+        if free >= WORTH_PAGES {
+            // First what was deleted is overwritten where it lies. A phone may have no place for temporary files.
+            let text =
+                "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA temp_store = MEMORY; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)";
+            let _ = sql.execute_batch(text);
+        }
+    }
+}
 
 impl Rows<'_> {
     /// A document kept as `what`; one that no longer opens is none.

@@ -151,6 +151,8 @@ impl Cache {
         *current = sealer;
         // What is in the log goes into the file, and the log is cut: a reader may hold it up, and then the next write does it.
         let _ = sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        drop((sql, current));
+        self.shrink();
         Ok(())
     }
 
