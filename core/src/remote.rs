@@ -359,6 +359,7 @@ fn is_final(reason: Reason, code: Code) -> bool {
         | Reason::SessionEnded
         | Reason::SessionWiped
         | Reason::PrinterBusy
+        | Reason::MailLimit
         | Reason::NotSealedYet => false,
         Reason::Other => matches!(
             code,
