@@ -142,7 +142,7 @@ fn creditor_code(text: &str) -> Result<String> {
 
 impl Inner {
     /// What the server would say no to, said at once.
-    fn refused(&self, reason: Reason) -> Error {
+    pub(crate) fn refused(&self, reason: Reason) -> Error {
         Error::Refused(Refusal::here(self.language, reason, None))
     }
 

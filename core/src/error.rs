@@ -223,7 +223,7 @@ reasons! {
     UnknownTopUp,
     /// No such notice of this family.
     UnknownNotice,
-    /// The notice is paid, expired or withdrawn.
+    /// The notice is paid, expired or withdrawn (also found here).
     NoticeNotPayable,
     /// A page is open for the notice.
     PaymentInProgress,
@@ -261,7 +261,7 @@ reasons! {
     ReceiptWithheld,
     /// No certificate of that year.
     YearInvalid,
-    /// No period, or one that is too long.
+    /// No period, or one that is too long (also found here).
     PeriodInvalid,
     /// This guardian paid nothing for the child in that year.
     NothingPaid,
@@ -271,7 +271,7 @@ reasons! {
     Unprintable,
     /// No address is on file.
     NoAddress,
-    /// Not an e-mail address.
+    /// Not an e-mail address (also found here).
     AddressInvalid,
     /// Letters to the address on file come back.
     AddressBounced,
@@ -382,6 +382,21 @@ pub(crate) fn own_words(language: Language, reason: Reason, rule: Option<Passwor
             "This password will not do: choose another one, a sentence for example.",
             "Dieses Passwort eignet sich nicht: Bitte ein anderes wählen, zum Beispiel einen Satz.",
         ],
+        (Reason::NoticeNotPayable, _) => [
+            "Per questo pagamento non c'è un avviso da pagare: è già pagato, scaduto o ritirato. Aggiorna e guarda come sta.",
+            "There is no notice to pay for this: it is paid, expired or withdrawn. Refresh to see how it stands.",
+            "Dafür gibt es keine Zahlungsaufforderung mehr: bezahlt, abgelaufen oder zurückgezogen. Bitte aktualisieren.",
+        ],
+        (Reason::PeriodInvalid, _) => [
+            "Controlla le date: dal primo all'ultimo giorno, al massimo due anni.",
+            "Check the dates: from the first day to the last, two years at most.",
+            "Bitte prüfen Sie die Daten: vom ersten bis zum letzten Tag, höchstens zwei Jahre.",
+        ],
+        (Reason::AddressInvalid, _) => [
+            "Questo non è un indirizzo e-mail: controllalo.",
+            "This is not an e-mail address: please check it.",
+            "Das ist keine E-Mail-Adresse: Bitte prüfen Sie sie.",
+        ],
         _ => [
             "Il Comune non ha accettato la richiesta. Riprova o chiama l'ufficio scuola.",
             "The municipality did not accept this. Try again or call the school office.",
@@ -397,8 +412,15 @@ mod tests {
 
     #[test]
     fn what_is_refused_here_says_what_to_do() {
-        let reasons =
-            [Reason::OfficeCodeMistyped, Reason::UsernameInvalid, Reason::PasswordRefused, Reason::RecoveryEnded];
+        let reasons = [
+            Reason::OfficeCodeMistyped,
+            Reason::UsernameInvalid,
+            Reason::PasswordRefused,
+            Reason::RecoveryEnded,
+            Reason::NoticeNotPayable,
+            Reason::PeriodInvalid,
+            Reason::AddressInvalid,
+        ];
         let rules = ["short", "long", "simple", "common", "personal"].map(PasswordRule::from_code);
         let said = |language| {
             let of_reasons = reasons.iter().map(|reason| own_words(language, *reason, None));

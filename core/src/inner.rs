@@ -175,8 +175,7 @@ impl Inner {
 
     /// Forgets all that this phone holds of an account, its orders too.
     pub(crate) async fn forget(&self, account: &AccountKey) -> Result<()> {
-        let key = account.clone();
-        self.cache.write_later(move |rows| rows.forget(key.as_str(), true)).await
+        self.cache.forget(account.as_str(), true).await
     }
 
     pub(crate) fn active(&self) -> Result<AccountKey> {
@@ -236,7 +235,7 @@ impl Inner {
         method.read(&self.ask_bare(account, method.path(), message.encode_to_vec()).await?)
     }
 
-    fn ask_bare<'a>(
+    pub(crate) fn ask_bare<'a>(
         &'a self,
         account: &'a AccountKey,
         path: &'static str,
@@ -273,8 +272,7 @@ impl Inner {
             let _ = self.forget_push(account).await;
             // First this, so that an answer still on its way is not written after the rest was forgotten.
             lock(&self.sessions).remove(account);
-            let key = account.clone();
-            self.cache.write_later(move |rows| rows.forget(key.as_str(), false)).await?;
+            self.cache.forget(account.as_str(), false).await?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod cache;
 mod clock;
 mod config;
 mod devices;
+mod documents;
 mod error;
 mod fees;
 mod guard;
@@ -40,6 +41,7 @@ pub use cache::{CacheStart, RebuildReason};
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, Step};
 pub use devices::DeviceView;
+pub use documents::{Document, DocumentFile, DocumentLink, NoticeOf, NoticeSent, PaymentOf, ReceiptFormat, SentNotice};
 pub use error::{CacheError, Error, InProgress, Invalid, Reason, Refusal, Result};
 pub use fees::{CartAdvice, FeeAdvice, FeeRange};
 pub use models::{

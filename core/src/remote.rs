@@ -168,6 +168,18 @@ pub(crate) mod method {
         GET_TOP_UP: "/borsellino.v1.Payments/GetTopUp", GetTopUpRequest => GetTopUpResponse;
         /// A page for an open bill.
         PAY_BILL: "/borsellino.v1.Payments/PayBill", PayBillRequest => PayBillResponse;
+        /// A payment notice as PDF.
+        GET_NOTICE: "/borsellino.v1.Documents/GetNotice", GetNoticeRequest => GetNoticeResponse;
+        /// The receipts of a payment.
+        GET_RECEIPTS: "/borsellino.v1.Documents/GetReceipts", GetReceiptsRequest => GetReceiptsResponse;
+        /// What was paid for a child in a tax year.
+        GET_CERTIFICATE: "/borsellino.v1.Documents/GetCertificate", GetCertificateRequest => GetCertificateResponse;
+        /// The movements of a wallet, as a document.
+        GET_STATEMENT: "/borsellino.v1.Documents/GetStatement", GetStatementRequest => GetStatementResponse;
+        /// An address for a browser.
+        CREATE_LINK: "/borsellino.v1.Documents/CreateLink", CreateLinkRequest => CreateLinkResponse;
+        /// A notice by e-mail.
+        SEND_NOTICE: "/borsellino.v1.Documents/SendNotice", SendNoticeRequest => SendNoticeResponse;
         /// Gives an adult whom the office knows a user name and a password, and signs in.
         REGISTER: "/borsellino.v1.Accounts/Register", RegisterRequest => RegisterResponse;
         /// Changes the password and ends the other sessions.
@@ -346,6 +358,8 @@ fn is_final(reason: Reason, code: Code) -> bool {
         | Reason::TokenInvalid
         | Reason::SessionEnded
         | Reason::SessionWiped
+        | Reason::PrinterBusy
+        | Reason::MailLimit
         | Reason::NotSealedYet => false,
         Reason::Other => matches!(
             code,

@@ -17,7 +17,7 @@ use crate::errors::{BorsellinoError, InvalidInput};
 use crate::events::{HostListener, Listener};
 use crate::secure_store::{HostStore, SecureStore};
 
-type Result<T> = std::result::Result<T, BorsellinoError>;
+pub(crate) type Result<T> = std::result::Result<T, BorsellinoError>;
 
 /// The app core. Open it once per process, paint from `cachedHome`, then call `resume` and `watch`; call `shutdown`
 /// before the process or its data folder goes away.
@@ -42,7 +42,7 @@ pub struct Watch(Mutex<Option<core::WatchHandle>>);
 
 impl Borsellino {
     /// Runs a call of the core on its own thread, to its end even when the host gives it up.
-    fn run<T, Fut>(&self, call: impl FnOnce(Arc<core::App>) -> Fut) -> Boxed<Result<T>>
+    pub(crate) fn run<T, Fut>(&self, call: impl FnOnce(Arc<core::App>) -> Fut) -> Boxed<Result<T>>
     where
         T: Send + 'static,
         Fut: Future<Output = core::Result<T>> + Send + 'static,

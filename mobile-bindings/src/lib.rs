@@ -8,11 +8,13 @@
 //! - What the host throws at the app core comes back as a typed error ([`BorsellinoError`]); it never becomes a panic.
 //! - After [`Borsellino::shutdown`] no thread is left and neither the listener nor the secure store is called.
 //!
-//! To export more of the core: a method in `app.rs`, a record or a field in `views.rs`, `paying.rs` or `access.rs`, an event in `events.rs`.
+//! To export more of the core: a method in `app.rs`, a record or a field in `views.rs`, `paying.rs`, `documents.rs` or `access.rs`, an event
+//! in `events.rs`.
 
 mod access;
 mod app;
 mod config;
+mod documents;
 mod engine;
 mod errors;
 mod events;

@@ -60,8 +60,8 @@ impl Refused {
 
     /// Reads a status of ours; `None` where it carries none of our reasons (a proxy, a time-out, another server).
     pub fn from_status(status: &Status) -> Option<Self> {
-        let details = status.get_error_details();
-        let info = details.error_info()?;
+        // One by one: reading every kind of detail there is would be compiled into each phone.
+        let info = status.get_details_error_info()?;
         if info.domain != ERROR_DOMAIN {
             return None;
         }
@@ -72,7 +72,7 @@ impl Refused {
             retry_after_ms: info.metadata.get("retry_after_ms").and_then(|text| text.parse().ok()),
             field: info.metadata.get("field").cloned(),
             rule: info.metadata.get("rule").cloned(),
-            sentence: details.localized_message().map(|text| text.message.clone()).unwrap_or_default(),
+            sentence: status.get_details_localized_message().map(|text| text.message).unwrap_or_default(),
         })
     }
 }

@@ -1,7 +1,10 @@
 //! The same for programs: one JSON object per line.
 
+use std::path::Path;
+
 use borsellino_core::{
-    Connection, Error, Event, HomeView, Language, MovementsView, NoticeView, PayBillView, TopUpState, TopUpView,
+    Connection, DocumentFile, Error, Event, HomeView, Language, MovementsView, NoticeView, PayBillView, ReceiptsView,
+    TopUpState, TopUpView,
 };
 use serde_json::{Value, json};
 
@@ -108,6 +111,19 @@ pub(crate) fn movements(page: &MovementsView) -> Value {
     };
     let movements: Vec<Value> = page.movements.iter().map(movement).collect();
     json!({ "event": "movements", "from_cache": page.from_cache, "movements": movements })
+}
+
+pub(crate) fn archive(page: &ReceiptsView) -> Value {
+    let item = |item: &borsellino_core::ReceiptView| json!({ "cents": item.amount.cents, "sentence": item.sentence });
+    let items: Vec<Value> = page.items.iter().map(item).collect();
+    json!({ "event": "archive", "from_cache": page.from_cache, "items": items })
+}
+
+pub(crate) fn saved(path: &Path, file: &DocumentFile) -> Value {
+    json!({
+        "event": "document", "path": path.display().to_string(), "media_type": file.media_type,
+        "bytes": file.content.len(), "from_cache": file.from_cache, "as_of": file.as_of_text,
+    })
 }
 
 pub(crate) fn event(event: &Event, language: Language) -> Value {

@@ -8,6 +8,7 @@
 //! `--script "topup 1 20 online; wait paid; quit"`. BORSELLINO_CRASH_AT=intent-saved (and the other steps) aborts the
 //! process there. Secrets lie in plain files under DIR: this is no phone to carry around.
 
+mod documents;
 mod json;
 mod screen;
 
@@ -40,6 +41,8 @@ struct Options {
 const USAGE: &str = "phone --server URL [--data DIR] [--lang it|en|de] [--open] [--json] [--code CODE] \
     [--username NAME] [--password WORD] [--script 'COMMAND; COMMAND'] [--wait-seconds N]
 commands: topup WALLET# AMOUNT online|notice, retry TOP-UP#, bill BILL#, movements [WALLET#], home, refresh, resume,
+          archive, document notice topup|bill # FOLDER, document receipt|original ARCHIVE# FOLDER,
+          document certificate CHILD# YEAR FOLDER, document statement WALLET# FROM-DAY TO-DAY FOLDER,
           wait paid|live|balance, signout, quit";
 
 fn options() -> Result<Options, String> {
@@ -314,9 +317,9 @@ impl Phone {
 
     async fn menu(&mut self) -> Done {
         let menu = self.screen.pick([
-            "1 Ricarica  2 Paga un bollettino  3 Movimenti  4 Aggiorna  5 Esci dall'account  6 Riprova una ricarica  0 Chiudi",
-            "1 Top up  2 Pay a bill  3 Movements  4 Refresh  5 Sign out  6 Retry a top-up  0 Quit",
-            "1 Aufladen  2 Rechnung zahlen  3 Buchungen  4 Aktualisieren  5 Abmelden  6 Aufladung erneut versuchen  0 Beenden",
+            "1 Ricarica  2 Paga un bollettino  3 Movimenti  4 Aggiorna  5 Esci dall'account  6 Riprova una ricarica  7 Salva un documento  0 Chiudi",
+            "1 Top up  2 Pay a bill  3 Movements  4 Refresh  5 Sign out  6 Retry a top-up  7 Save a document  0 Quit",
+            "1 Aufladen  2 Rechnung zahlen  3 Buchungen  4 Aktualisieren  5 Abmelden  6 Aufladung erneut versuchen  7 Dokument speichern  0 Beenden",
         ]);
         loop {
             let done = match self.ask(menu).await?.as_str() {
@@ -342,6 +345,12 @@ impl Phone {
                     let which = ["Quale ricarica? (numero)", "Which top-up? (number)", "Welche Aufladung? (Nummer)"];
                     let number = self.ask(self.screen.pick(which)).await?;
                     self.retry(&number).await
+                }
+                "7" => {
+                    self.archive().await?;
+                    let which = "notice topup|bill #, receipt|original #, certificate # YEAR, statement # FROM TO, each with FOLDER";
+                    let typed = self.ask(which).await?;
+                    self.save(&typed.split_whitespace().collect::<Vec<_>>()).await
                 }
                 "0" | "q" => return Ok(()),
                 _ => Ok(()),
@@ -473,6 +482,8 @@ impl Phone {
                     let wallet = self.wallet(wallet)?;
                     self.movements(Some(wallet)).await?;
                 }
+                ["archive"] => self.archive().await?,
+                ["document", wanted @ ..] => self.save(wanted).await?,
                 ["home"] => self.show_home()?,
                 ["refresh"] => {
                     let home = self.app.refresh_home().await?;

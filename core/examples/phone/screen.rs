@@ -1,10 +1,11 @@
 //! What the terminal phone prints.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use borsellino_core::{
-    BillView, Connection, Error, Event, HomeView, Language, MovementsView, NoticeView, PayBillView, TopUpState,
-    TopUpView,
+    BillView, Connection, DocumentFile, Error, Event, HomeView, Language, MovementsView, NoticeView, PayBillView,
+    ReceiptsView, TopUpState, TopUpView,
 };
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode, Version};
@@ -125,6 +126,26 @@ impl Screen {
         for movement in &page.movements {
             let (amount, after) = (&movement.amount.text, &movement.balance_after_text);
             println!("  {amount:>12} -> {after:>12}  {} ({})", movement.sentence, movement.child_name);
+        }
+    }
+
+    pub(crate) fn archive(&self, page: &ReceiptsView) {
+        if self.json {
+            println!("{}", json::archive(page));
+            return;
+        }
+        for (index, item) in page.items.iter().enumerate() {
+            println!("  {}. {}", index.saturating_add(1), item.sentence);
+        }
+    }
+
+    pub(crate) fn saved(&self, path: &Path, file: &DocumentFile) {
+        if self.json {
+            println!("{}", json::saved(path, file));
+        } else if file.from_cache {
+            println!("{} ({})", path.display(), file.as_of_text);
+        } else {
+            println!("{}", path.display());
         }
     }
 

@@ -1,6 +1,7 @@
 //! The cache's file: opening it, bringing it to the newest shape, rebuilding it when it is damaged. All SQL of the
 //! phone is in this folder; what it means is decided elsewhere.
 
+mod documents;
 mod rows;
 
 use std::path::Path;
@@ -16,9 +17,10 @@ use crate::error::{CacheError, Error, Result};
 use crate::seal::{KEY_LEN, Place, Sealer};
 
 /// Every shape of the file, oldest first; `user_version` counts those applied.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/app-cache/0001_cache.sql"),
     include_str!("../../../migrations/app-cache/0002_phone.sql"),
+    include_str!("../../../migrations/app-cache/0003_documents.sql"),
 ];
 
 const FILE: &str = "cache.sqlite";
@@ -149,6 +151,8 @@ impl Cache {
         *current = sealer;
         // What is in the log goes into the file, and the log is cut: a reader may hold it up, and then the next write does it.
         let _ = sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        drop((sql, current));
+        self.shrink();
         Ok(())
     }
 

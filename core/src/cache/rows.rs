@@ -83,11 +83,11 @@ fn to_sql(number: u64) -> i64 {
 }
 
 impl Rows<'_> {
-    fn run(&self, statement: &str, values: impl Params) -> Result<usize> {
+    pub(super) fn run(&self, statement: &str, values: impl Params) -> Result<usize> {
         self.sql.prepare_cached(statement).and_then(|mut prepared| prepared.execute(values)).map_err(failed)
     }
 
-    fn open<M: Message + Default>(&self, place: Place<'_>, sealed: &[u8]) -> Option<M> {
+    pub(super) fn open<M: Message + Default>(&self, place: Place<'_>, sealed: &[u8]) -> Option<M> {
         let plain = self.sealer.open(place, sealed).ok()?;
         M::decode(plain.as_slice()).ok()
     }
@@ -277,6 +277,7 @@ impl Rows<'_> {
         self.run("DELETE FROM wallet_seq WHERE account = ?1", [account])?;
         self.run("DELETE FROM movement_page WHERE account = ?1", [account])?;
         self.run("DELETE FROM kept WHERE account = ?1", [account])?;
+        self.run("DELETE FROM document WHERE account = ?1", [account])?;
         if intents {
             self.run("DELETE FROM intent WHERE account = ?1", [account])?;
         }
@@ -285,14 +286,15 @@ impl Rows<'_> {
 
     /// Forgets everything, creditors and the key's own row too.
     pub(super) fn forget_everything(&self) -> Result<()> {
-        let tables = ["snapshot", "wallet_seq", "movement_page", "kept", "intent", "creditor", "key_check"];
+        let tables = ["snapshot", "wallet_seq", "movement_page", "kept", "document", "intent", "creditor", "key_check"];
         tables.iter().try_for_each(|table| self.run(&format!("DELETE FROM {table}"), []).map(|_| ()))
     }
 
     /// Forgets every account that this phone does not have: a sign-out that was killed half-way.
     pub(crate) fn forget_all_but(&self, accounts: &[String]) -> Result<()> {
         let text = "SELECT account FROM snapshot UNION SELECT account FROM wallet_seq \
-            UNION SELECT account FROM movement_page UNION SELECT account FROM kept UNION SELECT account FROM intent";
+            UNION SELECT account FROM movement_page UNION SELECT account FROM kept UNION SELECT account FROM document \
+            UNION SELECT account FROM intent";
         let mut prepared = self.sql.prepare(text).map_err(failed)?;
         let found = prepared.query_map([], |row| row.get(0)).map_err(failed)?;
         let found: Vec<String> = found.collect::<rusqlite::Result<_>>().map_err(failed)?;

@@ -9,6 +9,7 @@ use borsellino_proto::reason::{Reason, Refused};
 use borsellino_proto::v1;
 use borsellino_proto::v1::accounts_server::AccountsServer;
 use borsellino_proto::v1::devices_server::DevicesServer;
+use borsellino_proto::v1::documents_server::DocumentsServer;
 use borsellino_proto::v1::family_server::{Family, FamilyServer};
 use borsellino_proto::v1::feed_server::{Feed, FeedServer};
 use borsellino_proto::v1::onboarding_server::{Onboarding, OnboardingServer};
@@ -20,6 +21,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
 
 use crate::fake_accounts::Account;
+use crate::fake_documents::Print;
 
 /// A creditor code with a right check digit.
 pub(crate) const CREDITOR: &str = "99900010010";
@@ -49,6 +51,7 @@ pub(crate) enum Oddity {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) account: Account,
+    pub(crate) print: Print,
     pub(crate) home: v1::HomeResponse,
     pub(crate) feed: Vec<v1::Change>,
     pub(crate) top_ups: BTreeMap<String, v1::Payment>,
@@ -102,6 +105,7 @@ impl Fake {
             .add_service(DevicesServer::new(fake.clone()))
             .add_service(FamilyServer::new(fake.clone()))
             .add_service(PaymentsServer::new(fake.clone()))
+            .add_service(DocumentsServer::new(fake.clone()))
             .add_service(FeedServer::new(fake.clone()));
         tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(inner)));
         let wire = fake.clone();

@@ -4,8 +4,10 @@
 mod access;
 mod counter;
 mod devices;
+mod documents;
 mod fake;
 mod fake_accounts;
+mod fake_documents;
 mod kill;
 mod offline;
 mod paying;
