@@ -4,7 +4,6 @@
 mod access;
 mod airplane;
 mod archive;
-mod documents;
 mod sync;
 
 use std::io::{BufRead, BufReader};
