@@ -25,6 +25,9 @@ use tonic::{Code, ConnectError, Request, Response, Status};
 
 use crate::error::{Error, Invalid, Reason, Refusal, Result, own_words};
 
+/// The largest answer, in bytes: the receipts of a bill in twelve parts, each with a large logo.
+const MAX_ANSWER: usize = 16 << 20;
+
 /// How long the phone waits for what.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -269,7 +272,7 @@ impl Remote {
         Box::pin(async move {
             let mut request = self.request(token, message)?;
             request.set_timeout(self.pace.call);
-            let mut client = Grpc::new(self.channel.clone());
+            let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
             let call = async {
                 client.ready().await.map_err(|error| Status::from_error(error.into()))?;
                 client.unary(request, PathAndQuery::from_static(path), Bare).await

@@ -11,6 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 /// How many documents may wait; who comes then is told to come again.
 const QUEUE: usize = 32;
 
+/// How many of the places are for those alone who wait for one.
+const KEPT: usize = 4;
+
 /// The nicest a thread can be (setpriority, 2).
 const LOWEST: i32 = 19;
 
@@ -78,6 +81,9 @@ impl Press {
         let sender = self.running.get_or_init(|| start(&self.templates)).as_ref().map_err(Clone::clone)?;
         if self.patient {
             sender.send(job).await.map_err(|_| PressError::Idle)?;
+        } else if sender.capacity() <= KEPT {
+            // Some places are kept for letters and batches.
+            return Err(PressError::Busy);
         } else {
             sender.try_send(job).map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => PressError::Busy,

@@ -62,6 +62,7 @@ pub(crate) fn data(facts: &mut Facts, certificate: &Certificate) -> Result<Value
         "refunded_of_earlier_years": some(certificate.refunded_of_earlier_years),
         "refunded_since": some(certificate.refunded_since),
         "issued": day(certificate.issued, language),
+        "until": (certificate.issued.year() == certificate.year).then(|| day(certificate.issued, language)),
         "code": grouped(&code, 4),
         "verify_at": facts.code(&certificate.verify_at),
         "qr": qr,

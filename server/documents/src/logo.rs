@@ -148,8 +148,8 @@ fn plain_drawing(svg: &str) -> Result<(), LogoError> {
         match name.as_str() {
             "svg" => root = true,
             "text" | "tspan" | "textpath" => return Err(LogoError::Text),
-            "script" | "image" | "feimage" | "filter" | "foreignobject" | "!entity" | "?xml-stylesheet" | "iframe"
-            | "audio" | "video" => return Err(LogoError::NotPlain),
+            "script" | "marker" | "pattern" | "mask" | "image" | "feimage" | "filter" | "foreignobject" | "!entity"
+            | "?xml-stylesheet" | "iframe" | "audio" | "video" => return Err(LogoError::NotPlain),
             "use" => copies = copies.saturating_add(1),
             _ => {}
         }

@@ -130,8 +130,8 @@ pub struct Receipt {
     pub psp: (String, String, Option<String>),
     /// Through which channel.
     pub channel: String,
-    /// Who owed.
-    pub debtor: Person,
+    /// Who owed; `None` where the reader may not know.
+    pub debtor: Option<Person>,
     /// Who paid.
     pub payer: Payer,
     /// The parts of the payment.

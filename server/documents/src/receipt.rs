@@ -72,7 +72,7 @@ pub(crate) fn data(facts: &mut Facts, receipt: &Receipt) -> Result<Value, Render
             "code": facts.optional(psp_code.as_ref(), TEXT),
         },
         "channel": facts.code(&receipt.channel),
-        "debtor": facts.person(&receipt.debtor),
+        "debtor": receipt.debtor.as_ref().map(|debtor| facts.person(debtor)),
         "payer": { "known": payer, "person": named },
         "transfers": receipt.transfers.iter().map(transfer).collect::<Vec<_>>(),
         "settled": receipt.settled.iter().map(settled).collect::<Vec<_>>(),

@@ -111,7 +111,7 @@ pub fn receipt(transfers: u8) -> Receipt {
         method: Some("creditCard".into()),
         psp: ("Banca di Prova S.p.A.".into(), "BPPRITXX".into(), Some("00743110157".into())),
         channel: "00743110157_01 (Web)".into(),
-        debtor: Person { name: "Giulia Rossi".into(), code: Some("RSSGLI15M52H501J".into()), address: None },
+        debtor: Some(Person { name: "Giulia Rossi".into(), code: Some("RSSGLI15M52H501J".into()), address: None }),
         payer: Payer::Named(person()),
         transfers: (1..=transfers)
             .map(|n| Transfer {

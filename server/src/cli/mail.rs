@@ -86,7 +86,7 @@ async fn bounce(place: &Place) -> anyhow::Result<ExitCode> {
     let mut message = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     std::io::stdin().take(limit).read_to_end(&mut message).context("standard input")?;
-    let letter = match read(&message) {
+    let (letter, gone) = match read(&message) {
         Notification::None => {
             println!("no delivery status notification of a letter of this server");
             return Ok(ExitCode::from(NOT_OURS));
@@ -95,10 +95,10 @@ async fn bounce(place: &Place) -> anyhow::Result<ExitCode> {
             println!("{letter}: not for good, nothing is marked");
             return Ok(ExitCode::SUCCESS);
         }
-        Notification::Failed(letter) => letter,
+        Notification::Failed(letter, gone) => (letter, gone),
     };
     let store = super::queue::open(&place.database()?).await?;
-    let returned = came_back(&store, letter, Clock::system().now()).await;
+    let returned = came_back(&store, (letter, gone), Clock::system().now()).await;
     store.close().await;
     match returned? {
         Returned::NotOurs => {
@@ -110,7 +110,9 @@ async fn bounce(place: &Place) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Returned::LetterOnly => {
-            println!("{letter}: marked; the address on file is another one, or was marked before");
+            println!(
+                "{letter}: the letter is marked; the address is not (the refusal is not about the mailbox), is another one by now, or was marked before"
+            );
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -137,7 +137,9 @@ impl v1::documents_server::Documents for Service {
     ) -> Result<Response<v1::GetReceiptsResponse>, Status> {
         let (who, language) = (caller(&self.0, &request)?, language(&request));
         let (payment, unknown) = payment(request.get_ref(), &request)?;
-        let all = receipts_of(&self.0, who, payment).await.map_err(|stop| refused(stop, unknown, language))?;
+        let originals = request.get_ref().format == i32::from(v1::ReceiptFormat::Xml);
+        let all = receipts_of(&self.0, who, payment, originals).await;
+        let all = all.map_err(|stop| refused(stop, unknown, language))?;
         let mut documents = Vec::with_capacity(all.len());
         for paid in all {
             let wanted = receipt(paid, request.get_ref().format, language)?;
@@ -178,7 +180,9 @@ impl v1::documents_server::Documents for Service {
             Some(Document::Statement(message)) => (statement(message, &request)?, Reason::UnknownWallet),
             Some(Document::Receipt(message)) => {
                 let (payment, unknown) = payment(message, &request)?;
-                let all = receipts_of(&self.0, who, payment).await.map_err(|stop| refused(stop, unknown, language))?;
+                let originals = message.format == i32::from(v1::ReceiptFormat::Xml);
+                let all = receipts_of(&self.0, who, payment, originals).await;
+                let all = all.map_err(|stop| refused(stop, unknown, language))?;
                 let last = all.into_iter().next_back().ok_or_else(|| plain(Reason::NotPaid, language))?;
                 (receipt(last, message.format, language)?, unknown)
             }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::time::Millis;
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -73,17 +74,26 @@ async fn send_once(app: &App, mailer: &Mailer) -> Result<bool, Fault> {
     let sending = i64::try_from(mailer.timeout().as_millis()).unwrap_or(i64::MAX);
     let mut any = false;
     for creditor in due(app).await? {
-        any |= tell(app, creditor).await? > 0;
-        let taken = recoveries::claim(app, creditor, sending).await?;
-        any |= !taken.is_empty();
-        for outcome in join_all(taken.iter().map(|taken| recover(app, mailer, taken))).await {
-            outcome?;
+        match send_of(app, mailer, (creditor, sending)).await {
+            Ok(sent) => any |= sent,
+            // One creditor's trouble is no other's.
+            Err(error) => tracing::warn!(%creditor, %error, "letters could not be taken"),
         }
-        let taken = post::claim(app, creditor, sending).await?;
-        any |= !taken.is_empty();
-        for outcome in join_all(taken.iter().map(|taken| send(app, mailer, taken))).await {
-            outcome?;
-        }
+    }
+    Ok(any)
+}
+
+async fn send_of(app: &App, mailer: &Mailer, (creditor, sending): (CreditorCode, i64)) -> Result<bool, Fault> {
+    let mut any = tell(app, creditor).await? > 0;
+    let taken = recoveries::claim(app, creditor, sending).await?;
+    any |= !taken.is_empty();
+    for outcome in join_all(taken.iter().map(|taken| recover(app, mailer, taken))).await {
+        outcome?;
+    }
+    let taken = post::claim(app, creditor, sending).await?;
+    any |= !taken.is_empty();
+    for outcome in join_all(taken.iter().map(|taken| send(app, mailer, taken))).await {
+        outcome?;
     }
     Ok(any)
 }

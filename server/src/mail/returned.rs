@@ -17,7 +17,7 @@ pub enum Notification {
     /// The letter was, or will be, delivered, or is still tried.
     Passing(Uuid),
     /// The letter will never be delivered.
-    Failed(Uuid),
+    Failed(Uuid, bool),
 }
 
 /// Where the reader is.
@@ -53,6 +53,7 @@ pub fn read(message: &[u8]) -> Notification {
     let text = String::from_utf8_lossy(message.get(..MAX_BYTES).unwrap_or(message));
     let mut at = At::Headers(Part::Other);
     let (mut status_seen, mut failed, mut letter, mut letter_read) = (false, false, None, false);
+    let mut gone = false;
     // One recipient's: whether it failed, and with a code for good.
     let (mut action, mut code) = (None, None);
     let mut last = String::new();
@@ -85,7 +86,10 @@ pub fn read(message: &[u8]) -> Notification {
                 status_seen = true;
                 match name.as_str() {
                     "action" => action = Some(value.eq_ignore_ascii_case("failed")),
-                    "status" => code = Some(value.starts_with("5.")),
+                    "status" => {
+                        code = Some(value.starts_with("5."));
+                        gone |= about_the_mailbox(value.split_whitespace().next().unwrap_or_default());
+                    }
                     _ => {}
                 }
             }
@@ -100,10 +104,16 @@ pub fn read(message: &[u8]) -> Notification {
     }
     failed |= is_failure(&mut action, &mut code);
     match letter {
-        Some(letter) if status_seen && failed => Notification::Failed(letter),
+        Some(letter) if status_seen && failed => Notification::Failed(letter, gone),
         Some(letter) if status_seen => Notification::Passing(letter),
         _ => Notification::None,
     }
+}
+
+/// Whether a code (RFC 3463) says that there is no such mailbox: 5.1.x, but for those about the sender, or a mailbox that is closed
+/// (5.2.1). Every other is of us, of the letter, or of a day on which a mailbox is full.
+pub fn about_the_mailbox(code: &str) -> bool {
+    (code.starts_with("5.1.") && !matches!(code, "5.1.7" | "5.1.8")) || code == "5.2.1"
 }
 
 /// Ends what was said of one recipient. Both have to be said: a server that tries on says `delayed`.
@@ -144,8 +154,9 @@ mod tests {
     fn what_failed_and_what_did_not() {
         let id = ID.parse().unwrap();
         let said = |action, status| read(report(action, status, &headers()).as_bytes());
-        assert_eq!(said("failed", "5.1.1"), Notification::Failed(id));
-        assert_eq!(said("Failed", "5.2.2 (mailbox full)"), Notification::Failed(id));
+        assert_eq!(said("failed", "5.1.1"), Notification::Failed(id, true));
+        assert_eq!(said("Failed", "5.2.2 (mailbox full)"), Notification::Failed(id, false));
+        assert_eq!(said("failed", "5.7.1"), Notification::Failed(id, false), "about us, not about the mailbox");
         for (action, status) in
             [("delayed", "4.4.1"), ("failed", "4.4.7"), ("delivered", "2.1.5"), ("relayed", "5.0.0")]
         {
@@ -156,7 +167,7 @@ mod tests {
     #[test]
     fn servers_write_it_in_their_own_ways() {
         let whole = report("failed", "5.1.1", &headers());
-        let failed = Notification::Failed(ID.parse().unwrap());
+        let failed = Notification::Failed(ID.parse().unwrap(), true);
         assert_eq!(read(whole.replace("\r\n", "\n").as_bytes()), failed);
         let folded = whole.replace("Message-ID: <", "Message-Id:\r\n <");
         assert_eq!(read(folded.as_bytes()), failed);

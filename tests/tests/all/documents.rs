@@ -29,6 +29,7 @@ borsellino_tests::in_both_houses! {
     a_notice_names_who_owes_to_nobody_else;
     a_letterhead_stands_on_every_notice;
     a_receipt_is_for_who_owed_and_who_paid;
+    of_a_bill_that_two_paid_each_has_their_own;
     a_statement_says_what_moved;
     a_link_leads_to_one_document_for_a_while;
     money_is_given_back_once;
@@ -218,14 +219,45 @@ async fn a_receipt_is_for_who_owed_and_who_paid(house: &House) {
     let sent = deliver(house, &notice.number, bill.residual_cents, tail).await;
     let [own] = paolo.receipts_of(of(), Pdf).await.expect("a receipt").try_into().expect("one");
     let [hers] = maria.receipts_of(of(), Pdf).await.expect("a receipt").try_into().expect("one");
-    assert!(pdf_text(&own.content).contains(&his));
+    assert!(pdf_text(&own.content).contains(&his) && pdf_text(&own.content).contains(&sent.id));
     assert!(!pdf_text(&hers.content).contains(&his));
-    let [xml] = paolo.receipts_of(of(), Xml).await.expect("the original").try_into().expect("one");
-    assert_eq!((xml.content, xml.media_type.as_str()), (sent.xml().into_bytes(), "application/xml"), "as it came");
-    assert_eq!(reason(maria.receipts_of(of(), Xml).await), Reason::ReceiptWithheld);
+    for hidden in ["Persona di prova", "BNCMRA85D52F205Y", &code_of(house, MARIA).await] {
+        assert!(!pdf_text(&own.content).contains(hidden), "who owed is not his to know: {hidden}");
+    }
+    for parent in [&paolo, &maria] {
+        assert_eq!(reason(parent.receipts_of(of(), Xml).await), Reason::ReceiptWithheld, "it names both");
+    }
     assert_eq!(reason(house.phone(AMINA).await.receipts_of(of(), Pdf).await), Reason::UnknownBill);
     let german = maria.speaking("de").receipts_of(of(), Pdf).await.expect("a receipt");
     assert!(pdf_text(&german[0].content).contains("Quittung"), "in the reader's language");
+}
+
+async fn of_a_bill_that_two_paid_each_has_their_own(house: &House) {
+    let (maria, paolo) = (house.phone(MARIA).await, house.phone(PAOLO).await);
+    let (bill, notice) = billed(house).await;
+    let of = || Payment::BillId(bill.id.clone());
+    let [hers, his] = [code_of(house, MARIA).await, code_of(house, PAOLO).await];
+    let tail = |code: &str, at: &str| paid_by(&payer(code, "Un genitore"), "creditCard", at);
+    let first = deliver(house, &notice.number, 1_000, tail(&hers, "2026-11-20T10:30:00")).await;
+    assert_eq!(reason(paolo.receipts_of(of(), Pdf).await), Reason::UnknownBill, "nothing of it is his");
+    let second = deliver(house, &notice.number, bill.residual_cents - 1_000, tail(&his, "2026-11-20T10:31:00")).await;
+    let texts = async |phone: &Phone| {
+        let files = phone.receipts_of(of(), Pdf).await.expect("receipts");
+        files.iter().map(|file| pdf_text(&file.content)).collect::<Vec<_>>()
+    };
+    let [own] = texts(&paolo).await.try_into().expect("his alone");
+    assert!(own.contains(&second.id) && !own.contains(&first.id), "{own}");
+    let both = texts(&maria).await;
+    assert_eq!(both.len(), 2, "whose bill it is has all of them");
+    let [xml] = maria.receipts_of(of(), Xml).await.expect("her original").try_into().expect("one");
+    assert_eq!((xml.content, xml.media_type.as_str()), (first.xml().into_bytes(), "application/xml"), "as it came");
+    use v1::create_link_request::Document;
+    let asked = v1::GetReceiptsRequest {
+        payment: Some(v1::get_receipts_request::Payment::BillId(bill.id.clone())),
+        format: Pdf.into(),
+    };
+    let (url, _) = paolo.document_link(Document::Receipt(asked)).await.expect("a link");
+    assert_eq!(house.http.get(&url).send().await.expect("an answer").status(), 200, "to his own");
 }
 
 async fn a_statement_says_what_moved(house: &House) {

@@ -4,6 +4,7 @@
 mod access;
 mod airplane;
 mod archive;
+mod documents;
 mod sync;
 
 use std::io::{BufRead, BufReader};

@@ -45,7 +45,7 @@ const UNDER_WAY: usize = 8;
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The folder holds another run.
-    #[error("{} holds another run ({period}): choose an empty folder", .folder.display())]
+    #[error("{} holds another run ({period}, or with other options): choose an empty folder", .folder.display())]
     OtherRun {
         /// Where.
         folder: PathBuf,
@@ -55,6 +55,9 @@ pub enum RunError {
     /// No bill has this period.
     #[error("there are no bills of the period {0:?}: `borsellino bill issue` names it")]
     NoBills(String),
+    /// Somebody else is at it.
+    #[error("another run is at work in {}: wait for its end", .0.display())]
+    Busy(PathBuf),
     /// The disk.
     #[error("{} can't be written: {error}. What is finished stays: free some space and start again", .path.display())]
     Disk {
@@ -114,6 +117,8 @@ pub struct Run {
 struct Plan {
     creditor: String,
     period: String,
+    zip: bool,
+    volumes: bool,
     /// Id and number.
     bills: Vec<(String, String)>,
 }
@@ -125,6 +130,15 @@ impl Batch<'_> {
     /// [`RunError`].
     pub async fn run(&self, mut progress: impl FnMut(usize, usize)) -> Result<Run, RunError> {
         fs::create_dir_all(&self.folder).map_err(disk(&self.folder))?;
+        let lock = self.folder.join(".lotto.lock");
+        let held = Disk::create(&lock).map_err(disk(&lock))?;
+        held.try_lock().map_err(|_| RunError::Busy(self.folder.clone()))?;
+        let end = self.folder.join("esito.json");
+        if let Ok(text) = fs::read(&end) {
+            // What was printed is at the printer's: it is not made anew.
+            self.plan().await?;
+            return serde_json::from_slice(&text).map_err(|_| RunError::Damaged(end));
+        }
         let plan = self.plan().await?;
         let head = letterhead(&self.printer.store, self.creditor).await?;
         let words = wording(&head.wording).ok_or(Fault::BadData("a letterhead's wording"))?;
@@ -133,9 +147,12 @@ impl Batch<'_> {
         let mut done = 0;
         for (number, bills) in (1..).zip(plan.bills.chunks(VOLUME)) {
             let outcome = self.folder.join(format!(".blocco-{number:03}.json"));
+            let archive = self.folder.join(format!(".blocco-{number:03}.zip"));
             let block = match fs::read(&outcome) {
-                Ok(text) => serde_json::from_slice(&text).map_err(|_| RunError::Damaged(outcome.clone()))?,
-                Err(_) => {
+                Ok(text) if archive.exists() => {
+                    serde_json::from_slice(&text).map_err(|_| RunError::Damaged(outcome.clone()))?
+                }
+                _ => {
                     let block = self.block(number, bills, &about, |more| progress(done + more, all)).await?;
                     put(&outcome, &serde_json::to_vec(&block).unwrap_or_default())?;
                     block
@@ -151,12 +168,13 @@ impl Batch<'_> {
         if self.zip {
             self.join(blocks)?;
         }
-        put(&self.folder.join("esito.json"), &serde_json::to_vec_pretty(&run).unwrap_or_default())?;
+        put(&end, &serde_json::to_vec_pretty(&run).unwrap_or_default())?;
         for number in 1..=blocks {
-            for end in ["zip", "json"] {
+            for end in ["json", "zip"] {
                 let _ = fs::remove_file(self.folder.join(format!(".blocco-{number:03}.{end}")));
             }
         }
+        let _ = fs::remove_file(lock);
         Ok(run)
     }
 
@@ -167,7 +185,8 @@ impl Batch<'_> {
         let code = self.creditor.fiscal_code;
         if let Ok(text) = fs::read(&path) {
             let plan: Plan = serde_json::from_slice(&text).map_err(|_| RunError::Damaged(path))?;
-            if plan.creditor != code.as_str() || plan.period != *period {
+            let same = plan.creditor == code.as_str() && (plan.zip, plan.volumes) == (self.zip, self.volumes);
+            if !same || plan.period != *period {
                 return Err(RunError::OtherRun { folder: self.folder.clone(), period: plan.period });
             }
             return Ok(plan);
@@ -189,7 +208,8 @@ impl Batch<'_> {
         if bills.is_empty() {
             return Err(RunError::NoBills(period.clone()));
         }
-        let plan = Plan { creditor: code.as_str().to_owned(), period: period.clone(), bills };
+        let (zip, volumes) = (self.zip, self.volumes);
+        let plan = Plan { creditor: code.as_str().to_owned(), period: period.clone(), zip, volumes, bills };
         put(&path, &serde_json::to_vec(&plan).unwrap_or_default())?;
         Ok(plan)
     }
@@ -285,8 +305,6 @@ impl Batch<'_> {
             let block = self.folder.join(format!(".blocco-{number:03}.zip"));
             let file = match Disk::open(&block) {
                 Ok(file) => file,
-                // All were joined, and the clearing up was cut short.
-                Err(_) if path.exists() => return Ok(()),
                 Err(error) => return Err(disk(&block)(error)),
             };
             let mut archive =

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use borsellino_documents::{Certificate, CertifiedLine, CertifiedPayment, Person};
+use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{BillId, ChildId, GuardianId};
 use borsellino_domain::language::Language;
 use borsellino_domain::ledger::{Account, Hash};
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::issuer::{issuer, letterhead};
-use super::receipt::{PURPOSE as RECEIPT, paid_on, parse, person, same_code};
+use super::receipt::{PURPOSE as RECEIPT, paid_on, parse, payer_of, same_code};
 use super::{DocumentRefusal, File, Printer, Refused, pressed, unknown};
 use crate::clock::random;
 use crate::usecases::{Fault, Stop};
@@ -90,7 +91,8 @@ pub(super) async fn of_payer(
     Requested { payer, child, year }: Requested,
     language: Language,
 ) -> Result<File, Refused> {
-    let (code, payer) = (creditor.fiscal_code, payer.trim().to_uppercase());
+    let Ok(payer) = PersonalCode::parse(&payer) else { return unknown() };
+    let (code, payer) = (creditor.fiscal_code, payer.as_str().to_owned());
     let theirs = payer.clone();
     let read = printer.store.read(move |tx| {
         Box::pin(async move {
@@ -125,15 +127,26 @@ async fn read(
         for line in lines.iter().filter(|line| line.child == child.id) {
             services.insert(line.service, (line.kind, line.name.clone()));
         }
+        let (mut of_bill, mut beyond) = (Vec::new(), Cents::ZERO);
         for row in tx.payments_in(creditor, Account::bill(BillId::from(bill.uuid()))).await? {
             let paid = divide(row.cents, &left);
+            let used = paid.iter().try_fold(Cents::ZERO, |sum, cents| sum.plus(*cents));
+            let over = used.and_then(|used| row.cents.minus(used)).map_err(|_| StoreError::Corrupt("a payment"))?;
+            beyond = beyond.plus(over).map_err(|_| StoreError::Corrupt("what was paid beyond a bill"))?;
             for (left, paid) in left.iter_mut().zip(&paid) {
                 *left = left.minus(*paid).unwrap_or(Cents::ZERO);
             }
             let refunds = refunds(tx, creditor, &row).await?;
-            let (shares, of) = (shares_of(&lines, &paid, child.id), row.cents);
-            payments.push(Payment { row, shares, refunds, of });
+            let of = row.cents.minus(over).unwrap_or(row.cents);
+            of_bill.push(Payment { shares: shares_of(&lines, &paid, child.id), row, refunds, of });
         }
+        // What was given back of a bill is first what was paid beyond it: nobody certifies that, and nothing is lessened by it.
+        for refund in of_bill.iter_mut().flat_map(|payment| &mut payment.refunds) {
+            let of_beyond = refund.cents.min(beyond);
+            beyond = beyond.minus(of_beyond).unwrap_or(Cents::ZERO);
+            refund.cents = refund.cents.minus(of_beyond).unwrap_or(Cents::ZERO);
+        }
+        payments.extend(of_bill);
     }
     Ok(Read { child, services, payments })
 }
@@ -171,7 +184,7 @@ fn expenses(
             None => continue,
             Some(sealed) => {
                 let rt = parse(&printer.keys.open(RECEIPT, sealed)?)?;
-                let paid = match rt.payer.as_ref().map(person) {
+                let paid = match payer_of(&rt) {
                     Some(named) if same_code(&named, &code) => {
                         if payer.name.is_empty() {
                             payer.name = named.name;
@@ -184,7 +197,8 @@ fn expenses(
                 if !paid {
                     continue;
                 }
-                let day = paid_on(&rt, payment.row.at_ms).unwrap_or(booked);
+                let day =
+                    paid_on(&rt, payment.row.received_at_ms.map_or(payment.row.at_ms, Millis::new)).unwrap_or(booked);
                 let traceable = is_traceable(rt.payment_method.as_deref());
                 (day, rt.payment_method, rt.creditor_reference_id, traceable)
             }
@@ -351,7 +365,9 @@ async fn keep(
     let detail: Vec<_> =
         facts.payments.iter().map(|paid| (paid.day.to_string(), &paid.iuv, paid.amount.get())).collect();
     let code_of = creditor.fiscal_code;
-    let body = serde_json::to_vec(&(code_of.as_str(), facts.language.tag(), &said, &detail));
+    // Not the language: the same facts are the same certificate in other words. A year that is over is another fact.
+    let over = now.day_in_italy().is_some_and(|today| today.year() > facts.year);
+    let body = serde_json::to_vec(&(code_of.as_str(), over, &said, &detail));
     let body = body.map_err(|_| Fault::BadData("a certificate"))?;
     let tag = printer.keys.tag(&[b"borsellino.certificate.v1".as_slice(), &body].concat());
     let letters = letters().unwrap_or(BASE32_NOPAD);

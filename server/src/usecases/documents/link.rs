@@ -4,6 +4,7 @@
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::GuardianId;
 use borsellino_domain::language::Language;
+use borsellino_domain::ledger::Hash;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::time::Millis;
 use data_encoding::BASE64URL_NOPAD;
@@ -42,6 +43,8 @@ struct Ticket {
     e: i64,
     l: String,
     w: Ticked,
+    /// Of the address that the letter with it went to.
+    m: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,15 +67,28 @@ pub struct Held {
     pub wanted: Wanted,
     /// In which words.
     pub language: Language,
+    letter: Option<String>,
 }
 
-/// An address for a guardian, good until an instant.
+impl Held {
+    /// Whether it may be opened while letters go to this address: one that stands in a letter ends with the address.
+    pub fn is_for(&self, email: Option<&str>) -> bool {
+        self.letter.is_none() || self.letter == email.map(mark)
+    }
+}
+
+/// Tells an address from another.
+fn mark(email: &str) -> String {
+    Hash::of(email.to_ascii_lowercase().as_bytes()).to_string().chars().take(16).collect()
+}
+
+/// An address for a guardian, good until an instant; one that goes with a letter, no longer than the letter's own address.
 pub fn link(
     keys: &Keys,
     public_url: &str,
     (creditor, guardian): (CreditorCode, GuardianId),
     wanted: &Wanted,
-    (language, until): (Language, Millis),
+    (language, until, letter): (Language, Millis, Option<&str>),
 ) -> String {
     let w = match wanted {
         Wanted::Notice(number) => Ticked::N(number.as_str().to_owned()),
@@ -82,7 +98,7 @@ pub fn link(
         Wanted::Statement { wallet, from, to } => Ticked::S(wallet.uuid().as_u128(), from.to_string(), to.to_string()),
     };
     let (c, l) = (creditor.as_str().to_owned(), language.tag().to_owned());
-    let ticket = Ticket { c, g: guardian.uuid().as_u128(), e: until.get(), l, w };
+    let ticket = Ticket { c, g: guardian.uuid().as_u128(), e: until.get(), l, w, m: letter.map(mark) };
     let body = serde_json::to_vec(&ticket).unwrap_or_default();
     // The nonce is drawn from what is sealed: the same order gives the same address, another one another nonce.
     let tag = keys.tag(&[b"borsellino.link.v1".as_slice(), &body].concat());
@@ -118,5 +134,6 @@ pub fn read_link(keys: &Keys, token: &str, now: Millis) -> Result<Held, LinkErro
         }
     };
     let language = Language::from_tag(&ticket.l);
-    Ok(Held { creditor: code(&ticket.c)?, guardian: Uuid::from_u128(ticket.g).into(), wanted, language })
+    let (creditor, guardian) = (code(&ticket.c)?, Uuid::from_u128(ticket.g).into());
+    Ok(Held { creditor, guardian, wanted, language, letter: ticket.m })
 }

@@ -214,7 +214,7 @@ pub async fn exists(printer: &Printer, creditor: &CreditorRow, reader: Reader, w
     match wanted {
         Wanted::Notice(number) => notice::gather(printer, creditor, reader, number).await.map(drop),
         Wanted::Receipt { issuer, receipt_id } | Wanted::Original { issuer, receipt_id } => {
-            receipt::exists(printer, creditor, reader, (*issuer, receipt_id)).await
+            receipt::exists(printer, creditor, reader, (*issuer, receipt_id), false).await
         }
         Wanted::Certificate { .. } | Wanted::Statement { .. } => Ok(()),
     }
@@ -231,7 +231,8 @@ pub async fn of_link(app: &App, token: &str) -> Result<Result<File, Refused>, Li
     let (code, guardian) = (held.creditor, held.guardian);
     let read = app.store.read(move |tx| Box::pin(async move { tx.holder(&code, guardian).await }));
     match read.await {
-        Ok(Some(holder)) if holder.disabled_at_ms.is_none() => {}
+        // A link in a letter is for whoever reads the address it went to.
+        Ok(Some(holder)) if holder.disabled_at_ms.is_none() && held.is_for(holder.email.as_deref()) => {}
         Ok(_) => return Err(LinkError::Expired),
         Err(error) => return Ok(Err(error.into())),
     }
@@ -259,7 +260,7 @@ pub async fn link_of_caller(
 ) -> Result<(String, borsellino_domain::time::Millis), Refused> {
     signed_in(app, who).await?;
     let until = app.now().plus(LINK_MILLIS);
-    Ok((link(&app.keys, &app.public_url, (who.creditor, who.guardian), wanted, (language, until)), until))
+    Ok((link(&app.keys, &app.public_url, (who.creditor, who.guardian), wanted, (language, until, None)), until))
 }
 
 /// The certificate of a payer for a child, both by codice fiscale; only the office asks like that.
@@ -286,12 +287,13 @@ pub struct Paid {
     pub cents: Cents,
 }
 
-/// The receipts that were booked on a top-up of a guardian, or a bill of their family, oldest first.
+/// The receipts that were booked on a top-up of a guardian, or a bill of their family, oldest first; those of them that are this
+/// guardian's to have, as pages or as originals.
 ///
 /// # Errors
-/// [`DocumentRefusal`], or a [`Fault`].
-pub async fn receipts_of(app: &App, who: Identity, payment: Payment) -> Result<Vec<Paid>, Refused> {
-    signed_in(app, who).await?;
+/// [`DocumentRefusal`]: where there are receipts and none is theirs, why the last one is not; or a [`Fault`].
+pub async fn receipts_of(app: &App, who: Identity, payment: Payment, originals: bool) -> Result<Vec<Paid>, Refused> {
+    let row = signed_in(app, who).await?;
     let creditor = who.creditor;
     let found = app.store.read(move |tx| {
         Box::pin(async move {
@@ -325,11 +327,20 @@ pub async fn receipts_of(app: &App, who: Identity, payment: Payment) -> Result<V
     if found.is_empty() {
         return Err(Stop::Refused(DocumentRefusal::NotPaid));
     }
-    let paid = |(issuer, receipt_id, cents): (String, String, Cents)| {
+    let (mut own, mut refused) = (Vec::new(), None);
+    for (issuer, receipt_id, cents) in found {
         let issuer = CreditorCode::from_digits(&issuer).map_err(|_| Fault::BadData("a receipt's issuer"))?;
-        Ok(Paid { issuer, receipt_id, cents })
-    };
-    found.into_iter().map(paid).collect()
+        let key = (issuer, receipt_id.as_str());
+        match receipt::exists(&app.printer(), &row, Reader::Guardian(who.guardian), key, originals).await {
+            Ok(()) => own.push(Paid { issuer, receipt_id, cents }),
+            Err(Stop::Refused(refusal)) => refused = Some(refusal),
+            Err(stop) => return Err(stop),
+        }
+    }
+    match refused {
+        Some(refusal) if own.is_empty() => Err(Stop::Refused(refusal)),
+        _ => Ok(own),
+    }
 }
 
 /// The creditor of a caller whose session goes on.
@@ -349,8 +360,22 @@ fn pressed(error: PressError) -> Refused {
         PressError::Render(borsellino_documents::RenderError::Field { field, why }) => {
             Stop::Refused(DocumentRefusal::Unprintable(field, why))
         }
-        error => {
-            tracing::error!(%error, "a document could not be printed");
+        // One document's trouble is no other's. The typesetter's words may quote a name: only the place is logged.
+        PressError::Render(error) => {
+            let said = error.to_string();
+            let place: Vec<&str> = said.splitn(3, ':').take(2).collect();
+            tracing::error!(place = place.join(":"), "a template can't print a document");
+            Stop::Refused(DocumentRefusal::Unprintable(
+                "documents.templates",
+                "a template can't print it; the log says where",
+            ))
+        }
+        PressError::Idle => {
+            tracing::error!("a document could not be printed: the typesetter gave up on it");
+            Stop::Refused(DocumentRefusal::Unprintable("document", "the typesetter gave up on it"))
+        }
+        error @ PressError::Template(_) => {
+            tracing::error!(%error, "no document can be printed");
             Stop::Fault(Fault::BadData("a document's template"))
         }
     }

@@ -4,7 +4,7 @@ use borsellino_documents::{Evidence, Payer, Person, Receipt, Settled, Transfer};
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::BillId;
 use borsellino_domain::language::Language;
-use borsellino_domain::ledger::AccountKind;
+use borsellino_domain::ledger::{Account, AccountKind};
 use borsellino_domain::money::Cents;
 use borsellino_domain::queue::Item;
 use borsellino_domain::tax::divide;
@@ -31,7 +31,16 @@ struct Found {
     /// As it came.
     message: Vec<u8>,
     payer: Payer,
+    /// `None` where the reader may not know who owed.
+    debtor: Option<Person>,
     settled: Vec<Settled>,
+}
+
+impl Found {
+    /// Whether the message names somebody whom the reader is not to know.
+    fn withholds(&self) -> bool {
+        self.payer == Payer::Withheld || self.debtor.is_none()
+    }
 }
 
 pub(super) async fn make(
@@ -41,7 +50,8 @@ pub(super) async fn make(
     (issued_by, receipt_id): (CreditorCode, &str),
     language: Language,
 ) -> Result<File, Refused> {
-    let Found { row, rt, payer, settled, .. } = find(printer, creditor, reader, (issued_by, receipt_id)).await?;
+    let Found { row, rt, payer, debtor, settled, .. } =
+        find(printer, creditor, reader, (issued_by, receipt_id)).await?;
     let proof = match row.decided.or(row.entry) {
         Some(entry) => evidence(&printer.store, creditor.fiscal_code, entry).await?,
         None => None,
@@ -63,7 +73,7 @@ pub(super) async fn make(
         method: rt.payment_method,
         psp: (rt.psp.company_name, rt.psp.id, rt.psp.fiscal_code.or(rt.psp.vat_number)),
         channel: format!("{} ({})", rt.channel.description, rt.channel.id),
-        debtor: person(&rt.debtor),
+        debtor,
         payer,
         transfers: rt.transfers.into_iter().map(transfer).collect(),
         settled,
@@ -85,8 +95,10 @@ pub(super) async fn exists(
     creditor: &CreditorRow,
     reader: Reader,
     key: (CreditorCode, &str),
+    original: bool,
 ) -> Result<(), Refused> {
-    find(printer, creditor, reader, key).await.map(drop)
+    let found = find(printer, creditor, reader, key).await?;
+    if original && found.withholds() { Err(Stop::Refused(DocumentRefusal::Withheld)) } else { Ok(()) }
 }
 
 /// The message as it came.
@@ -97,7 +109,7 @@ pub(super) async fn original(
     key: (CreditorCode, &str),
 ) -> Result<File, Refused> {
     let found = find(printer, creditor, reader, key).await?;
-    if found.payer == Payer::Withheld {
+    if found.withholds() {
         return Err(Stop::Refused(DocumentRefusal::Withheld));
     }
     let name = format!("ricevuta-{}.xml", found.rt.creditor_reference_id);
@@ -117,7 +129,7 @@ async fn find(
             let row = tx.kept_receipt(&code, (issued_by.as_str(), &id), &item).await?;
             let Some(row) = row else { return Ok(None) };
             let settled = match row.decided.or(row.entry) {
-                Some(entry) => settled(tx, code, entry).await?,
+                Some(entry) => settled(tx, code, (entry, reader)).await?,
                 None => Vec::new(),
             };
             let own = tx.notice_owner(&code, &row.notice_number).await?.and_then(|owner| owner.owner);
@@ -131,7 +143,8 @@ async fn find(
     let Some((row, settled, owner, reading)) = read.await? else { return unknown() };
     let message = printer.keys.open(PURPOSE, &row.sealed)?;
     let rt = parse(&message)?;
-    let named = rt.payer.as_ref().map(person);
+    let named = payer_of(&rt);
+    let mut debtor = Some(person(&rt.debtor));
     let payer = match reading {
         None => named.map_or(Payer::Unknown, Payer::Named),
         Some((guardian, holder)) => {
@@ -141,6 +154,8 @@ async fn find(
             if !paid && !owed {
                 return unknown();
             }
+            // Another guardian who paid learns nothing of who it was addressed to.
+            debtor = debtor.filter(|_| owed);
             match named {
                 Some(payer) if paid => Payer::Named(payer),
                 Some(_) => Payer::Withheld,
@@ -148,12 +163,17 @@ async fn find(
             }
         }
     };
-    Ok(Found { row, rt, message, payer, settled })
+    Ok(Found { row, rt, message, payer, debtor, settled })
 }
 
 /// Whether somebody has this codice fiscale. Who has none known is nobody else.
 pub(super) fn same_code(person: &Person, code: &str) -> bool {
     person.code.as_deref().is_some_and(|theirs| !code.is_empty() && theirs.trim().eq_ignore_ascii_case(code))
+}
+
+/// Who paid, as far as pagoPA says: a payer without a code is none that anybody could be told to be.
+pub(super) fn payer_of(rt: &node::Receipt) -> Option<Person> {
+    rt.payer.as_ref().map(person).filter(|payer| payer.code.is_some())
 }
 
 /// A message that was kept, read again.
@@ -164,8 +184,12 @@ pub(super) fn parse(message: &[u8]) -> Result<node::Receipt, Fault> {
     }
 }
 
-/// Where an entry put the money of a receipt.
-async fn settled(tx: &mut Tx, creditor: CreditorCode, entry: Uuid) -> Result<Vec<Settled>, StoreError> {
+/// Where an entry put the money of a receipt. A child that the reader does not see is not named.
+async fn settled(
+    tx: &mut Tx,
+    creditor: CreditorCode,
+    (entry, reader): (Uuid, Reader),
+) -> Result<Vec<Settled>, StoreError> {
     let mut settled = Vec::new();
     for side in tx.entries(&creditor, entry, 1).await? {
         let (Some(kind), Some(id), Some(cents)) = (side.account_kind, side.account_id, side.cents) else { continue };
@@ -177,16 +201,42 @@ async fn settled(tx: &mut Tx, creditor: CreditorCode, entry: Uuid) -> Result<Vec
             AccountKind::Wallet => {
                 let title = tx.wallet_title(&creditor, id.into()).await?;
                 let title = title.ok_or(StoreError::Corrupt("a wallet that money was booked to"))?;
-                let child = format!("{} {}", title.given_name, title.family_name);
-                settled.push(Settled { child: Some(child), service: Some(title.service), bill: None, amount });
+                let sees = match reader {
+                    Reader::Office => true,
+                    Reader::Guardian(guardian) => tx.guardian_sees_wallet(&creditor, guardian, id.into()).await?,
+                };
+                let child = sees.then(|| format!("{} {}", title.given_name, title.family_name));
+                settled.push(Settled { child, service: Some(title.service).filter(|_| sees), bill: None, amount });
             }
             AccountKind::Bill => {
                 let lines = tx.bill_lines(&creditor, BillId::from(id)).await?;
-                let shares = divide(amount, &lines.iter().map(|line| line.cents).collect::<Vec<_>>());
+                // As the certificate divides it: each payment among what the ones before it left.
+                let mut left: Vec<Cents> = lines.iter().map(|line| line.cents).collect();
+                let mut shares = divide(amount, &left);
+                for earlier in tx.payments_in(&creditor, Account::bill(BillId::from(id))).await? {
+                    shares = divide(earlier.cents, &left);
+                    if (&earlier.issuer, &earlier.receipt_id) == (&side.receipt_issuer, &side.receipt_id) {
+                        break;
+                    }
+                    for (left, share) in left.iter_mut().zip(&shares) {
+                        *left = left.minus(*share).unwrap_or(Cents::ZERO);
+                    }
+                }
+                let mut beyond = amount;
                 for (line, amount) in lines.into_iter().zip(shares).filter(|(_, share)| *share > Cents::ZERO) {
-                    let child = format!("{} {}", line.given_name, line.family_name);
+                    beyond = beyond.minus(amount).unwrap_or(Cents::ZERO);
+                    let sees = match reader {
+                        Reader::Office => true,
+                        Reader::Guardian(guardian) => {
+                            tx.child_of_guardian(&creditor, guardian, line.child).await?.is_some()
+                        }
+                    };
+                    let child = sees.then(|| format!("{} {}", line.given_name, line.family_name));
                     let bill = Some((line.number, line.period));
-                    settled.push(Settled { child: Some(child), service: Some(line.name), bill, amount });
+                    settled.push(Settled { child, service: Some(line.name).filter(|_| sees), bill, amount });
+                }
+                if beyond > Cents::ZERO {
+                    settled.push(Settled { child: None, service: None, bill: None, amount: beyond });
                 }
             }
             AccountKind::Suspense => settled.push(Settled { child: None, service: None, bill: None, amount }),

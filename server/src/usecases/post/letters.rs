@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::words::{self, Asked, Came, Frame, Handed, Low, Paid};
 use super::{Documents, Enclosed, Event, Kind, PURPOSE, Paper, USEFUL_MILLIS, choice, enclosed, pay_link};
+use crate::mail::returned::about_the_mailbox;
 use crate::mail::{Address, Content, Letter, Trouble, named};
 use crate::usecases::carts::payable;
 use crate::usecases::views::BillView;
@@ -85,7 +86,14 @@ pub async fn claim(app: &App, creditor: CreditorCode, sending: i64) -> Result<Ve
     });
     let mut taken = Vec::new();
     for row in claimed.await?.unwrap_or_default() {
-        let letter = write(app, creditor, &row, now).await?;
+        let letter = match write(app, creditor, &row, now).await {
+            Ok(letter) => letter,
+            // It comes back when its lease is over; the others go.
+            Err(error) => {
+                tracing::warn!(%error, "a letter could not be written");
+                continue;
+            }
+        };
         taken.push(Taken {
             creditor,
             id: row.id,
@@ -121,6 +129,7 @@ async fn write(
         town: named(&town.name),
         phone: named(&town.help_phone),
         today: now.day_in_italy(),
+        to: to.as_str().to_owned(),
     };
     let said = match kind {
         Kind::Account => {
@@ -147,6 +156,11 @@ async fn address(
     (row, kind): (&ClaimedLetterRow, Kind),
 ) -> Result<Result<Address, Unsent>, Fault> {
     if row.elsewhere != 0 {
+        let guardian = row.guardian;
+        let read = app.store.read(move |tx| Box::pin(async move { tx.holder(&creditor, guardian).await }));
+        if read.await?.is_none_or(|holder| holder.disabled_at_ms.is_some()) {
+            return Ok(Err(Unsent::Moot));
+        }
         let opened = row.sealed.as_deref().and_then(|sealed| app.keys.open(PURPOSE, sealed).ok());
         let text = opened.and_then(|bytes| String::from_utf8(bytes).ok());
         return Ok(text.and_then(|text| Address::parse(&text).ok()).ok_or(Unsent::Unreadable));
@@ -242,7 +256,7 @@ async fn paid(
         came,
     };
     let paper = Paper::Receipt { issuer: receipt.issuer, receipt_id: receipt.receipt_id };
-    let enclosed = enclosed(app, (creditor, guardian), paper, (how, frame.language)).await?;
+    let enclosed = enclosed(app, (creditor, guardian), paper, (how, frame.language, &frame.to)).await?;
     let mut content = words::paid(frame, &paid);
     content.button =
         enclosed.link.clone().map(|link| (frame.language.choose(["Ricevuta", "Receipt", "Quittung"]), link));
@@ -308,7 +322,7 @@ async fn notice(
         return Ok(Ok((words::notice(frame, &asked, Handed::Elsewhere(address)), Enclosed::default())));
     }
     let paper = Paper::Notice(number);
-    let enclosed = enclosed(app, (creditor, row.guardian), paper, (how, frame.language)).await?;
+    let enclosed = enclosed(app, (creditor, row.guardian), paper, (how, frame.language, &frame.to)).await?;
     Ok(Ok((words::notice(frame, &asked, Handed::Own(enclosed.link.clone())), enclosed)))
 }
 
@@ -320,9 +334,7 @@ pub(crate) fn nobody_there(code: &str) -> bool {
     let (stage, reply, enhanced) = (words.next(), words.next(), words.next());
     stage == Some("rcpt")
         && match enhanced {
-            Some(enhanced) => {
-                (enhanced.starts_with("5.1.") && !matches!(enhanced, "5.1.7" | "5.1.8")) || enhanced == "5.2.1"
-            }
+            Some(enhanced) => about_the_mailbox(enhanced),
             None => matches!(reply, Some("550" | "551" | "553")),
         }
 }

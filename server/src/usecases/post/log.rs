@@ -72,13 +72,13 @@ pub enum Returned {
 ///
 /// # Errors
 /// A [`Fault`].
-pub async fn came_back(store: &Store, letter: Uuid, now: Millis) -> Result<Returned, Fault> {
+pub async fn came_back(store: &Store, (letter, gone): (Uuid, bool), now: Millis) -> Result<Returned, Fault> {
     let creditors = store.read(|tx| Box::pin(async move { tx.creditors().await })).await?;
     for creditor in creditors.into_iter().map(|row| row.fiscal_code) {
         let marked = store.write::<_, (), _>("mark what came back", move |tx| {
             Box::pin(async move {
                 let Some(row) = tx.bounce_post(&creditor, letter, now).await? else { return Ok(Ok(None)) };
-                let own = row.elsewhere == 0;
+                let own = gone && row.elsewhere == 0;
                 let news = own && tx.bounce_email(&creditor, row.guardian, (now, row.created_at_ms)).await?;
                 Ok::<_, StoreError>(Ok(Some(news)))
             })

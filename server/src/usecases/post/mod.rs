@@ -265,8 +265,8 @@ struct Enclosed {
     link: Option<String>,
 }
 
-/// How long a link in a letter leads to its document, in milliseconds: a week, so that a letter read late still helps.
-const LINK_MILLIS: i64 = 7 * 24 * 3_600_000;
+/// How long a link in a letter leads to its document, in milliseconds: two days, and no longer than letters go to the same address.
+const LINK_MILLIS: i64 = 2 * 24 * 3_600_000;
 
 /// The document of a letter, as the creditor wants it to go out; called outside every transaction. Where there is none for this
 /// guardian, or it can't be printed, the letter goes without: what it says is true without it.
@@ -274,7 +274,7 @@ async fn enclosed(
     app: &App,
     (creditor, guardian): (CreditorCode, GuardianId),
     paper: Paper,
-    (how, language): (Documents, Language),
+    (how, language, to): (Documents, Language, &str),
 ) -> Result<Enclosed, Fault> {
     let wanted = match paper {
         Paper::Notice(number) => Wanted::Notice(number),
@@ -291,11 +291,12 @@ async fn enclosed(
         // Only where there is something behind it.
         let there = documents::exists(&printer, row, reader, &wanted).await;
         let until = app.now().plus(LINK_MILLIS);
-        let link = || documents::link(&app.keys, &app.public_url, (creditor, guardian), &wanted, (language, until));
+        let link =
+            || documents::link(&app.keys, &app.public_url, (creditor, guardian), &wanted, (language, until, Some(to)));
         return match there {
             Ok(()) => Ok(Enclosed { attachment: None, link: Some(link()) }),
             Err(Stop::Refused(_)) => Ok(Enclosed::default()),
-            Err(Stop::Fault(fault)) => Err(fault),
+            Err(Stop::Fault(fault)) => without(fault),
         };
     }
     match documents::make(&printer, row, reader, &wanted, language).await {
@@ -306,8 +307,17 @@ async fn enclosed(
             tracing::warn!(%refusal, "a letter goes without its document");
             Ok(Enclosed::default())
         }
-        Err(Stop::Fault(fault)) => Err(fault),
+        Err(Stop::Fault(fault)) => without(fault),
     }
+}
+
+/// A letter whose document can't be had for good goes without it.
+fn without(fault: Fault) -> Result<Enclosed, Fault> {
+    if fault.is_passing() {
+        return Err(fault);
+    }
+    tracing::error!(%fault, "a letter goes without its document");
+    Ok(Enclosed::default())
 }
 
 #[cfg(test)]

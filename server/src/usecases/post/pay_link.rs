@@ -25,6 +25,9 @@ use crate::usecases::pay::open_page;
 use crate::usecases::sessions::{Tries, address_key};
 use crate::usecases::{App, Fault, Stop};
 
+/// How long a link goes on after its notice's end, to say what became of it, in milliseconds: a month.
+const GRACE_MILLIS: i64 = 30 * 24 * 3_600_000;
+
 /// How long a token is, in bytes.
 const TOKEN: usize = 16;
 
@@ -140,7 +143,7 @@ async fn follow(
             if let Some(wait) = Tries::from_address(key).count(tx, &creditor, now).await? {
                 return Ok(Ok(Err(LinkRefusal::TryLater(wait))));
             }
-            let Some(notice) = good(tx, creditor, digest).await? else { return Ok(Ok(Err(LinkRefusal::Unknown))) };
+            let Some(notice) = good(tx, creditor, digest, now).await? else { return Ok(Ok(Err(LinkRefusal::Unknown))) };
             if let Some(key) = key {
                 tx.uncount_sign_in(&creditor, key).await?;
             }
@@ -151,8 +154,15 @@ async fn follow(
     Ok((creditor, notice))
 }
 
-async fn good(tx: &mut Tx, creditor: CreditorCode, digest: Hash) -> Result<Option<NoticeNumber>, StoreError> {
-    let link = tx.pay_link(&creditor, digest).await?.filter(|link| link.revoked_at_ms.is_none());
+async fn good(
+    tx: &mut Tx,
+    creditor: CreditorCode,
+    digest: Hash,
+    now: Millis,
+) -> Result<Option<NoticeNumber>, StoreError> {
+    let ended = |at: Option<i64>| at.is_some_and(|at| Millis::new(at).plus(GRACE_MILLIS) <= now);
+    let link = tx.pay_link(&creditor, digest).await?;
+    let link = link.filter(|link| link.revoked_at_ms.is_none() && !ended(link.expires_at_ms));
     Ok(link.and_then(|link| NoticeNumber::parse(&link.notice).ok()))
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Frame {
     pub(super) phone: String,
     /// The day in Italy.
     pub(super) today: Option<Date>,
+    /// The address that it goes to.
+    pub(super) to: String,
 }
 
 impl Frame {
@@ -122,9 +124,9 @@ pub(super) fn paid(frame: &Frame, paid: &Paid) -> Content {
                 format!("Zahlung abgeschlossen: {amount}"),
             ]),
             vec![frame.language.choose([
-                format!("Il pagamento di {amount} è arrivato: pagato il {day}."),
-                format!("The payment of {amount} has arrived: paid on {day}."),
-                format!("Die Zahlung von {amount} ist eingegangen: bezahlt am {day}."),
+                format!("Il pagamento di {amount} è arrivato il {day}."),
+                format!("The payment of {amount} arrived on {day}."),
+                format!("Die Zahlung von {amount} ist am {day} eingegangen."),
             ])],
         ),
     };
@@ -255,9 +257,9 @@ pub(super) fn notice(frame: &Frame, asked: &Asked, handed: Handed) -> Content {
                 Some((say(["Guarda e paga online", "See it and pay online", "Ansehen und online zahlen"]), address));
             content.after.push(
                 say([
-                    "Chi ha questo link può vedere l'avviso e pagarlo: non inoltrarlo a chi non conosci. Il tuo indirizzo non resta da noi.",
-                    "Whoever has this link can see the notice and pay it: do not forward it to people you do not know. We do not keep your address.",
-                    "Wer diesen Link hat, kann die Zahlungsaufforderung sehen und bezahlen: Leiten Sie ihn nicht an Unbekannte weiter. Ihre Adresse bleibt nicht bei uns.",
+                    "Chi ha questo link può vedere l'avviso e pagarlo: non inoltrarlo a chi non conosci. Il tuo indirizzo non resta leggibile da noi.",
+                    "Whoever has this link can see the notice and pay it: do not forward it to people you do not know. We keep your address in no readable form.",
+                    "Wer diesen Link hat, kann die Zahlungsaufforderung sehen und bezahlen: Leiten Sie ihn nicht an Unbekannte weiter. Ihre Adresse bleibt bei uns nicht lesbar.",
                 ])
                 .to_owned(),
             );
@@ -279,9 +281,9 @@ pub(super) fn low(frame: &Frame, low: &Low, unsubscribe: String) -> Content {
     let say = |words: [&'static str; 3]| frame.language.choose(words);
     let (child, service, left) = (&low.child, &low.service, frame.money(low.balance));
     let title = frame.language.choose([
-        format!("Saldo basso: {service}, {child}"),
-        format!("Low balance: {service}, {child}"),
-        format!("Wenig Guthaben: {service}, {child}"),
+        format!("Saldo basso: {service}"),
+        format!("Low balance: {service}"),
+        format!("Wenig Guthaben: {service}"),
     ]);
     let line = if low.balance < Cents::ZERO {
         let owed = balance(frame, low.balance);

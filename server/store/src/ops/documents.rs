@@ -43,7 +43,7 @@ crate::tx::statements! {
         LEFT JOIN resolution d ON d.creditor = $1 AND d.item = $4
         LEFT JOIN notice n ON n.creditor = $1 AND n.number = r.notice_number
         WHERE r.creditor = $1 AND r.issuer = $2 AND r.receipt_id = $3";
-    PAYMENTS_IN = "SELECT p.cents, e.at_ms, e.receipt_issuer AS issuer, e.receipt_id, r.sealed,
+    PAYMENTS_IN = "SELECT p.cents, e.at_ms, e.receipt_issuer AS issuer, e.receipt_id, r.received_at_ms, r.sealed,
             COALESCE(n.debtor_code, m.debtor_code) AS debtor_code, COALESCE(r.notice_number, m.number) AS notice
         FROM posting p
         JOIN journal_entry e ON e.creditor = $1 AND e.id = p.entry

@@ -101,6 +101,8 @@ pub struct PaymentInRow {
     pub issuer: Option<String>,
     /// See `issuer`.
     pub receipt_id: Option<String>,
+    /// When the receipt came.
+    pub received_at_ms: Option<i64>,
     /// The receipt's message.
     pub sealed: Option<Vec<u8>>,
     /// Who owed: codice fiscale.

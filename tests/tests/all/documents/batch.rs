@@ -59,7 +59,7 @@ async fn a_billing_run_is_printed_whole(house: &House) {
         assert!(volume.contains(&grouped(number)), "{number} in the volume");
     }
     assert!(volume.contains("Maria Bianchi"), "a notice for who owes");
-    // Nothing is left to do; another run does not go into the same folder.
+    // What is finished is not made anew; another run does not go into the same folder.
     let again = print(house, &bill.period, folder.path()).await.expect("the same");
     assert_eq!(again, run);
     let other = print(house, "another", folder.path()).await;
@@ -93,10 +93,25 @@ async fn a_run_that_was_cut_short_goes_on(house: &House) {
     assert_eq!(print(house, &bill.period, folder.path()).await.expect("a run"), run);
     std::fs::remove_file(folder.path().join("volume-001.pdf.part")).unwrap_or_default();
     same(folder.path());
+    // Its result without its files, or its files without its result, is a block to be made again.
+    for rest in [".blocco-001.json", ".blocco-001.zip"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::copy(whole.path().join("lotto.json"), folder.path().join("lotto.json")).expect("a copy");
+        std::fs::write(folder.path().join(rest), b"{\"printed\":9,\"settled\":[],\"failed\":[]}").expect("a rest");
+        assert_eq!(print(house, &bill.period, folder.path()).await.expect("a run"), run, "{rest}");
+        same(folder.path());
+    }
+    // One at a time.
+    let busy = tempfile::tempdir().expect("a folder");
+    let lock = std::fs::File::create(busy.path().join(".lotto.lock")).expect("a lock");
+    lock.try_lock().expect("a free lock");
+    let second = print(house, &bill.period, busy.path()).await;
+    assert!(matches!(second, Err(RunError::Busy(_))), "{second:?}");
     // A place that can't be written to is named, and what was there stays.
     let file = folder.path().join("lotto.json");
     let blocked = print(house, &bill.period, &file).await;
     assert!(matches!(blocked, Err(RunError::Disk { .. })), "{blocked:?}");
+    std::fs::remove_file(folder.path().join("esito.json")).expect("a file");
     std::fs::write(&file, b"{").expect("a spoilt list");
     let spoilt = print(house, &bill.period, folder.path()).await;
     assert!(matches!(spoilt, Err(RunError::Damaged(_))), "{spoilt:?}");

@@ -15,6 +15,7 @@ borsellino_tests::in_both_houses! {
     only_who_paid_certifies_and_only_the_year_it_was_paid_in;
     a_bill_is_divided_among_its_children_and_services;
     what_was_given_back_lessens_its_own_year;
+    what_was_paid_beyond_a_bill_lessens_nothing;
     the_paper_is_confirmed_by_its_code;
     what_makes_no_certificate;
 }
@@ -161,6 +162,23 @@ async fn what_was_given_back_lessens_its_own_year(house: &House) {
     assert!(line(&of_2027, "Mensa scolastica").is_empty() && of_2027.contains("5,00"), "{of_2027}");
 }
 
+async fn what_was_paid_beyond_a_bill_lessens_nothing(house: &House) {
+    let maria = house.phone(MARIA).await;
+    let home = maria.home().await.expect("home");
+    let bill = home.bills.iter().min_by_key(|bill| bill.lines.len()).cloned().expect("a bill of one line");
+    let number = bill.notice.clone().expect("a notice").number;
+    let child = bill.lines[0].child_id.clone();
+    let before = text(&maria, &child, 2026).await;
+    let tail = paid_by(&payer(&code_of(house, MARIA).await, "Maria Bianchi"), "creditCard", "2026-11-20T09:00:00");
+    let sent = deliver(house, &number, bill.residual_cents + 2_000, tail).await;
+    let paid = text(&maria, &child, 2026).await;
+    assert_ne!(paid, before);
+    let order = Order { issuer: town(), receipt_id: sent.id.clone(), amount: None };
+    let given = refund(&house.app.store, act(house), order).await.expect("a refund");
+    assert_eq!(given.cents(), 2_000, "what was too much");
+    assert_eq!(text(&maria, &child, 2026).await, paid, "nobody certified it, so nothing is lessened");
+}
+
 async fn the_paper_is_confirmed_by_its_code(house: &House) {
     let paolo = house.phone(PAOLO).await;
     let (child, wallet) = giulia(&paolo).await;
@@ -172,6 +190,9 @@ async fn the_paper_is_confirmed_by_its_code(house: &House) {
     let paolo = house.phone(PAOLO).await;
     let again = paolo.certificate(&child, 2026).await.expect("the same");
     assert_eq!(file.content, again.content, "the same facts are the same certificate, of the day it was made first");
+    let german = paolo.speaking("de").certificate(&child, 2026).await.expect("in other words");
+    assert_eq!(german.name, file.name, "the same facts have the same code in any language");
+    assert!(pdf_text(&file.content).contains("al 20/11/2026"), "the year is not over");
     let code =
         file.name.strip_prefix("certificazione-2026-").and_then(|name| name.strip_suffix(".pdf")).expect("a code");
     let paper = pdf_text(&file.content);

@@ -75,7 +75,7 @@ async fn documents_refunds_and_letters_at_the_command_line() {
         assert!(printed.contains(wanted), "{wanted} in {printed}");
     }
     assert!(said(&office.run(&["document", "notice", "12"])).contains("the notice's number"));
-    let unknown = office.run(&["document", "notice", "301000000000000050"]);
+    let unknown = office.run(&["document", "notice", "301000000000000750"]);
     assert!(said(&unknown).contains("there is no such notice"), "{unknown:?}");
 
     // Paid: a receipt, its original, a certificate; and back again.

@@ -49,7 +49,11 @@ async fn the_payer_is_told_and_nobody_else(house: &House) {
     says_not(letter, "Rossi");
     says_not(letter, "Bianchi");
     assert_eq!(letter["headers"]["list-unsubscribe"], serde_json::Value::Null, "who pays is told");
-    assert_eq!(letter["type"], "multipart/alternative");
+    assert_eq!(letter["type"], "multipart/mixed");
+    let [enclosed] = letter["enclosed"].as_array().expect("a list").as_slice() else { panic!("one receipt: {letter}") };
+    assert_eq!(enclosed[0], format!("ricevuta-{}.pdf", &number[1..]));
+    let pdf = data_encoding::BASE64.decode(enclosed[2].as_str().expect("text").as_bytes()).expect("bytes");
+    assert!(borsellino_tests::house::pdf_text(&pdf).contains("20,00"));
     assert_eq!((smtp.taken().len(), outcomes(house, "sent").await), (1, 1));
     assert_eq!(house.number("SELECT COUNT(*) FROM letter WHERE sealed IS NOT NULL").await, 0);
     assert_eq!(smtp.violations(), Vec::<String>::new());
