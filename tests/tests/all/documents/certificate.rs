@@ -80,7 +80,7 @@ async fn only_who_paid_certifies_and_only_the_year_it_was_paid_in(house: &House)
     assert_eq!(line(&text(&paolo, &child, 2026).await, "Mensa scolastica"), ["56,22", "0,00", "56,22"]);
     // And somebody who is no guardian gets it from the office.
     let number = notice(&maria, &wallet, 1_500).await;
-    let grandmother = "BNCNNA50A41H501J";
+    let grandmother = "BNCNNA50A41H501L";
     deliver(house, &number, 1_500, paid_by(&payer(grandmother, "Nonna Bianchi"), "", "2026-11-20T09:20:00")).await;
     let listing = house.app.directory.listing();
     let creditor = listing.creditor(TOWN).expect("the town");

@@ -271,8 +271,11 @@ async fn a_link_in_each_state(house: &House) {
     assert_eq!(ask(house, "pagina", &token).await, (503, json!({ "state": "nopage" })));
     house.checkout.open();
     assert_eq!(ask(house, "avviso", &token).await.1["state"], json!("open"));
-    house.advance(Duration::from_secs(400 * 86_400));
+    house.advance(Duration::from_secs(45 * 86_400));
     assert_eq!(ask(house, "avviso", &token).await.1["state"], json!("expired"));
+    // A month after its end there is nothing behind it any more.
+    house.advance(Duration::from_secs(30 * 86_400));
+    assert_eq!(ask(house, "avviso", &token).await.1["state"], json!("unknown"));
 }
 
 async fn a_letter_that_reaches_nobody_opens_nothing(house: &House) {
