@@ -128,7 +128,7 @@ fn rate(from: usize, count: usize, one: impl Fn(usize) -> Result<usize, Failed> 
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
                 if n >= count {
-                    return Ok(());
+                    return Ok::<(), Failed>(());
                 }
                 one(from + n)?;
             }
@@ -192,8 +192,6 @@ fn main() -> Result<(), Failed> {
         middle(&both),
         middle(&ratios)
     );
-    let peak = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    println!("{}", peak.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
     println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     Ok(())
 }

@@ -27,9 +27,10 @@ const FONTS: [&[u8]; 8] = [
     include_bytes!("../fonts/DroidSansFallbackFull.ttf"),
 ];
 
-/// How many documents may pass until typst's cache is swept, and how often an entry may survive without being used.
-const SWEEP_EVERY: usize = 4;
-const SWEEPS_SURVIVED: usize = 1;
+/// How many bytes of documents may pass until typst's cache is swept, and how often an entry may survive without being used: what
+/// it holds grows with the size of what was set, not with the number.
+const SWEEP_EVERY: usize = 600_000;
+const SWEEPS_SURVIVED: usize = 3;
 
 /// What is made once for the process, when the first document is asked for.
 struct House {
@@ -89,7 +90,9 @@ impl Sheet<'_> {
     pub(crate) fn print(&self) -> Result<Vec<u8>, Failure> {
         let printed = self.print_uncounted();
         static PRINTED: AtomicUsize = AtomicUsize::new(0);
-        if PRINTED.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+        let bytes = printed.as_ref().map_or(SWEEP_EVERY, Vec::len).min(SWEEP_EVERY);
+        if PRINTED.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) >= SWEEP_EVERY {
+            PRINTED.store(0, Ordering::Relaxed);
             typst::comemo::evict(SWEEPS_SURVIVED);
         }
         printed
