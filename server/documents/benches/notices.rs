@@ -168,7 +168,7 @@ fn main() -> Result<(), Failed> {
             .collect::<Result<Vec<_>, Failed>>()?;
         let theirs = rate(0, count, |n| {
             let printed = bare.print(files.get(n).cloned().unwrap_or_default());
-            if swept.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == 0 {
+            if swept.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
                 typst::comemo::evict(SWEEPS_SURVIVED);
             }
             printed

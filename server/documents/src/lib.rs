@@ -13,6 +13,7 @@ mod receipt;
 mod render;
 pub mod sample;
 mod statement;
+mod volume;
 mod world;
 
 pub use self::logo::{Logo, LogoError};
@@ -21,3 +22,4 @@ pub use self::model::{
     Receipt, Settled, Statement, StatementLine, Transfer, Wording,
 };
 pub use self::render::{RenderError, Renderer, TemplateError, Templates, proof_in};
+pub use self::volume::bind;

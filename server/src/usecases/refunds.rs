@@ -76,7 +76,7 @@ async fn run(tx: &mut Tx, by: &Act, order: &Order) -> Result<Result<Amount, Refu
     };
     let there = match account.kind {
         AccountKind::Wallet => {
-            tx.hold_wallet(&creditor, account.id.into()).await?;
+            tx.hold_wallet(&creditor, account.id).await?;
             tx.wallet_balance(&creditor, account.id).await?.map_or(Cents::ZERO, |row| row.balance_cents)
         }
         AccountKind::Bill => {

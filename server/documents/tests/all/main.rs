@@ -10,3 +10,4 @@ mod pages;
 mod readers;
 mod structure;
 mod templates;
+mod volume;

@@ -17,7 +17,7 @@ use std::fs::{self, File as Disk};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use borsellino_documents::{Issuer, Notice, Wording};
+use borsellino_documents::{Issuer, Wording, bind};
 use borsellino_domain::id::BillId;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_store::rows::{CreditorRow, RunBillRow};
@@ -238,13 +238,15 @@ impl Batch<'_> {
         let mut work = std::pin::pin!(work.buffered(UNDER_WAY));
         while let Some((name, made)) = work.next().await {
             match made {
-                Ok(Some((first, notice, bytes))) => {
+                Ok(Some((first, bytes))) => {
                     if self.zip {
                         archive.start_file(format!("avviso-{first}.pdf"), stored()).map_err(broken)?;
                         archive.write_all(&bytes).map_err(disk(&part))?;
                     }
                     run.printed += 1;
-                    volume.push(notice);
+                    if self.volumes {
+                        volume.push(bytes);
+                    }
                 }
                 Ok(None) => run.settled.push(name.clone()),
                 Err(Stop::Refused(refusal)) => run.failed.push((name.clone(), refusal.to_string())),
@@ -257,7 +259,7 @@ impl Batch<'_> {
         file.sync_all().map_err(disk(&part))?;
         fs::rename(&part, &path).map_err(disk(&path))?;
         if self.volumes && !volume.is_empty() {
-            let bytes = self.printer.press.print(move |renderer| renderer.notices(&volume)).await;
+            let bytes = self.printer.press.print(move |_| bind(volume)).await;
             let bytes = bytes.map_err(|error| refused(pressed(error)))?;
             put(&self.folder.join(format!("volume-{number:03}.pdf")), &bytes)?;
         }
@@ -269,7 +271,7 @@ impl Batch<'_> {
         &self,
         bill: BillId,
         (issuer, wording): &(Issuer, Wording),
-    ) -> Result<Option<(NoticeNumber, Notice, Vec<u8>)>, Refused> {
+    ) -> Result<Option<(NoticeNumber, Vec<u8>)>, Refused> {
         let (code, now) = (self.creditor.fiscal_code, self.printer.clock.now());
         let found = self.printer.store.read(move |tx| {
             Box::pin(async move {
@@ -290,9 +292,8 @@ impl Batch<'_> {
             Err(Stop::Refused(DocumentRefusal::NotPayable)) => return Ok(None),
             Err(stop) => return Err(stop),
         };
-        let printed = notice.clone();
-        let bytes = self.printer.press.print(move |renderer| renderer.notice(&printed)).await.map_err(pressed)?;
-        Ok(Some((first, notice, bytes)))
+        let bytes = self.printer.press.print(move |renderer| renderer.notice(&notice)).await.map_err(pressed)?;
+        Ok(Some((first, bytes)))
     }
 
     /// One ZIP of all blocks.

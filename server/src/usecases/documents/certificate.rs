@@ -166,13 +166,16 @@ async fn refunds(
     tx.refunds(creditor, &Item::Receipt { issuer, receipt_id }.to_string()).await
 }
 
+/// Payments as they are listed, each under its service.
+type Listed = Vec<(Uuid, CertifiedPayment)>;
+
 /// What of the payments the payer made, and when.
 fn expenses(
     printer: &Printer,
     payments: &[Payment],
     payer: &mut Person,
     year: i16,
-) -> Result<(Vec<Expense<Uuid>>, Vec<(Uuid, CertifiedPayment)>), Refused> {
+) -> Result<(Vec<Expense<Uuid>>, Listed), Refused> {
     let code = payer.code.clone().unwrap_or_default();
     let (mut expenses, mut listed) = (Vec::new(), Vec::new());
     for payment in payments {

@@ -113,7 +113,7 @@ async fn a_bill_is_divided_among_its_children_and_services(house: &House) {
                 }
             };
             let line = text.lines().find(|line| line.trim_start().starts_with("Totale")).unwrap_or_default();
-            let net = line.split_whitespace().filter(|word| word.contains(',')).next_back().unwrap_or("0,00");
+            let net = line.split_whitespace().rfind(|word| word.contains(',')).unwrap_or("0,00");
             sums += net.replace(['.', ','], "").parse::<i64>().expect("cents");
         }
         sums
