@@ -203,7 +203,8 @@ mod tests {
     #[test]
     fn a_refund_lessens_the_year_of_its_payment_only_within_it() {
         let expense = refunded(paid(date(2025, 11, 5), 4_000), date(2026, 2, 10), 1_500);
-        let (before, after) = (tax_year(2025, &[expense.clone()]).unwrap(), tax_year(2026, &[expense]).unwrap());
+        let (before, after) =
+            (tax_year(2025, std::slice::from_ref(&expense)).unwrap(), tax_year(2026, &[expense]).unwrap());
         assert_eq!(before.lines.get(&1), Some(&line(4_000, 0)));
         assert_eq!((before.refunded_of_earlier_years, before.refunded_since), (Cents::ZERO, Cents::new(1_500)));
         assert_eq!(after.lines.get(&1), None);
