@@ -151,7 +151,7 @@ fn a_receipt_says_all_of_it() {
             "58,80 €",
             "20/11/2026",
             "21/11/2026",
-            "creditCard",
+            "carta di credito",
             "3010 0000",
             "c110729d258c4ab1b765fe902aae41d6",
             "Banca di Prova",
