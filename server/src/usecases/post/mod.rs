@@ -1,6 +1,6 @@
 //! Letters by e-mail: which there are, and what lays one.
 //!
-//! A letter is laid in the transaction of what causes it ([`lay`]), under an id made of its cause, so that the same cause is one
+//! A letter is laid in the transaction of what causes it (`lay`), under an id made of its cause, so that the same cause is one
 //! letter. It is written only when it is taken to be sent (`letters`), in the words of `words`; what is true then is said, and
 //! what is no longer true is not sent. ARCHITECTURE.md, decisions, e-mail.
 
