@@ -21,7 +21,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Code, ConnectError, Request, Response, Status};
+use tonic::{Code, ConnectError, Extensions, Request, Response, Status, TimeoutExpired};
 
 use crate::error::{Error, Invalid, Reason, Refusal, Result, own_words};
 
@@ -63,6 +63,10 @@ impl Default for Pace {
 
 /// The longest deadline of a call, whatever [`Pace::call`] says: gRPC can't write down every [`Duration`].
 const LONGEST_CALL: Duration = Duration::from_secs(3_600);
+
+/// How often a question is asked again when the line broke under it, and how long after.
+const ASKED_AGAIN: u32 = 2;
+const PUT_AWAY: Duration = Duration::from_millis(50);
 
 /// The calls of one server.
 #[derive(Clone)]
@@ -270,12 +274,26 @@ impl Remote {
         message: Vec<u8>,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>> {
         Box::pin(async move {
-            let mut request = self.request(token, message)?;
-            request.set_timeout(self.pace.call);
-            let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
+            let authorization = self.request(token, ())?.into_parts().0;
             let call = async {
-                client.ready().await.map_err(|error| Status::from_error(error.into()))?;
-                client.unary(request, PathAndQuery::from_static(path), Bare).await
+                // A tunnel, a lift, another network: the line broke, and nobody noticed until now. A question may be asked again.
+                let mut again = if is_question(path) { ASKED_AGAIN } else { 0 };
+                loop {
+                    let mut request =
+                        Request::from_parts(authorization.clone(), Extensions::default(), message.clone());
+                    request.set_timeout(self.pace.call);
+                    let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
+                    let answer = match client.ready().await {
+                        Ok(()) => client.unary(request, PathAndQuery::from_static(path), Bare).await,
+                        Err(error) => Err(Status::from_error(error.into())),
+                    };
+                    match answer {
+                        Err(status) if again > 0 && has_broken(&status) => again = again.saturating_sub(1),
+                        answer => return answer,
+                    }
+                    // The broken one has to be put away first, or it is what the question goes to again.
+                    tokio::time::sleep(PUT_AWAY).await;
+                }
             };
             self.answer(call).await
         })
@@ -333,6 +351,23 @@ impl Remote {
             _ => Error::NotOurServer,
         }
     }
+}
+
+/// Whether asking twice is as good as asking once.
+fn is_question(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    matches!(name, "Home" | "Sync" | "CreateLink") || name.starts_with("Get") || name.starts_with("List")
+}
+
+/// Whether the line broke under a call. Not where there was none to begin with, and not where time ran out.
+fn has_broken(status: &Status) -> bool {
+    let mut source = status.source();
+    let mut broken = source.is_some();
+    while let Some(error) = source {
+        broken &= !error.is::<ConnectError>() && !error.is::<TimeoutExpired>();
+        source = error.source();
+    }
+    broken
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -22,4 +22,4 @@ pub use self::model::{
     Receipt, Settled, Statement, StatementLine, Transfer, Wording,
 };
 pub use self::render::{RenderError, Renderer, TemplateError, Templates, proof_in};
-pub use self::volume::bind;
+pub use self::volume::{BindError, Volume};

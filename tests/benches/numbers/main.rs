@@ -9,6 +9,7 @@
 //! cargo bench -p borsellino-tests -- phone                             the app core: first paint, Home, Sync
 //! cargo bench -p borsellino-tests -- load --find --sqlite             the highest rate that is answered in time
 //! cargo bench -p borsellino-tests -- push                             pushes a second against a fake of FCM
+//! cargo bench -p borsellino-tests -- batch                            10,000 notices printed, and receipts beside it
 //! ```
 
 // Ratios and rates, never money.
@@ -16,6 +17,7 @@
 // A program that nobody links against.
 #![allow(missing_docs)]
 
+mod batch;
 mod home;
 mod load;
 mod mixed;
@@ -44,6 +46,9 @@ const LOAD: &str = "load";
 
 /// The same.
 const PUSH: &str = "push";
+
+/// The same.
+const BATCH: &str = "batch";
 
 /// What runs only where it is named: the app core is no part of the server's promises.
 const PHONE: &str = "phone";
@@ -105,10 +110,10 @@ fn main() -> anyhow::Result<()> {
             "--find" => mix.find = true,
             "--sqlite" => mix.sqlite = true,
             "--pushes" => sizes.pushes = number()?.max(1),
-            LOAD | PHONE | PUSH => chosen.push(argument),
+            LOAD | PHONE | PUSH | BATCH => chosen.push(argument),
             name if ALL.contains(&name) => chosen.push(name.to_owned()),
             other => bail!(
-                "{other}? One of {}, {LOAD}, {PHONE}, {PUSH}, --rounds N, --receipts N, --seconds N, --scale N, --pushes N; for \
+                "{other}? One of {}, {LOAD}, {PHONE}, {PUSH}, {BATCH}, --rounds N, --receipts N, --seconds N, --scale N, --pushes N; for \
                  {LOAD} also --rate N, --streams N, --connections N, --find, --sqlite",
                 ALL.join(", ")
             ),
@@ -131,6 +136,9 @@ fn main() -> anyhow::Result<()> {
     }
     if chosen.iter().any(|chosen| chosen == PUSH) {
         push::run(sizes)?;
+    }
+    if chosen.iter().any(|chosen| chosen == BATCH) {
+        runtime.block_on(batch::run(sizes))?;
     }
     if chosen.iter().any(|chosen| chosen == PHONE) {
         runtime.block_on(phone::run())?;

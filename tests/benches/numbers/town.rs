@@ -32,6 +32,9 @@ pub(crate) const CENTS: i64 = 18_000;
 /// The first ten digits of the first creditor's code; the others follow.
 pub(crate) const FIRST_CREDITOR: u64 = 9_990_000_000;
 
+/// The fiscal code of a family's first child.
+pub(crate) const CHILD: &str = "RSSGLI15A41H501X";
+
 /// How many notices are written in one transaction.
 const CHUNK: usize = 1_000;
 
@@ -146,7 +149,7 @@ async fn families(tx: &mut Tx, code: CreditorCode, index: u64, now: Millis) -> a
                 id: fresh(now)?,
                 given_name: "Giulia".to_owned(),
                 family_name: "Rossi".to_owned(),
-                fiscal_code: "RSSGLI15A41H501X".to_owned(),
+                fiscal_code: if child == 0 { CHILD } else { "RSSGLI15A41H501Y" }.to_owned(),
                 school: "Primaria".to_owned(),
                 class_name: "2A".to_owned(),
             };

@@ -1,8 +1,10 @@
 //! A gate on the way to another server: closed, it is as if that server were down; opened, as if it were back.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,6 +14,7 @@ use tokio::task::JoinHandle;
 pub struct Gate {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    snaps: Arc<AtomicBool>,
     keeper: JoinHandle<()>,
 }
 
@@ -25,12 +28,14 @@ impl Gate {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (open, state) = watch::channel(true);
+        let snaps = Arc::new(AtomicBool::new(false));
+        let line = Arc::clone(&snaps);
         let keeper = tokio::spawn(async move {
             while let Ok((visitor, _)) = listener.accept().await {
-                tokio::spawn(pass(visitor, target.clone(), state.clone()));
+                tokio::spawn(pass(visitor, target.clone(), state.clone(), Arc::clone(&line)));
             }
         });
-        Self { address, open, keeper }
+        Self { address, open, snaps, keeper }
     }
 
     /// Where it stands.
@@ -47,6 +52,11 @@ impl Gate {
     pub fn open(&self) {
         self.open.send_replace(true);
     }
+
+    /// The line of whoever says something next breaks at that, as one does that died unnoticed. Once.
+    pub fn snap(&self) {
+        self.snaps.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Gate {
@@ -55,14 +65,27 @@ impl Drop for Gate {
     }
 }
 
-async fn pass(mut visitor: TcpStream, target: String, mut open: watch::Receiver<bool>) {
+async fn pass(mut visitor: TcpStream, target: String, mut open: watch::Receiver<bool>, snaps: Arc<AtomicBool>) {
     if !*open.borrow_and_update() {
         return;
     }
     let Ok(mut server) = TcpStream::connect(target).await else { return };
-    tokio::select! {
+    let (mut said, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
         // Either side hanging up ends it; there is nobody to tell.
-        _ = copy_bidirectional(&mut visitor, &mut server) => {}
-        _ = open.wait_for(|open| !open) => {}
+        let passed = tokio::select! {
+            read = visitor.read(&mut said) => match read {
+                Ok(count) if count > 0 && !snaps.swap(false, Ordering::SeqCst) => server.write_all(&said[..count]).await,
+                _ => return,
+            },
+            read = server.read(&mut answered) => match read {
+                Ok(count) if count > 0 => visitor.write_all(&answered[..count]).await,
+                _ => return,
+            },
+            () = async { drop(open.wait_for(|open| !open).await) } => return,
+        };
+        if passed.is_err() {
+            return;
+        }
     }
 }

@@ -11,13 +11,13 @@
 //! esito.json            at the end: what was printed, and what was not and why
 //! ```
 //!
-//! Memory holds one block, whatever the number.
+//! Memory holds the notices under way, whatever the number.
 
 use std::fs::{self, File as Disk};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use borsellino_documents::{Issuer, Wording, bind};
+use borsellino_documents::{BindError, Issuer, Volume, Wording};
 use borsellino_domain::id::BillId;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_store::rows::{CreditorRow, RunBillRow};
@@ -227,7 +227,13 @@ impl Batch<'_> {
         let broken =
             |error: zip::result::ZipError| RunError::Disk { path: part.clone(), error: io::Error::other(error) };
         let mut archive = ZipWriter::new(BufWriter::new(Disk::create(&part).map_err(disk(&part))?));
-        let (mut run, mut volume, mut done) = (Run::default(), Vec::new(), 0);
+        let (mut run, mut volume, mut done) = (Run::default(), None, 0);
+        let bound = self.folder.join(format!("volume-{number:03}.pdf"));
+        let binding = self.folder.join(format!("volume-{number:03}.pdf.part"));
+        let unbound = |error: BindError| match error {
+            BindError::Disk(error) => RunError::Disk { path: binding.clone(), error },
+            BindError::NoPages => RunError::Fault(Fault::BadData("a notice that was just printed")),
+        };
         let work = stream::iter(bills).map(|(bill, name)| async move {
             let made = match bill.parse() {
                 Ok(bill) => self.one(bill, about).await,
@@ -245,7 +251,13 @@ impl Batch<'_> {
                     }
                     run.printed += 1;
                     if self.volumes {
-                        volume.push(bytes);
+                        let mut open = match volume.take() {
+                            Some(open) => open,
+                            None => Volume::new(BufWriter::new(Disk::create(&binding).map_err(disk(&binding))?))
+                                .map_err(unbound)?,
+                        };
+                        open.add(&bytes).map_err(unbound)?;
+                        volume = Some(open);
                     }
                 }
                 Ok(None) => run.settled.push(name.clone()),
@@ -258,10 +270,11 @@ impl Batch<'_> {
         let file = archive.finish().map_err(broken)?.into_inner().map_err(|error| disk(&part)(error.into_error()))?;
         file.sync_all().map_err(disk(&part))?;
         fs::rename(&part, &path).map_err(disk(&path))?;
-        if self.volumes && !volume.is_empty() {
-            let bytes = self.printer.press.print(move |_| bind(volume)).await;
-            let bytes = bytes.map_err(|error| refused(pressed(error)))?;
-            put(&self.folder.join(format!("volume-{number:03}.pdf")), &bytes)?;
+        if let Some(volume) = volume {
+            let file = volume.finish().map_err(unbound)?;
+            let file = file.into_inner().map_err(|error| disk(&binding)(error.into_error()))?;
+            file.sync_all().map_err(disk(&binding))?;
+            fs::rename(&binding, &bound).map_err(disk(&bound))?;
         }
         Ok(run)
     }

@@ -17,6 +17,7 @@ use super::{Pocket, events, last};
 borsellino_tests::in_both_houses! {
     every_document_is_the_servers_and_is_there_without_the_network;
     a_phone_saves_documents_to_files;
+    a_line_that_died_unnoticed_costs_a_read_nothing;
 }
 
 /// The house's clock, which moves only when it is told to.
@@ -191,4 +192,23 @@ async fn a_phone_saves_documents_to_files(house: &House) {
     let told = events(&played);
     let names: Vec<&str> = told.iter().filter_map(|event| event["path"].as_str()).collect();
     assert!(names.len() == 3 && names[0].ends_with(".pdf") && names[1].ends_with(".xml"), "{names:?}");
+}
+
+async fn a_line_that_died_unnoticed_costs_a_read_nothing(house: &House) {
+    let maria = Hand::of(house, MARIA).await;
+    let home = maria.app.cached_home().expect("a cache").expect("home");
+    let notice = Document::Notice(NoticeOf::Bill(home.bills[0].id));
+    // As after a tunnel: the phone believes in a connection that is none any more, and the parent taps once.
+    maria.gate.snap();
+    maria.app.document_link(maria.account.clone(), notice.clone()).await.expect("a link");
+    maria.gate.snap();
+    let files = maria.ask(&notice).await.expect("a document");
+    assert!(!files[0].from_cache, "the server was there");
+    maria.gate.snap();
+    maria.app.sync().await.expect("news");
+    // What sends a letter is not repeated unasked.
+    maria.gate.snap();
+    let sent = maria.app.send_notice(maria.account.clone(), NoticeOf::Bill(home.bills[0].id), None).await;
+    assert_eq!(sent.expect("a word").sent, borsellino_core::NoticeSent::Unknown);
+    maria.app.shutdown().await;
 }
