@@ -126,17 +126,21 @@ async fn a_server_that_can_not_print_is_no_reason_to_have_nothing() {
     let Err(Error::Refused(no)) = one(&app, certificate(2025)).await else { panic!("nothing was kept") };
     assert_eq!((no.reason, no.retry_after_ms, no.is_final), (Reason::PrinterBusy, Some(5_000), false));
     let fetched = one(&app, certificate(2025)).await.unwrap();
-    let oddities = [
-        busy(),
-        Oddity::Refuse(Refused::new(v1::Reason::Unavailable, "Later.")),
-        Oddity::Unimplemented,
-        Oddity::LoseAnswer,
-    ];
+    let oddities = [busy(), Oddity::Refuse(Refused::new(v1::Reason::Unavailable, "Later.")), Oddity::Unimplemented];
     for odd in oddities {
         fake.odd("get_certificate", odd);
         let given = one(&app, certificate(2025)).await.unwrap();
         assert!(given.from_cache && given.content == fetched.content);
     }
+    // An answer that was lost on the way is asked for again; one that is lost time and again is no answer.
+    fake.odd("get_certificate", Oddity::LoseAnswer);
+    let fetched = one(&app, certificate(2025)).await.unwrap();
+    assert!(!fetched.from_cache);
+    for _ in 0..3 {
+        fake.odd("get_certificate", Oddity::LoseAnswer);
+    }
+    let given = one(&app, certificate(2025)).await.unwrap();
+    assert!(given.from_cache && given.content == fetched.content);
     // A no is a no, and what was kept is kept no longer.
     fake.odd("get_certificate", Oddity::Refuse(Refused::new(v1::Reason::NothingPaid, "Nothing.")));
     assert_eq!(reason(one(&app, certificate(2025)).await), Reason::NothingPaid);
