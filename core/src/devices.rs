@@ -35,7 +35,7 @@ impl Inner {
     pub(crate) async fn words(&self, account: &AccountKey) -> Words {
         let snapshot = self.snapshot(account).await.ok().flatten();
         let server_now = snapshot.and_then(|snapshot| snapshot.server_now(self.clock.as_ref()));
-        Words { language: self.language, server_now }
+        Words::new(self.language, server_now)
     }
 
     async fn devices(&self, account: &AccountKey) -> Result<Vec<v1::Device>> {

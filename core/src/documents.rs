@@ -435,7 +435,7 @@ impl App {
             Err(Error::OutcomeUnknown) => NoticeSent::Unknown,
             done => done?,
         };
-        let words = Words { language: self.inner.language, server_now: None };
+        let words = Words::new(self.inner.language, None);
         Ok(SentNotice { sent, sentence: words.notice_sent(sent) })
     }
 }

@@ -90,7 +90,7 @@ impl Inner {
     pub(crate) async fn fee_advice(self: &Arc<Self>, amounts: Vec<Amount>) -> Result<FeeAdvice> {
         let account = self.active()?;
         let table = self.fee_table(&account).await?;
-        let words = Words { language: self.language, server_now: None };
+        let words = Words::new(self.language, None);
         Ok(advice(&amounts.iter().map(|amount| amount.cents()).collect::<Vec<_>>(), table.as_ref(), &words))
     }
 }
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     fn words(language: Language) -> Words {
-        Words { language, server_now: None }
+        Words::new(language, None)
     }
 
     #[test]

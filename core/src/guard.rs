@@ -71,7 +71,7 @@ impl Inner {
             snapshot = self.snapshot(account).await?.unwrap_or(snapshot);
         }
         let Some((until, page)) = in_the_way(&snapshot, wanted, clock) else { return Ok(()) };
-        let words = Words { language: self.language, server_now: snapshot.server_now(clock) };
+        let words = Words::new(self.language, snapshot.server_now(clock));
         let (until, checkout_url) = (instant(until), safe_url(page));
         let sentence = words.already_paying(until, checkout_url.is_some());
         Err(Error::InProgress(Box::new(InProgress { until, checkout_url, sentence })))

@@ -466,7 +466,7 @@ impl<'a> Shown<'a> {
             child.wallets.iter().map(|wallet| (wallet.id.as_str(), (child.given_name.as_str(), wallet)))
         };
         let wallets = home.children.iter().flat_map(of_child).collect();
-        Self { words: Words { language, server_now }, creditor, home, now, wallets }
+        Self { words: Words::new(language, server_now), creditor, home, now, wallets }
     }
 
     pub(crate) fn money(&self, cents: i64) -> Money {

@@ -13,7 +13,9 @@ pub mod listener;
 pub mod live;
 pub mod mail;
 pub mod notify;
+pub mod portal;
 pub mod press;
+mod sentences;
 pub mod soap;
 pub mod usecases;
 pub mod web;
@@ -137,7 +139,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let draining = Arc::clone(&app.draining);
-    let public = web::router(app.clone()).merge(grpc::router(app.clone()).await?);
+    let public = web::router(app.clone()).merge(portal::router(app.clone())).merge(grpc::router(app.clone()).await?);
     let node = soap::router(app.clone());
     let directory = tokio::spawn(keep_directory(app.clone()));
     let looking = tokio::spawn(app.live.clone().look_around(app.store.clone()));

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The routes for browsers and probes.
 pub fn router(app: App) -> Router {
     let pages = Router::new()
-        .route("/", get(front))
+        .route("/", get(crate::portal::entrance).with_state(app.clone()))
         .route("/pagamento/{outcome}", get(returned))
         .route("/style.css", get(style))
         .merge(pay::router(app.clone()))
@@ -128,33 +128,13 @@ fn page(status: StatusCode, headers: &HeaderMap, mood: &'static str, words: fn(L
 
 type Words = (&'static str, Vec<&'static str>);
 
-async fn front(headers: HeaderMap) -> Response {
-    page(StatusCode::OK, &headers, "info", |language| match language {
-        Language::Italian => (
-            "Borsellino",
-            vec![
-                "Quanto resta per mensa, trasporto e nido di ogni figlio, e come ricaricare con pagoPA.",
-                "Apri l'app e inserisci il codice di attivazione che hai ricevuto dal Comune.",
-            ],
-        ),
-        Language::English => (
-            "Borsellino",
-            vec![
-                "What is left for each child's canteen, bus and nursery, and how to top it up with pagoPA.",
-                "Open the app and enter the activation code you received from the municipality.",
-            ],
-        ),
-        Language::German => (
-            "Borsellino",
-            vec![
-                "Was für Mensa, Schulbus und Kinderkrippe jedes Kindes übrig ist, und wie man mit pagoPA auflädt.",
-                "Öffnen Sie die App und geben Sie den Aktivierungscode der Gemeinde ein.",
-            ],
-        ),
-    })
-}
-
 async fn returned(headers: HeaderMap, Path(outcome): Path<String>) -> Response {
+    // Who paid in the portal goes on there, whatever the platform says: how it stands is the receipt's to say.
+    if matches!(outcome.as_str(), "ok" | "attesa" | "annullato" | "errore")
+        && let Some(path) = crate::portal::returning(&headers).and_then(|path| HeaderValue::try_from(path).ok())
+    {
+        return (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response();
+    }
     match outcome.as_str() {
         "ok" | "attesa" => page(StatusCode::OK, &headers, "wait", waiting),
         "annullato" => page(StatusCode::OK, &headers, "stop", walked_away),

@@ -30,3 +30,4 @@ pub mod tax;
 pub mod taxonomy;
 pub mod time;
 pub mod top_up;
+pub mod words;

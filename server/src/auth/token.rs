@@ -25,6 +25,13 @@ pub const REFRESH_MILLIS: i64 = 60 * 24 * 60 * 60 * 1_000;
 const ACCESS: u8 = 1;
 const REFRESH: u8 = 2;
 const RECOVERY: u8 = 3;
+const PASS: u8 = 4;
+
+/// How long a browser's pass lives without being used, in milliseconds: on a computer that others use too.
+pub const IDLE_MILLIS: i64 = 30 * 60 * 1_000;
+
+/// How long it lives at most there, in milliseconds.
+pub const LONGEST_VISIT_MILLIS: i64 = 12 * 60 * 60 * 1_000;
 
 /// Who is calling, as an access token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +198,66 @@ impl RecoveryToken {
             return Err(TokenError::Invalid);
         }
         Ok(read)
+    }
+}
+
+/// What a browser holds: who is visiting, and since when. Short-lived unless the parent said that the device is theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Who.
+    pub identity: Identity,
+    /// On a device of their own: lives as long as a phone's session.
+    pub stays: bool,
+    /// When they signed in.
+    pub began: Millis,
+    /// When it was written.
+    pub renewed: Millis,
+}
+
+impl Pass {
+    /// As the browser holds it.
+    pub fn encode(&self, keys: &Keys) -> String {
+        let mut body = vec![PASS];
+        body.extend_from_slice(self.identity.creditor.as_str().as_bytes());
+        body.extend_from_slice(self.identity.guardian.uuid().as_bytes());
+        body.extend_from_slice(self.identity.session.uuid().as_bytes());
+        body.push(u8::from(self.stays));
+        body.extend_from_slice(&self.began.get().to_be_bytes());
+        body.extend_from_slice(&self.renewed.get().to_be_bytes());
+        let tag = keys.tag(&body);
+        body.extend_from_slice(&tag);
+        BASE64URL_NOPAD.encode(&body)
+    }
+
+    /// Reads what a browser sends.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn read(keys: &Keys, token: &str, now: Millis) -> Result<Self, TokenError> {
+        let bytes = decode(token)?;
+        let (body, tag) = bytes.split_last_chunk::<32>().ok_or(TokenError::Invalid)?;
+        if !keys.holds(body, tag) {
+            return Err(TokenError::Invalid);
+        }
+        let mut reader = Reader(body);
+        let [kind] = reader.take::<1>()?;
+        let creditor = reader.creditor()?;
+        let guardian = Uuid::from_bytes(reader.take()?).into();
+        let session = Uuid::from_bytes(reader.take()?).into();
+        let [stays] = reader.take::<1>()?;
+        let began = Millis::new(i64::from_be_bytes(reader.take()?));
+        let renewed = Millis::new(i64::from_be_bytes(reader.take()?));
+        if kind != PASS || !reader.0.is_empty() {
+            return Err(TokenError::Invalid);
+        }
+        let over = match stays {
+            0 => now >= renewed.plus(IDLE_MILLIS) || now >= began.plus(LONGEST_VISIT_MILLIS),
+            _ => now >= renewed.plus(REFRESH_MILLIS),
+        };
+        if over {
+            return Err(TokenError::Expired);
+        }
+        Ok(Self { identity: Identity { creditor, guardian, session }, stays: stays != 0, began, renewed })
     }
 }
 

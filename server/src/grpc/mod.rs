@@ -8,7 +8,6 @@ mod encode;
 mod family;
 mod feed;
 mod payments;
-mod sentences;
 
 use axum::Router;
 use borsellino_domain::language::Language;
@@ -19,6 +18,7 @@ use tonic::service::Routes;
 use tonic::{Request, Status};
 
 use crate::auth::token::Identity;
+use crate::sentences;
 use crate::usecases::sessions::identify;
 use crate::usecases::{App, Fault};
 

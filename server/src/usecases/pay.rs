@@ -350,6 +350,25 @@ pub async fn top_up(app: &App, who: Identity, id: TopUpId) -> Result<PaymentView
     Ok(PaymentView::new(who.creditor, &row, now))
 }
 
+/// How a bill of the family stands, paid or not.
+///
+/// # Errors
+/// [`PayRefusal`], or a [`Fault`].
+pub async fn bill(app: &App, who: Identity, id: BillId) -> Result<BillView, Stop<PayRefusal>> {
+    let now = app.now();
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&who.creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(PayRefusal::Session(refusal)));
+            }
+            Ok(Ok(tx.bill_due(&who.creditor, who.guardian, id.uuid()).await?))
+        })
+    });
+    let rows = read.await?.map_err(Stop::Refused)?;
+    BillView::gather(who.creditor, &rows, now)?.pop().ok_or(Stop::Refused(PayRefusal::UnknownBill))
+}
+
 /// A bill with its page, if one could be had.
 #[derive(Clone, Debug)]
 pub struct BillPage {
@@ -364,18 +383,7 @@ pub struct BillPage {
 /// # Errors
 /// [`PayRefusal`], or a [`Fault`].
 pub async fn pay_bill(app: &App, who: Identity, id: BillId) -> Result<BillPage, Stop<PayRefusal>> {
-    let now = app.now();
-    let read = app.store.read(move |tx| {
-        Box::pin(async move {
-            let session = tx.session(&who.creditor, who.session).await?;
-            if let Err(refusal) = standing(session.as_ref(), now) {
-                return Ok(Err(PayRefusal::Session(refusal)));
-            }
-            Ok(Ok(tx.bill_due(&who.creditor, who.guardian, id.uuid()).await?))
-        })
-    });
-    let rows = read.await?.map_err(Stop::Refused)?;
-    let bill = BillView::gather(who.creditor, &rows, now)?.pop().ok_or(Stop::Refused(PayRefusal::UnknownBill))?;
+    let bill = bill(app, who, id).await?;
     let notice = bill.notice.clone().ok_or(Stop::Refused(PayRefusal::BillSettled))?;
     if matches!(bill.payment, PaymentState::Cancelled | PaymentState::Paid) {
         return Err(Stop::Refused(PayRefusal::BillSettled));

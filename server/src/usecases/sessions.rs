@@ -399,6 +399,24 @@ fn goes_on(session: &SessionRow, now: Millis) -> bool {
     session.ended_at_ms.is_none() && session.disabled_at_ms.is_none() && unused < REFRESH_MILLIS
 }
 
+/// Goes on with a browser's visit: says that it is used, so that it stands among the devices as what it is.
+///
+/// # Errors
+/// [`SessionRefusal`], or a [`Fault`].
+pub async fn go_on(app: &App, who: Identity) -> Result<(), Stop<SessionRefusal>> {
+    let now = app.now();
+    let used = app.store.write("go on with a visit", move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&who.creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(refusal));
+            }
+            Ok(Ok(tx.use_session(&who.creditor, who.session, now).await?))
+        })
+    });
+    used.await?.map_err(Stop::Refused)
+}
+
 /// Ends the session of `who`, and its pushes.
 ///
 /// # Errors

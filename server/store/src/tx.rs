@@ -400,6 +400,8 @@ forward! {
     fn session(creditor: &CreditorCode, id: SessionId) -> Option<SessionRow>;
     /// Whether the session stood at one of the two digests: it may have moved on since it was read.
     fn rotate_session(creditor: &CreditorCode, id: SessionId, previous_newest: (Hash, Hash), at: Millis) -> bool;
+    /// Says that a browser's session is used.
+    fn use_session(creditor: &CreditorCode, id: SessionId, at: Millis) -> ();
     /// End session.
     fn end_session(creditor: &CreditorCode, id: SessionId, at: Millis) -> ();
     /// Counts a try to sign in; answers the count with this one, and when the last one was.

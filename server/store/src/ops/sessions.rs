@@ -21,6 +21,7 @@ crate::tx::statements! {
         WHERE s.creditor = $1 AND s.id = $2";
     ROTATE = "UPDATE session SET previous_digest = $3, refresh_digest = $4, last_used_at_ms = $5
         WHERE creditor = $1 AND id = $2 AND refresh_digest IN ($3, $4) AND ended_at_ms IS NULL";
+    USE_SESSION = "UPDATE session SET last_used_at_ms = $3 WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
     END_SESSION = "UPDATE session SET ended_at_ms = $3 WHERE creditor = $1 AND id = $2 AND ended_at_ms IS NULL";
     // The time of the last try is left as it was: what it allows is decided first, and the row is held until then.
     COUNT_SIGN_IN = "INSERT INTO sign_in_failure (creditor, who, failures, last_at_ms) VALUES ($1, $2, 1, $3)
@@ -61,6 +62,10 @@ pub(crate) async fn rotate_session(
     let rotate =
         query(ROTATE).bind(creditor.as_str()).bind(id.uuid()).bind(&previous.0[..]).bind(&newest.0[..]).bind(at.get());
     Ok(rotate.execute(c).await?.rows_affected() == 1)
+}
+
+pub(crate) async fn use_session(c: &mut Conn, creditor: &CreditorCode, id: SessionId, at: Millis) -> sqlx::Result<()> {
+    query(USE_SESSION).bind(creditor.as_str()).bind(id.uuid()).bind(at.get()).execute(c).await.map(drop)
 }
 
 pub(crate) async fn end_session(c: &mut Conn, creditor: &CreditorCode, id: SessionId, at: Millis) -> sqlx::Result<()> {

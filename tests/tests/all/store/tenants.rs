@@ -390,6 +390,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.put_fee_table(c, &fees).await?;
     assert_eq!(tx.wipe_sessions(c, guardian, NOW).await?, 1);
     tx.rotate_session(c, session, (Hash::of(b"previous"), Hash::of(b"next")), NOW).await?;
+    tx.use_session(c, session, NOW).await?;
     tx.end_session(c, session, NOW).await?;
     tx.clear_sign_ins(c, Hash::of(WHO)).await?;
     tx.book(&top_up(*c, 92, wallet(1), 7)).await?;

@@ -8,7 +8,7 @@ use borsellino_domain::top_up::TopUpRefusal;
 use borsellino_proto::reason::{Reason, Refused};
 
 /// The sentence of a reason that names no number.
-pub(super) fn of(reason: Reason, language: Language) -> &'static str {
+pub(crate) fn of(reason: Reason, language: Language) -> &'static str {
     let texts = match reason {
         Reason::Malformed => [
             "La richiesta non è valida: aggiorna l'app e riprova.",
@@ -222,7 +222,7 @@ pub(super) fn of(reason: Reason, language: Language) -> &'static str {
 }
 
 /// The refusal of a top-up.
-pub(super) fn top_up(refusal: TopUpRefusal, language: Language) -> Refused {
+pub(crate) fn top_up(refusal: TopUpRefusal, language: Language) -> Refused {
     let plain = |reason| Refused::new(reason, of(reason, language));
     match refusal {
         TopUpRefusal::UnknownWallet => plain(Reason::UnknownWallet),
@@ -238,7 +238,7 @@ pub(super) fn top_up(refusal: TopUpRefusal, language: Language) -> Refused {
 }
 
 /// The refusal of a sign-in that has to wait `millis`.
-pub(super) fn try_later(millis: i64, language: Language) -> Refused {
+pub(crate) fn try_later(millis: i64, language: Language) -> Refused {
     let minutes = millis.saturating_add(59_999).div_euclid(60_000);
     let sentence = match language {
         _ if millis <= 10_000 => of(Reason::TryLater, language).to_owned(),
@@ -253,7 +253,7 @@ pub(super) fn try_later(millis: i64, language: Language) -> Refused {
 }
 
 /// The refusal of a password that somebody chose.
-pub(super) fn password(rule: PasswordRule, language: Language) -> Refused {
+pub(crate) fn password(rule: PasswordRule, language: Language) -> Refused {
     let sentence = rule.sentence(language);
     Refused { rule: Some(rule.code().to_owned()), ..Refused::new(Reason::PasswordRefused, sentence) }
 }

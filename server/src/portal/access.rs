@@ -1,0 +1,166 @@
+//! In and out: signing in, signing out, and the language of the pages.
+
+use askama::Template;
+use axum::extract::{ConnectInfo, FromRequest, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use borsellino_domain::language::Language;
+use borsellino_proto::reason::Reason;
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
+
+use super::forms::{Posted, Sent, open_draft};
+use super::frame::{Frame, confirm, fault, go, show};
+use super::visit::{Visit, admit, dismiss, speak};
+use crate::auth::token::Pass;
+use crate::sentences;
+use crate::usecases::sessions::{self, Credentials, SignInRefusal, identify};
+use crate::usecases::{App, Stop};
+
+/// Where to go on after signing in, and what to say above the form.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Going {
+    /// A path of this portal.
+    pub(super) then: String,
+    /// A form that waits.
+    pub(super) draft: String,
+    /// As it was typed.
+    pub(super) username: String,
+    /// Why it did not work.
+    pub(super) problem: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "portal/access.html")]
+struct Access {
+    f: Frame,
+    going: Going,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    poi: String,
+}
+
+pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Response {
+    let then = own_path(&visit, &asked.poi);
+    if visit.pass().is_some() {
+        return go(&then);
+    }
+    form(&visit, StatusCode::OK, Going { then, ..Going::default() })
+}
+
+/// The form.
+pub(super) fn form(visit: &Visit, status: StatusCode, going: Going) -> Response {
+    let title = visit.words.of(["Accedi", "Sign in", "Anmelden"]);
+    show(status, &Access { f: visit.frame(title, "-"), going })
+}
+
+/// A path of this portal; else its home: nobody is led elsewhere by an address that was sent to them.
+fn own_path(visit: &Visit, path: &str) -> String {
+    let base = visit.base();
+    let own = path == base || path.strip_prefix(&base).is_some_and(|rest| rest.starts_with(['/', '?']));
+    let plain = path.len() <= 512 && !path.contains(['\\', '\r', '\n']) && !path.contains("//") && !path.contains("..");
+    if own && plain { path.to_owned() } else { base }
+}
+
+/// Where a call comes from: the peer, or, behind a proxy of ours, what that proxy appended last.
+pub(super) fn address(headers: &HeaderMap, peer: Option<SocketAddr>, behind_proxy: bool) -> Option<IpAddr> {
+    if behind_proxy {
+        let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        let address: IpAddr = forwarded.rsplit(',').next()?.trim().parse().ok()?;
+        return Some(address.to_canonical());
+    }
+    peer.map(|peer| peer.ip().to_canonical())
+}
+
+/// What the browser calls itself, as far as a parent would recognise it in a list.
+fn device(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = |all: &[(&str, &'static str)]| all.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
+    let browser = first(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let system = first(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser}, {system}"),
+        (one, other) => one.or(other).unwrap_or("Browser").to_owned(),
+    }
+}
+
+pub(super) async fn enter(State(app): State<App>, request: Request) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    let (from, device_name) = (address(request.headers(), peer, app.behind_proxy), device(request.headers()));
+    let Sent { visit, fields } = match Sent::from_request(request, &app).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    let then = own_path(&visit, fields.get("poi"));
+    let (username, draft) = (fields.get("utente").to_owned(), fields.get("bozza").to_owned());
+    let going = |problem: String| Going {
+        then: then.clone(),
+        draft: draft.clone(),
+        username: username.clone(),
+        problem: Some(problem),
+    };
+    let credentials = Credentials {
+        creditor: visit.creditor.fiscal_code.to_string(),
+        username: username.clone(),
+        password: fields.raw("password").to_owned(),
+        device_name,
+        address: from,
+        language: visit.language,
+    };
+    let signed_in = match sessions::sign_in(&app, credentials).await {
+        Ok(signed_in) => signed_in,
+        Err(Stop::Refused(SignInRefusal::WrongCredentials)) => {
+            let words = sentences::of(Reason::WrongCredentials, visit.language).to_owned();
+            return form(&visit, StatusCode::UNPROCESSABLE_ENTITY, going(words));
+        }
+        Err(Stop::Refused(SignInRefusal::TryLater(millis))) => {
+            let words = sentences::try_later(millis, visit.language).sentence;
+            return form(&visit, StatusCode::TOO_MANY_REQUESTS, going(words));
+        }
+        Err(Stop::Fault(error)) => return fault(&visit, &error),
+    };
+    let Ok(identity) = identify(&app, &signed_in.tokens.access) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let pass = Pass { identity, stays: fields.get("resta") == "si", began: visit.now, renewed: visit.now };
+    let waiting = open_draft(&visit, &draft);
+    let mut response = match waiting {
+        // The form of the new visit: with its token, and shown before it is sent.
+        Some((path, fields)) => confirm(&visit.clone().of(pass), &path, &fields),
+        None => go(&then),
+    };
+    admit(&visit, &pass, &mut response);
+    response
+}
+
+pub(super) async fn leave(Posted { parent, .. }: Posted) -> Response {
+    let visit = &parent.visit;
+    if let Err(error) = sessions::sign_out(&visit.app, parent.who).await {
+        return fault(visit, &error);
+    }
+    let mut response = go(&format!("{}/accesso", visit.base()));
+    dismiss(visit, &mut response);
+    response
+}
+
+pub(super) async fn language(Sent { visit, fields }: Sent) -> Response {
+    let mut response = go(&own_path(&visit, fields.get("poi")));
+    speak(&visit, Language::from_tag(fields.get("lingua")), &mut response);
+    response
+}

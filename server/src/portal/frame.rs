@@ -1,0 +1,260 @@
+//! What is around every page: the creditor's name, the menu, the language, the footer; and the pages that only say something.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use borsellino_domain::language::Language;
+use borsellino_domain::words::Words;
+use borsellino_proto::reason::Reason;
+
+use super::assets;
+use super::forms::{Fields, TOKEN};
+use super::visit::{Visit, accepted, base, dismiss};
+use crate::sentences;
+use crate::usecases::sessions::SessionRefusal;
+use crate::usecases::{App, Fault};
+
+/// The pages of the menu: their path below the portal's, and what they are called.
+const MENU: [(&str, [&str; 3]); 5] = [
+    ("", ["I miei figli", "My children", "Meine Kinder"]),
+    ("/paga", ["Paga", "Pay", "Bezahlen"]),
+    ("/ricarica", ["Ricarica", "Top up", "Aufladen"]),
+    ("/movimenti", ["Movimenti", "Movements", "Buchungen"]),
+    ("/archivio", ["Archivio", "Archive", "Archiv"]),
+];
+
+/// What every template has around it, and the words it is written in.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub(super) w: Words,
+    pub(super) tag: &'static str,
+    pub(super) title: String,
+    pub(super) town: String,
+    pub(super) phone: String,
+    /// `/comune/99900010010`
+    pub(super) base: String,
+    /// The path that was asked for, for the change of language.
+    pub(super) asked: String,
+    /// Somebody is signed in.
+    pub(super) inside: bool,
+    /// The menu: path, words, whether it is this page.
+    pub(super) menu: Vec<(String, &'static str, bool)>,
+    pub(super) token_name: &'static str,
+    pub(super) token: String,
+    pub(super) css: String,
+    pub(super) js: String,
+    pub(super) icons: String,
+}
+
+impl Frame {
+    pub(super) fn new(visit: &Visit, title: &str, active: &'static str) -> Self {
+        let base = visit.base();
+        let inside = visit.pass().is_some();
+        let menu = MENU.map(|(path, words)| (format!("{base}{path}"), visit.language.choose(words), path == active));
+        Self {
+            w: visit.words,
+            tag: visit.language.tag(),
+            title: title.to_owned(),
+            town: visit.creditor.name.clone(),
+            phone: visit.creditor.help_phone.clone(),
+            base,
+            asked: visit.asked.clone(),
+            inside,
+            menu: if inside { menu.into() } else { Vec::new() },
+            token_name: TOKEN,
+            token: visit.form_token(),
+            css: assets::path("portal.css"),
+            js: assets::path("portal.js"),
+            icons: assets::path("icons.svg"),
+        }
+    }
+
+    /// One text in the three languages.
+    pub(super) fn t<'a>(&self, it: &'a str, en: &'a str, de: &'a str) -> &'a str {
+        self.w.of([it, en, de])
+    }
+
+    /// The languages that a parent may change to.
+    pub(super) fn others(&self) -> Vec<(&'static str, &'static str)> {
+        let all = [("it", "Italiano"), ("en", "English"), ("de", "Deutsch")];
+        all.into_iter().filter(|(tag, _)| *tag != self.tag).collect()
+    }
+}
+
+/// A page, or the fault of a template.
+pub(super) fn show(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// To another page; by a name of ours, with nothing of a form left in the browser's history.
+pub(super) fn go(path: &str) -> Response {
+    let Ok(place) = HeaderValue::try_from(path) else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "portal/message.html")]
+struct Message {
+    f: Frame,
+    /// `wait`, `ok`, `stop` or `info`: chooses colour and symbol, which only repeat what the words say.
+    mood: &'static str,
+    lines: Vec<String>,
+    /// Where to go on: path and words.
+    next: Option<(String, String)>,
+}
+
+/// A page that says something, and where to go on.
+pub(super) fn say(
+    visit: &Visit,
+    (status, mood): (StatusCode, &'static str),
+    title: &str,
+    lines: &[&str],
+    next: Option<(String, &str)>,
+) -> Response {
+    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+    let next = next.map(|(path, words)| (path, words.to_owned()));
+    show(status, &Message { f: visit.frame(title, "-"), mood, lines, next })
+}
+
+fn home(visit: &Visit) -> Option<(String, &'static str)> {
+    let words = visit.words.of(["Torna ai miei figli", "Back to my children", "Zurück zu meinen Kindern"]);
+    Some((visit.base(), words))
+}
+
+/// The sentence of a refusal, as the app says it too, with its title.
+pub(super) fn refused(visit: &Visit, status: StatusCode, sentence: &str) -> Response {
+    let title = visit.words.of(["Non si può fare", "This cannot be done", "Das geht nicht"]);
+    say(visit, (status, "stop"), title, &[sentence], home(visit))
+}
+
+/// A refusal that names no number.
+pub(super) fn refused_for(visit: &Visit, reason: Reason) -> Response {
+    let status = match reason {
+        Reason::UnknownWallet
+        | Reason::UnknownBill
+        | Reason::UnknownTopUp
+        | Reason::UnknownNotice
+        | Reason::UnknownChild
+        | Reason::UnknownDevice => StatusCode::NOT_FOUND,
+        Reason::Unavailable | Reason::PrinterBusy => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::CONFLICT,
+    };
+    refused(visit, status, sentences::of(reason, visit.language))
+}
+
+/// A fault of ours.
+pub(super) fn fault(visit: &Visit, error: &Fault) -> Response {
+    tracing::error!(%error, "a page could not be made");
+    refused_for(visit, if error.is_passing() { Reason::Unavailable } else { Reason::Internal })
+}
+
+/// The session has ended: whoever comes back signs in again. What was lost with a phone leaves nothing in this browser.
+pub(super) fn ended(visit: &Visit, _: SessionRefusal) -> Response {
+    let mut response = sign_in_first(visit);
+    dismiss(visit, &mut response);
+    response
+}
+
+/// To the sign-in page, and from there to what was asked for.
+pub(super) fn sign_in_first(visit: &Visit) -> Response {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("poi", &visit.asked).finish();
+    go(&format!("{}/accesso?{query}", visit.base()))
+}
+
+/// The session ended while a form was filled in: the sign-in page keeps it.
+pub(super) fn sign_in_and_go_on(visit: &Visit, draft: String) -> Response {
+    super::access::form(visit, StatusCode::OK, super::access::Going { draft, ..Default::default() })
+}
+
+#[derive(Template)]
+#[template(path = "portal/confirm.html")]
+struct Confirm {
+    f: Frame,
+    to: String,
+    fields: Vec<(String, String)>,
+}
+
+/// A form that waited: sent when the parent says so.
+pub(super) fn confirm(visit: &Visit, to: &str, fields: &Fields) -> Response {
+    let title = visit.words.of(["Riprendi da dove eri", "Go on where you were", "Dort weitermachen, wo Sie waren"]);
+    let fields = fields.pairs().cloned().collect();
+    show(StatusCode::OK, &Confirm { f: visit.frame(title, "-"), to: to.to_owned(), fields })
+}
+
+/// A form that another site sent.
+pub(super) fn foreign_form(visit: &Visit) -> Response {
+    let line = visit.words.of([
+        "Questa richiesta non arriva da una pagina del portale: apri il portale e riprova da lì.",
+        "This request does not come from a page of the portal: open the portal and try again there.",
+        "Diese Anfrage kommt nicht von einer Seite des Portals: Öffnen Sie das Portal und versuchen Sie es dort.",
+    ]);
+    refused(visit, StatusCode::FORBIDDEN, line)
+}
+
+/// A form longer than any of ours.
+pub(super) fn too_long(visit: &Visit) -> Response {
+    let line = visit.words.of([
+        "Il testo è troppo lungo: accorcialo e riprova.",
+        "The text is too long: shorten it and try again.",
+        "Der Text ist zu lang: Kürzen Sie ihn und versuchen Sie es noch einmal.",
+    ]);
+    refused(visit, StatusCode::PAYLOAD_TOO_LARGE, line)
+}
+
+/// No page of a portal.
+pub(super) async fn missing(visit: Result<Visit, Response>) -> Response {
+    match visit {
+        Ok(visit) => {
+            let title =
+                visit.words.of(["Questa pagina non esiste", "This page does not exist", "Diese Seite gibt es nicht"]);
+            let line = visit.words.of(["Controlla l'indirizzo.", "Check the address.", "Prüfen Sie die Adresse."]);
+            say(&visit, (StatusCode::NOT_FOUND, "stop"), title, &[line], home(&visit))
+        }
+        Err(response) => response,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "portal/entrance.html")]
+struct Entrance {
+    w: Words,
+    tag: &'static str,
+    css: String,
+    /// Path and name of each portal.
+    towns: Vec<(String, String)>,
+    known: bool,
+}
+
+impl Entrance {
+    fn t<'a>(&self, it: &'a str, en: &'a str, de: &'a str) -> &'a str {
+        self.w.of([it, en, de])
+    }
+}
+
+/// No such creditor.
+pub(super) fn nowhere(language: Language) -> Response {
+    let w = Words { language, server_now: None };
+    let page = Entrance { w, tag: language.tag(), css: assets::path("portal.css"), towns: Vec::new(), known: false };
+    show(StatusCode::NOT_FOUND, &page)
+}
+
+/// The front page of the server: which creditor's portal? With one creditor there is nothing to ask.
+pub async fn entrance(State(app): State<App>, headers: HeaderMap) -> Response {
+    let listing = app.directory.listing();
+    if let [only] = listing.creditors() {
+        return go(&base(only));
+    }
+    let language = accepted(&headers);
+    let mut towns: Vec<_> = listing.creditors().iter().map(|row| (base(row), row.name.clone())).collect();
+    towns.sort_by(|a, b| a.1.cmp(&b.1));
+    let w = Words { language, server_now: None };
+    show(StatusCode::OK, &Entrance { w, tag: language.tag(), css: assets::path("portal.css"), towns, known: true })
+}

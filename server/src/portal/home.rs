@@ -1,0 +1,182 @@
+//! Home, `I miei figli`: is there enough, and is anything due? One card for each child, each balance with its remedy in the same row.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use borsellino_domain::bill::BillState;
+use borsellino_domain::service::ServiceKind;
+use borsellino_domain::top_up::PaymentState;
+use borsellino_domain::words::Words;
+
+use super::frame::{Frame, ended, fault, show};
+use super::movements::{Line, lines};
+use super::visit::{Parent, renew};
+use crate::usecases::Stop;
+use crate::usecases::home::home;
+use crate::usecases::views::{BillView, HomeView, PaymentView, WalletView};
+
+#[derive(Template)]
+#[template(path = "portal/home.html")]
+struct Home {
+    f: Frame,
+    greeting: String,
+    as_of: String,
+    strip: Vec<Due>,
+    /// What all open bills ask for together, where there are several.
+    all_due: Option<String>,
+    children: Vec<Card>,
+    movements: Vec<Line>,
+}
+
+/// Something under way, or due.
+pub(super) struct Due {
+    /// The page that says more.
+    pub(super) link: String,
+    pub(super) title: String,
+    pub(super) amount: String,
+    /// How it stands, in words.
+    pub(super) state: String,
+    /// `wait`, `ok`, `stop`, `info`.
+    pub(super) mood: &'static str,
+    /// It can be paid there.
+    pub(super) payable: bool,
+}
+
+struct Card {
+    name: String,
+    place: String,
+    services: Vec<Service>,
+}
+
+struct Service {
+    icon: &'static str,
+    name: String,
+    balance: String,
+    spoken: String,
+    covers: String,
+    low: bool,
+    /// Where it is filled; empty where it takes no money.
+    top_up: String,
+    movements: String,
+}
+
+pub(super) async fn page(parent: Parent) -> Response {
+    let visit = &parent.visit;
+    let view = match home(&visit.app, parent.who).await {
+        Ok(view) => view,
+        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+    };
+    let base = visit.base();
+    let w = visit.words;
+    let frame = visit.frame(w.of(["I miei figli", "My children", "Meine Kinder"]), "");
+    let several = view.bills.iter().filter(|bill| bill.notice.is_some()).count() > 1;
+    let greeting = view.guardian_name.split(' ').next().unwrap_or_default().to_owned();
+    let page = Home {
+        greeting,
+        as_of: w.as_of(view.as_of),
+        strip: strip(&view, &base, &w),
+        all_due: several.then(|| w.money(view.total_due.get())),
+        movements: lines(&view.movements, &view, &w),
+        children: view
+            .children
+            .iter()
+            .map(|child| {
+                let place = [child.class_name.as_str(), child.school.as_str()];
+                let place = place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+                let services = child.wallets.iter().map(|wallet| service(wallet, &child.given_name, &base, &w));
+                Card { name: child.given_name.clone(), place, services: services.collect() }
+            })
+            .collect(),
+        f: frame,
+    };
+    let mut response = show(StatusCode::OK, &page);
+    renew(&parent, &mut response).await;
+    response
+}
+
+fn service(wallet: &WalletView, child: &str, base: &str, w: &Words) -> Service {
+    let covers = wallet.covers.map(|units| w.covers(Some(wallet.kind), units));
+    let covers = match (wallet.low, covers) {
+        (true, Some(covers)) => format!("{}, {covers}", w.low()),
+        (true, None) => w.low().to_owned(),
+        (false, covers) => covers.unwrap_or_default(),
+    };
+    let cents = wallet.balance.get();
+    Service {
+        icon: icon(wallet.kind),
+        name: wallet.service_name.clone(),
+        balance: w.balance(cents),
+        spoken: format!("{}: {}", w.balance_of(w.service(wallet.kind), child), w.spoken(cents)),
+        covers,
+        low: wallet.low,
+        top_up: if wallet.open { format!("{base}/ricarica?saldo={}", wallet.id) } else { String::new() },
+        movements: format!("{base}/movimenti?saldo={}", wallet.id),
+    }
+}
+
+fn icon(kind: ServiceKind) -> &'static str {
+    match kind {
+        ServiceKind::Canteen => "canteen",
+        ServiceKind::Transport => "transport",
+        ServiceKind::BeforeSchool => "before",
+        ServiceKind::AfterSchool => "after",
+        ServiceKind::Nursery => "nursery",
+    }
+}
+
+/// What is under way or due soon: bills first, then top-ups that are not settled.
+pub(super) fn strip(view: &HomeView, base: &str, w: &Words) -> Vec<Due> {
+    let bills = view.bills.iter().map(|bill| of_bill(bill, base, w));
+    let payments = view.payments.iter().map(|payment| of_payment(payment, view, base, w));
+    bills.chain(payments).collect()
+}
+
+/// A bill, as it stands.
+pub(super) fn of_bill(bill: &BillView, base: &str, w: &Words) -> Due {
+    let residual = bill.state.residual().map_or(0, borsellino_domain::money::Amount::cents);
+    let asked = bill.notice.as_ref().map_or(residual, |notice| notice.amount.cents());
+    let due = w.iso_day(&bill.due_date);
+    let (state, mood, payable) = match (bill.state, bill.payment) {
+        (BillState::Overpaid { .. }, _) => (w.overpaid().to_owned(), "info", false),
+        (BillState::Withdrawn { .. }, _) => (w.withdrawn().to_owned(), "info", false),
+        (BillState::Paid, _) => (w.paid(None), "ok", false),
+        (_, PaymentState::InProgress { .. }) => (w.in_progress().to_owned(), "wait", false),
+        _ => (w.to_pay(asked, &due), "info", bill.notice.is_some()),
+    };
+    let bill_word = w.of(["Bollettino", "Bill", "Rechnung"]);
+    Due {
+        link: format!("{base}/esito/bollettino/{}", bill.id),
+        title: format!("{bill_word} {}: {}", bill.number, bill.period),
+        amount: w.money(asked),
+        state: if bill.paid_twice { w.paid_twice().to_owned() } else { state },
+        mood,
+        payable,
+    }
+}
+
+/// A top-up, as it stands.
+pub(super) fn of_payment(payment: &PaymentView, view: &HomeView, base: &str, w: &Words) -> Due {
+    let (state, mood) = match payment.state {
+        _ if payment.paid_twice => (w.paid_twice().to_owned(), "info"),
+        PaymentState::Payable => (w.payable(payment.notice.expires_at), "info"),
+        PaymentState::InProgress { .. } => (w.in_progress().to_owned(), "wait"),
+        PaymentState::NotCompleted => (w.not_completed().to_owned(), "stop"),
+        PaymentState::Paid => (w.paid(payment.paid_at), "ok"),
+        PaymentState::Expired => (w.expired().to_owned(), "stop"),
+        PaymentState::Cancelled => (w.cancelled().to_owned(), "stop"),
+    };
+    let place = view.children.iter().find_map(|child| {
+        let wallet = child.wallets.iter().find(|wallet| wallet.id == payment.wallet)?;
+        Some(format!("{} {}", wallet.service_name, child.given_name))
+    });
+    let top_up = w.of(["Ricarica", "Top-up", "Aufladung"]);
+    Due {
+        link: format!("{base}/esito/ricarica/{}", payment.id),
+        title: place.map_or_else(|| top_up.to_owned(), |place| format!("{top_up} {place}")),
+        amount: w.money(payment.amount.cents()),
+        state,
+        mood,
+        payable: matches!(payment.state, PaymentState::Payable | PaymentState::NotCompleted),
+    }
+}

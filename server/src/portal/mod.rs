@@ -1,0 +1,81 @@
+//! Portale Genitori: the parents' pages in any browser, on the use cases that the app has too. Decodes a form, calls a use case, writes
+//! a page; no rule lives here.
+//!
+//! One creditor's portal lies under `/comune/CODE/`. Every page works without a script; a script only saves the parent waiting. Who is
+//! visiting stands in a cookie ([`visit`]); every form of theirs carries a token of that visit, and comes from a page of ours.
+
+mod access;
+mod archive;
+mod assets;
+mod devices;
+mod forms;
+mod frame;
+mod home;
+mod movements;
+mod notices;
+mod outcome;
+mod pay;
+mod top_up;
+mod visit;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+pub use self::frame::entrance;
+pub(crate) use self::visit::returning;
+use crate::usecases::App;
+
+/// The longest form, in bytes.
+const MAX_FORM: usize = 64 << 10;
+
+/// The pages of all creditors.
+pub fn router(app: App) -> Router {
+    let at = |path: &str| format!("/comune/{{creditor}}{path}");
+    let pages = Router::new()
+        .route(&at(""), get(home::page))
+        .route(&at("/"), get(home::page))
+        .route(&at("/accesso"), get(access::page).post(access::enter))
+        .route(&at("/esci"), post(access::leave))
+        .route(&at("/lingua"), post(access::language))
+        .route(&at("/ricarica"), get(top_up::page).post(top_up::start))
+        .route(&at("/paga"), get(pay::page).post(pay::start))
+        .route(&at("/avviso/{number}"), get(notices::page))
+        .route(&at("/avviso/{number}/pdf"), get(notices::pdf))
+        .route(&at("/avviso/{number}/email"), post(notices::send))
+        .route(&at("/esito/{kind}/{id}"), get(outcome::page))
+        .route(&at("/esito/{kind}/{id}/vivo"), get(outcome::live))
+        .route(&at("/movimenti"), get(movements::page))
+        .route(&at("/estratto/{wallet}"), get(movements::statement))
+        .route(&at("/archivio"), get(archive::page))
+        .route(&at("/ricevuta/{kind}/{id}/{format}"), get(archive::receipt))
+        .route(&at("/certificazione"), get(archive::certificate))
+        .route(&at("/dispositivi"), get(devices::page).post(devices::revoke))
+        .route(&at("/password"), get(devices::password).post(devices::change_password))
+        .route(&at("/{*rest}"), get(frame::missing))
+        .layer(axum::middleware::map_response(guarded))
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .with_state(app);
+    Router::new().route("/assets/{file}", get(assets::file)).merge(pages)
+}
+
+/// Own scripts and styles only, no frame, nothing kept on a shared computer. The address of a page says nothing to other sites, and to
+/// ours where a form came from.
+async fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let rules = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+        manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, rules),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,154 @@
+//! `Avviso`: what a parent shows or types at a PSP. QR, code, amount, the creditor's codes, where one can pay; as PDF and by e-mail.
+
+use askama::Template;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use borsellino_domain::notice::NoticeNumber;
+use borsellino_proto::reason::Reason;
+use qrcode::{EcLevel, QrCode, Version};
+
+use super::archive::{file, no_document};
+use super::forms::Posted;
+use super::frame::{Frame, ended, fault, refused_for, say, show};
+use super::pay::outcome;
+use super::visit::{Parent, renew};
+use crate::usecases::documents::{Wanted, of_caller};
+use crate::usecases::home::home;
+use crate::usecases::post::{PostRefusal, send_notice};
+use crate::usecases::views::{HomeView, NoticeView};
+use crate::usecases::{App, Stop};
+
+#[derive(Template)]
+#[template(path = "portal/notice.html")]
+struct Notice {
+    f: Frame,
+    number: String,
+    grouped: String,
+    amount: String,
+    reason: String,
+    due: String,
+    creditor: String,
+    cbill: String,
+    /// The squares of the QR code, as an SVG path, and how many there are in a row.
+    qr: String,
+    side: usize,
+    mail: bool,
+    outcome: Option<String>,
+}
+
+/// Where a notice of this family stands on the home screen, and until when it is to be paid.
+fn find<'a>(view: &'a HomeView, number: &NoticeNumber) -> Option<(&'a NoticeView, Option<String>)> {
+    let bills = view.bills.iter().flat_map(|bill| {
+        let whole = bill.notice.iter().map(|notice| (notice, Some(bill.due_date.clone())));
+        whole.chain(
+            bill.instalments.iter().filter_map(|part| Some((part.notice.as_ref()?, Some(part.due_date.clone())))),
+        )
+    });
+    let top_ups = view.payments.iter().map(|payment| (&payment.notice, None));
+    bills.chain(top_ups).find(|(notice, _)| notice.number == *number)
+}
+
+/// The squares of a QR code, version 4, level M, as pagoPA's guide asks (guide 3.3).
+pub(super) fn squares(text: &str) -> (String, usize) {
+    let code = QrCode::with_version(text.as_bytes(), Version::Normal(4), EcLevel::M);
+    let Ok(code) = code.or_else(|_| QrCode::with_error_correction_level(text.as_bytes(), EcLevel::M)) else {
+        return (String::new(), 0);
+    };
+    let side = code.width();
+    let mut path = String::new();
+    for (index, colour) in code.to_colors().into_iter().enumerate() {
+        if colour == qrcode::Color::Dark {
+            // Four light squares are around it.
+            let (x, y) = (index.rem_euclid(side).saturating_add(4), index.div_euclid(side).saturating_add(4));
+            path.push_str(&format!("M{x} {y}h1v1h-1z"));
+        }
+    }
+    (path, side.saturating_add(8))
+}
+
+pub(super) async fn page(parent: Parent, Path((_, number)): Path<(String, String)>) -> Response {
+    let visit = &parent.visit;
+    let Ok(number) = number.parse::<NoticeNumber>() else { return refused_for(visit, Reason::UnknownNotice) };
+    let view = match home(&visit.app, parent.who).await {
+        Ok(view) => view,
+        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+    };
+    let Some((notice, due)) = find(&view, &number) else { return refused_for(visit, Reason::UnknownNotice) };
+    let w = visit.words;
+    let (qr, side) = squares(&notice.qr_text);
+    let due = due.map(|due| w.iso_day(&due)).or_else(|| notice.expires_at.map(|at| w.day(at)));
+    let page = Notice {
+        f: visit.frame(w.of(["Avviso di pagamento", "Payment notice", "Zahlungsmitteilung"]), "/paga"),
+        number: number.to_string(),
+        grouped: number.grouped(),
+        amount: w.money(notice.amount.cents()),
+        reason: notice.reason.clone(),
+        due: due.unwrap_or_default(),
+        creditor: visit.creditor.fiscal_code.to_string(),
+        cbill: visit.creditor.cbill.clone(),
+        qr,
+        side,
+        mail: visit.app.mailer.is_some(),
+        outcome: outcome(&view, &number).map(|(kind, id)| format!("{}/esito/{kind}/{id}", visit.base())),
+    };
+    let mut response = show(StatusCode::OK, &page);
+    renew(&parent, &mut response).await;
+    response
+}
+
+pub(super) async fn pdf(parent: Parent, Path((_, number)): Path<(String, String)>) -> Response {
+    let visit = &parent.visit;
+    let Ok(number) = number.parse::<NoticeNumber>() else { return refused_for(visit, Reason::UnknownNotice) };
+    match of_caller(&visit.app, parent.who, &Wanted::Notice(number), visit.language).await {
+        Ok(document) => file(document),
+        Err(stop) => no_document(visit, stop, Reason::UnknownNotice),
+    }
+}
+
+pub(super) async fn send(
+    State(app): State<App>,
+    Path((_, number)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let Posted { parent, fields } = match Posted::from_request(request, &app).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let visit = &parent.visit;
+    let Ok(number) = number.parse::<NoticeNumber>() else { return refused_for(visit, Reason::UnknownNotice) };
+    let address = Some(fields.get("indirizzo").to_owned()).filter(|typed| !typed.is_empty());
+    let sent = send_notice(&app, parent.who, number, address, visit.language).await;
+    let reason = match sent {
+        Ok(sent) => {
+            let title = visit.words.of(["E-mail in partenza", "E-mail on its way", "E-Mail unterwegs"]);
+            let line = if sent.own {
+                visit.words.of([
+                    "L'avviso parte ora verso l'indirizzo e-mail che il Comune ha di te.",
+                    "The notice is on its way to the address that the municipality has of you.",
+                    "Die Mitteilung geht jetzt an die Adresse, die die Gemeinde von Ihnen hat.",
+                ])
+            } else {
+                visit.words.of([
+                    "A questo indirizzo parte un link per pagare: non contiene nomi, e non serve accedere.",
+                    "A link to pay is on its way to this address: it names nobody, and needs no sign-in.",
+                    "An diese Adresse geht ein Link zum Bezahlen: ohne Namen und ohne Anmeldung.",
+                ])
+            };
+            let back = visit.words.of(["Torna all'avviso", "Back to the notice", "Zurück zur Mitteilung"]);
+            let next = Some((format!("{}/avviso/{number}", visit.base()), back));
+            return say(visit, (StatusCode::OK, "ok"), title, &[line], next);
+        }
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(Stop::Refused(PostRefusal::Session(refusal))) => return ended(visit, refusal),
+        Err(Stop::Refused(PostRefusal::NotConfigured)) => Reason::NoMail,
+        Err(Stop::Refused(PostRefusal::UnknownNotice)) => Reason::UnknownNotice,
+        Err(Stop::Refused(PostRefusal::NotPayable)) => Reason::NoticeNotPayable,
+        Err(Stop::Refused(PostRefusal::NoAddress)) => Reason::NoAddress,
+        Err(Stop::Refused(PostRefusal::AddressInvalid(_))) => Reason::AddressInvalid,
+        Err(Stop::Refused(PostRefusal::AddressBounced)) => Reason::AddressBounced,
+        Err(Stop::Refused(PostRefusal::Limit { .. })) => Reason::MailLimit,
+    };
+    refused_for(visit, reason)
+}
