@@ -32,7 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The routes for browsers and probes.
 pub fn router(app: App) -> Router {
     let pages = Router::new()
-        .route("/", get(crate::portal::entrance).with_state(app.clone()))
         .route("/pagamento/{outcome}", get(returned))
         .route("/style.css", get(style))
         .merge(pay::router(app.clone()))

@@ -6,6 +6,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test without its ground fails, loudly and at once")]
 
+mod browser;
 mod door;
 mod gate;
 pub mod node;
@@ -37,6 +38,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 use zeroize::Zeroizing;
 
+pub use self::browser::{Browser, Form, Page};
 pub use self::door::{Door, form};
 pub use self::gate::Gate;
 pub use self::papers::pdf_text;

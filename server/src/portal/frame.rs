@@ -247,7 +247,7 @@ pub(super) fn nowhere(language: Language) -> Response {
 }
 
 /// The front page of the server: which creditor's portal? With one creditor there is nothing to ask.
-pub async fn entrance(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(super) async fn entrance(State(app): State<App>, headers: HeaderMap) -> Response {
     let listing = app.directory.listing();
     if let [only] = listing.creditors() {
         return go(&base(only));

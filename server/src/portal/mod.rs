@@ -24,7 +24,6 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 
-pub use self::frame::entrance;
 pub(crate) use self::visit::returning;
 use crate::usecases::App;
 
@@ -35,6 +34,7 @@ const MAX_FORM: usize = 64 << 10;
 pub fn router(app: App) -> Router {
     let at = |path: &str| format!("/comune/{{creditor}}{path}");
     let pages = Router::new()
+        .route("/", get(frame::entrance))
         .route(&at(""), get(home::page))
         .route(&at("/"), get(home::page))
         .route(&at("/accesso"), get(access::page).post(access::enter))

@@ -237,6 +237,7 @@ async fn announce(app: &App, addresses: &Addresses, as_json: bool, data: Option<
         })
         .await?;
     guardian.context("the data in this folder is not a demo's")?;
+    let portal = format!("{}/comune/{}", addresses.web, creditor.fiscal_code);
     let mut out = std::io::stdout().lock();
     if as_json {
         let wallets = wallets.iter().map(|row| {
@@ -252,6 +253,7 @@ async fn announce(app: &App, addresses: &Addresses, as_json: bool, data: Option<
         });
         let line = json!({
             "web": addresses.web,
+            "portal": portal,
             "grpc": addresses.web,
             "node": addresses.node,
             "sandbox": addresses.sandbox,
@@ -271,7 +273,8 @@ async fn announce(app: &App, addresses: &Addresses, as_json: bool, data: Option<
         return Ok(());
     }
     writeln!(out, "\nBorsellino demo - {} (invented people, invented money)\n", creditor.name)?;
-    writeln!(out, "  1. A phone in a second terminal:\n")?;
+    writeln!(out, "  1. The parents' portal in a browser:  {portal}\n")?;
+    writeln!(out, "     Or a phone in a second terminal:\n")?;
     writeln!(out, "       cargo run -p borsellino-core --example phone -- --server {}\n", addresses.web)?;
     writeln!(out, "     activation code  {activation}")?;
     writeln!(out, "     user name        {USERNAME}")?;

@@ -1,0 +1,250 @@
+// A parent's stories, played by a real browser against a running house. The environment says where and how:
+//
+//     PORTAL={"web":…,"sandbox":…,"creditor":…,"username":…,"password":…} DEVICE=phone|desktop SCRIPTS=yes|no SHOTS=folder node stories.mjs
+//
+// On every page and in every state: axe finds nothing, nothing is wider than the screen, the console stays silent, and a picture is kept
+// for a person to look at. Ends with 1 and says what is wrong.
+import { readFileSync, mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+const at = JSON.parse(process.env.PORTAL);
+const phone = process.env.DEVICE === 'phone';
+const scripts = process.env.SCRIPTS !== 'no';
+const shots = process.env.SHOTS;
+mkdirSync(shots, { recursive: true });
+
+const base = `${at.web}/comune/${at.creditor}`;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'];
+// A phone in the hand of somebody at the school gate; the narrowest that WCAG asks for is tried besides.
+const viewport = phone ? { width: 360, height: 740 } : { width: 1280, height: 900 };
+const wrong = [];
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+});
+
+async function visit(name, story) {
+  const context = await browser.newContext({ viewport, locale: 'it-IT', javaScriptEnabled: scripts });
+  context.setDefaultTimeout(20_000);
+  const page = await context.newPage();
+  const loud = [];
+  page.on('console', (message) => { if (message.type() === 'error') loud.push(message.text()); });
+  page.on('pageerror', (error) => loud.push(error.message));
+  const cdp = await context.newCDPSession(page);
+  let shown = 0;
+  // Looks at the page as it is now.
+  const look = async (what) => {
+    shown += 1;
+    const title = `${name} ${String(shown).padStart(2, '0')} ${what}`;
+    await page.screenshot({ path: `${shots}/${title.replaceAll(' ', '-')}.png`, fullPage: true });
+    const widths = [viewport.width, ...(phone ? [320] : [])];
+    for (const width of widths) {
+      await page.setViewportSize({ ...viewport, width });
+      const { cssContentSize } = await cdp.send('Page.getLayoutMetrics');
+      if (cssContentSize.width > width) wrong.push(`${title}: ${cssContentSize.width} px wide on a screen of ${width}`);
+    }
+    await page.setViewportSize(viewport);
+    // Axe is a script itself; without scripts the markup is the same.
+    if (!scripts) return;
+    // By the debugger, so that the page's own rules against foreign scripts stay in force.
+    await cdp.send('Runtime.evaluate', { expression: axe });
+    const run = `axe.run(document, { runOnly: ${JSON.stringify(rules)} }).then((found) => JSON.stringify(found.violations))`;
+    const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', { expression: run, awaitPromise: true, returnByValue: true });
+    if (exceptionDetails) wrong.push(`${title}: axe did not run`);
+    for (const { id, nodes } of JSON.parse(result.value || '[]')) {
+      wrong.push(`${title}: ${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(' | ')}`);
+    }
+    // A refused form and a page that is missing are loud by nature.
+    const ours = loud.splice(0).filter((line) => !/status of 4\d\d/.test(line));
+    if (ours.length) wrong.push(`${title}: ${ours.join(' | ')}`);
+  };
+  try {
+    await story(page, look);
+  } catch (error) {
+    wrong.push(`${name}: ${error.stack}`);
+    await page.screenshot({ path: `${shots}/${name}-failed.png`, fullPage: true }).catch(() => {});
+  }
+  await context.close();
+}
+
+// Without scripts nothing on these pages moves, and what waits for it to stand still is a script.
+const press = (page, selector) => page.locator(selector).first().click({ force: !scripts });
+
+async function enter(page) {
+  await page.goto(base);
+  await page.fill('#utente', at.username);
+  await page.fill('#password', at.password);
+  await press(page, 'main form button:has-text("Accedi")');
+  await page.waitForSelector('.portal-child');
+}
+
+// The page of the sandbox platform: pays as a card would.
+async function pay(url) {
+  const answer = await fetch(`${at.sandbox}/api/carts/${url.split('/').pop()}/pay`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}',
+  });
+  assert.equal((await answer.json()).outcome, 'paid');
+}
+
+const text = (page, selector) => page.locator(selector).first().innerText();
+
+await visit('in and out', async (page, look) => {
+  await page.goto(base);
+  await look('sign in');
+  await page.fill('#utente', at.username);
+  await page.fill('#password', 'una password sbagliata');
+  await press(page, 'main form button:has-text("Accedi")');
+  await page.waitForSelector('[role=alert]');
+  await look('wrong password');
+  if (scripts) assert.equal(await page.evaluate('document.activeElement.id'), 'problema', 'the trouble is read out first');
+  assert.equal(await page.inputValue('#utente'), at.username);
+  await page.fill('#password', at.password);
+  await press(page, 'main form button:has-text("Accedi")');
+  await page.waitForSelector('.portal-child');
+  await press(page, 'button:has-text("Esci")');
+  await page.waitForSelector('#utente');
+  await page.goBack();
+  // What was on the screen of a shared computer does not come back.
+  assert.equal(await page.locator('.portal-child').count(), 0);
+});
+
+await visit('due in three taps', async (page, look) => {
+  await enter(page);
+  await look('home');
+  await press(page, '.portal-strip li:first-child .btn');
+  await look('bill');
+  const due = await text(page, '.portal-big');
+  await press(page, 'button:has-text("Paga online")');
+  await page.waitForURL((url) => url.href.startsWith(at.sandbox));
+  const checkout = page.url();
+  // Two taps from home. Back by the browser's own button: what is under way is said.
+  await page.goBack();
+  await page.waitForSelector('#esito');
+  assert.match(await text(page, '.portal-state'), /In corso: in attesa di conferma/);
+  await look('under way');
+  if (scripts) {
+    // The receipt comes while the page is open: it says so by itself.
+    await Promise.all([page.waitForSelector('.portal-outcome.mood-ok'), pay(checkout)]);
+  } else {
+    await pay(checkout);
+    await page.reload();
+  }
+  assert.match(await text(page, '.portal-state'), /Operazione conclusa: pagato/);
+  await look('paid');
+  await page.goto(`${at.web}/pagamento/annullato`);
+  assert.match(page.url(), /\/esito\//, 'back from pagoPA one comes to the outcome');
+  await page.goto(base);
+  assert.ok(!(await page.innerText('main')).includes(`da pagare ${due}`));
+});
+
+await visit('pay everything', async (page, look) => {
+  await enter(page);
+  await page.goto(`${base}/paga`);
+  await look('table');
+  const boxes = page.locator('input[name=avviso]');
+  assert.ok((await boxes.count()) >= 1);
+  if (scripts) {
+    const before = await text(page, 'output[data-somma]');
+    await boxes.first().uncheck({ force: !scripts });
+    assert.notEqual(await text(page, 'output[data-somma]'), before, 'the total follows the ticks');
+  } else {
+    await boxes.first().uncheck({ force: !scripts });
+  }
+  for (const box of await boxes.all()) await box.uncheck({ force: !scripts });
+  await press(page, 'button:has-text("PAGA ONLINE")');
+  await page.waitForSelector('[role=alert]');
+  await look('nothing ticked');
+});
+
+await visit('top up with a notice', async (page, look) => {
+  await enter(page);
+  await press(page, '.portal-child li:first-child .btn');
+  await look('choose');
+  const wallet = page.locator('.portal-wallet.chosen');
+  await wallet.locator('input[inputmode=decimal]').fill('31,4');
+  if (scripts) {
+    assert.equal(await text(page, 'output[data-somma]'), '31,40 €');
+  } else {
+    await wallet.locator('input[value=altro]').check({ force: !scripts });
+  }
+  await press(page, 'button[value=avviso]');
+  await page.waitForSelector('.portal-qr');
+  assert.equal(await text(page, '.portal-big'), '31,40 €');
+  await look('notice');
+  await page.goBack();
+  await page.waitForSelector('.portal-wallet');
+  await page.locator('.portal-wallet.chosen input[inputmode=decimal]').fill('tanto');
+  if (!scripts) await page.locator('.portal-wallet.chosen input[value=altro]').check({ force: !scripts });
+  await press(page, 'button[value=online]');
+  await page.waitForSelector('.portal-problem');
+  await look('what is no amount');
+});
+
+await visit('the rest', async (page, look) => {
+  await enter(page);
+  await page.goto(`${base}/movimenti`);
+  await look('movements');
+  await press(page, '.portal-filter li:nth-child(2) a');
+  await page.waitForSelector('#estratto');
+  await look('movements of one');
+  await page.goto(`${base}/archivio`);
+  await look('archive');
+  const [receipt] = await Promise.all([page.waitForEvent('download'), press(page, '.portal-paid a:has-text("Ricevuta")')]);
+  assert.match(receipt.suggestedFilename(), /\.pdf$/);
+  await page.goto(`${base}/dispositivi`);
+  await look('devices');
+  await page.goto(`${base}/password`);
+  await look('password');
+  await page.goto(`${base}/nulla`);
+  await look('missing');
+  await page.goto(`${at.web}/`);
+  await look('front');
+  for (const [tag, name] of [['de', 'Deutsch'], ['en', 'English']]) {
+    await page.goto(base);
+    await press(page, `button:has-text("${name}")`);
+    await page.waitForSelector(`html[lang=${tag}]`);
+    await look(`home ${tag}`);
+    await page.goto(`${base}/ricarica`);
+    await look(`top up ${tag}`);
+  }
+});
+
+// Everything by keyboard: to the content, to the remedy, to the form, and through it.
+await visit('by keyboard', async (page) => {
+  await page.goto(base);
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  const reach = async (selector) => {
+    for (let tabs = 0; tabs < 80; tabs += 1) {
+      await page.keyboard.press('Tab');
+      if (await page.locator(':focus').first().evaluate((focused, wanted) => focused.matches(wanted), selector).catch(() => false)) return;
+    }
+    throw new Error(`no key leads to ${selector}`);
+  };
+  await reach('#utente');
+  await page.keyboard.type(at.username);
+  await page.keyboard.press('Tab');
+  await page.keyboard.type(at.password);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.portal-child');
+  await reach('.portal-child .btn');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.portal-wallet.chosen');
+  await reach('.portal-wallet.chosen input[type=radio]');
+  await page.keyboard.press('ArrowDown');
+  await reach('button[value=avviso]');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.portal-qr');
+});
+
+await browser.close();
+if (wrong.length) {
+  console.error(wrong.join('\n\n'));
+  process.exit(1);
+}
+console.log('every story came to its end');

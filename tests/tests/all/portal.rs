@@ -1,0 +1,6 @@
+//! Portale Genitori, as a browser without a screen meets it: every form and every way it can be bent. What it looks like, and what it does
+//! with a script, a real browser tries (`tests/portal`).
+
+mod browser;
+mod family;
+mod safety;

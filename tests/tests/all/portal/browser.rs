@@ -1,0 +1,46 @@
+//! The parent's stories in a real browser (`tests/portal/stories.mjs`): Chromium of the size of a phone and of a desk, with scripts and
+//! without. Pictures of every page lie in `target/portal` afterwards, for a person to look at.
+
+use std::path::Path;
+use std::process::Command;
+
+use borsellino_tests::house::{House, MARIA, PASSWORD, TOWN};
+use borsellino_tests::stores::Fresh;
+use serde_json::json;
+
+async fn play(house: &House, device: &str, scripts: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let engine = if house.fresh.file().is_some() { "sqlite" } else { "postgres" };
+    let shots = root.join(format!("../target/portal/{engine}-{device}-scripts-{scripts}"));
+    let about = json!({
+        "web": house.at.web, "sandbox": house.at.sandbox, "creditor": TOWN, "username": MARIA, "password": PASSWORD,
+    });
+    let mut node = Command::new("node");
+    node.arg(root.join("portal/stories.mjs")).env("PORTAL", about.to_string()).env("SHOTS", &shots);
+    node.env("DEVICE", device).env("SCRIPTS", scripts);
+    let output = tokio::task::spawn_blocking(move || node.output())
+        .await
+        .expect("a thread")
+        .expect("Node.js, which tests/run installs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{device}, scripts {scripts}:\n{said}");
+}
+
+macro_rules! stories {
+    ($($name:ident: $fresh:expr, $device:literal, $scripts:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let house = House::open($fresh.await.expect("a store")).await;
+            play(&house, $device, $scripts).await;
+            house.close().await;
+        }
+    )*};
+}
+
+stories! {
+    on_a_phone: Fresh::sqlite(), "phone", "yes";
+    on_a_phone_without_scripts: Fresh::sqlite(), "phone", "no";
+    at_a_desk: Fresh::sqlite(), "desktop", "yes";
+    at_a_desk_without_scripts: Fresh::sqlite(), "desktop", "no";
+    on_a_phone_with_postgresql: Fresh::postgres("portal"), "phone", "yes";
+}
