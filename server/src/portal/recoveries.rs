@@ -54,7 +54,8 @@ async fn list(parent: &Parent, status: StatusCode, wrong: Option<(Uuid, String)>
         confirmed: view.confirmed,
         wrong: wrong.as_ref().filter(|(id, _)| *id == view.id).map(|(_, text)| text.clone()).unwrap_or_default(),
     });
-    let title = w.of(["Richieste di password nuova", "Requests for a new password", "Anfragen nach einem neuen Passwort"]);
+    let title =
+        w.of(["Richieste di password nuova", "Requests for a new password", "Anfragen nach einem neuen Passwort"]);
     let (f, asked) = (visit.frame(title, "-"), asked.collect());
     show(status, &Recoveries { f, asked, problem: wrong.map(|(_, text)| text) })
 }

@@ -137,7 +137,8 @@ impl Said {
 fn write(visit: &Visit, status: StatusCode, said: Said, (shown, ended): (Option<Shown>, bool)) -> Response {
     let Said { wrong, problem, who, stays } = said;
     let problem = problem.or_else(|| (!wrong.is_empty()).then(|| wrong.summary()));
-    let f = visit.frame(visit.words.of(["Problemi con accesso", "Trouble signing in", "Probleme bei der Anmeldung"]), "-");
+    let f =
+        visit.frame(visit.words.of(["Problemi con accesso", "Trouble signing in", "Probleme bei der Anmeldung"]), "-");
     let mail = visit.app.mailer.is_some();
     show(status, &Recovery { f, shown, ended, who, stays, mail, wrong, problem })
 }

@@ -1,0 +1,3 @@
+//! The Portale Genitori, through a browser's door.
+
+mod entry;
