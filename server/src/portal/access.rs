@@ -3,14 +3,14 @@
 use askama::Template;
 use axum::extract::{ConnectInfo, FromRequest, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use borsellino_domain::language::Language;
 use borsellino_proto::reason::Reason;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 
 use super::forms::{Posted, Sent, open_draft};
-use super::frame::{Frame, confirm, fault, go, show};
+use super::frame::{Frame, confirm, fault, go, refused_for, show};
 use super::visit::{Visit, admit, dismiss, speak};
 use crate::auth::token::Pass;
 use crate::sentences;
@@ -118,10 +118,9 @@ impl FromRequest<App> for Knock {
 }
 
 /// The pass of whoever just signed in; `stays` where they said that the device is theirs.
-pub(super) fn pass_of(visit: &Visit, signed_in: &SignedIn, stays: bool) -> Result<Pass, Response> {
-    let identity = identify(&visit.app, &signed_in.tokens.access);
-    let identity = identity.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
-    Ok(Pass { identity, stays, began: visit.now, renewed: visit.now })
+pub(super) fn pass_of(visit: &Visit, signed_in: &SignedIn, stays: bool) -> Option<Pass> {
+    let identity = identify(&visit.app, &signed_in.tokens.access).ok()?;
+    Some(Pass { identity, stays, began: visit.now, renewed: visit.now })
 }
 
 pub(super) async fn enter(
@@ -156,9 +155,8 @@ pub(super) async fn enter(
         }
         Err(Stop::Fault(error)) => return fault(&visit, &error),
     };
-    let pass = match pass_of(&visit, &signed_in, fields.get("resta") == "si") {
-        Ok(pass) => pass,
-        Err(response) => return response,
+    let Some(pass) = pass_of(&visit, &signed_in, fields.get("resta") == "si") else {
+        return refused_for(&visit, Reason::Internal);
     };
     let waiting = open_draft(&visit, &draft);
     let mut response = match waiting {

@@ -16,7 +16,7 @@ use data_encoding::BASE64URL_NOPAD;
 
 use super::access::{Knock, pass_of};
 use super::forms::{Fields, Sent, Wrong};
-use super::frame::{Frame, fault, go, say, show};
+use super::frame::{Frame, fault, go, refused_for, say, show};
 use super::register::passwords_differ;
 use super::visit::{Visit, admit, cookie, set};
 use crate::clock::random;
@@ -313,10 +313,7 @@ async fn end(visit: &Visit, kept: &Kept, fields: &Fields) -> Response {
         Ok(finished) => finished,
         Err(stop) => return refused(visit, kept, "password", stop).await,
     };
-    let pass = match pass_of(visit, &signed_in, kept.stays) {
-        Ok(pass) => pass,
-        Err(response) => return response,
-    };
+    let Some(pass) = pass_of(visit, &signed_in, kept.stays) else { return refused_for(visit, Reason::Internal) };
     let inside = visit.clone().of(pass);
     let w = visit.words;
     let title = w.of(["Password nuova impostata", "New password set", "Neues Passwort gesetzt"]);

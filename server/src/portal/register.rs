@@ -10,7 +10,7 @@ use borsellino_proto::reason::Reason;
 
 use super::access::{Knock, pass_of};
 use super::forms::{Fields, Sent, Wrong};
-use super::frame::{Frame, fault, go, show};
+use super::frame::{Frame, fault, go, refused_for, show};
 use super::visit::{Visit, admit};
 use crate::sentences;
 use crate::usecases::accounts::{AccountRefusal, Registration, register};
@@ -137,9 +137,8 @@ pub(super) async fn enter(
     };
     let refusal = match register(&app, wish).await {
         Ok((signed_in, _)) => {
-            let pass = match pass_of(&visit, &signed_in, stays) {
-                Ok(pass) => pass,
-                Err(response) => return response,
+            let Some(pass) = pass_of(&visit, &signed_in, stays) else {
+                return refused_for(&visit, Reason::Internal);
             };
             let mut response = go(&visit.base());
             admit(&visit, &pass, &mut response);

@@ -461,24 +461,12 @@ async fn a_recovery_is_confirmed_in_the_portal(house: &House) {
     let page = inside.get("/recuperi").await;
     assert!(!page.has(&format!("value=\"{number}\"")), "the number is for whoever sees the other device");
     let (token, id) = (page.hidden("modulo"), page.hidden("richiesta"));
-    let answer = |number: String| {
-        let token = token.clone();
-        let id = id.clone();
-        move || {
-            vec![
-                ("modulo", token.clone()),
-                ("richiesta", id.clone()),
-                ("risposta", "conferma".to_owned()),
-                ("numero", number.clone()),
-            ]
-        }
-    };
+    let answer =
+        |number| [("modulo", token.as_str()), ("richiesta", &id), ("risposta", "conferma"), ("numero", number)];
     let different = if number == "07" { "08" } else { "07" };
     // Nothing typed is no answer, least of all a no.
     for typed in ["", "7", "123", "ab", different] {
-        let fields = answer(typed.to_owned())();
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let page = inside.post("/recuperi", &fields).await;
+        let page = inside.post("/recuperi", &answer(typed)).await;
         assert!(page.status == 422 && page.is_wrong(&id), "{typed}: {}", page.text);
         assert_eq!(page.hidden("richiesta"), id, "{typed}: it is still under way");
     }
@@ -487,10 +475,9 @@ async fn a_recovery_is_confirmed_in_the_portal(house: &House) {
         1,
         "what is no number costs no try"
     );
-    let fields = answer(format!(" {number} "))();
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let right = format!(" {number} ");
     for _ in 0..2 {
-        let page = inside.post("/recuperi", &fields).await;
+        let page = inside.post("/recuperi", &answer(&right)).await;
         assert_eq!((page.status, page.place.as_str()), (303, path("/recuperi").as_str()), "{}", page.text);
     }
     assert!(inside.get("/recuperi").await.has("Confermata. Puoi ancora rifiutarla."));
