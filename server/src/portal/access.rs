@@ -3,18 +3,18 @@
 use askama::Template;
 use axum::extract::{ConnectInfo, FromRequest, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use borsellino_domain::language::Language;
 use borsellino_proto::reason::Reason;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 
 use super::forms::{Posted, Sent, open_draft};
-use super::frame::{Frame, confirm, fault, go, show};
+use super::frame::{Frame, confirm, fault, go, refused_for, show};
 use super::visit::{Visit, admit, dismiss, speak};
 use crate::auth::token::Pass;
 use crate::sentences;
-use crate::usecases::sessions::{self, Credentials, SignInRefusal, identify};
+use crate::usecases::sessions::{self, Credentials, SignInRefusal, SignedIn, identify};
 use crate::usecases::{App, Stop};
 
 /// Where to go on after signing in, and what to say above the form.
@@ -100,13 +100,33 @@ fn device(headers: &HeaderMap) -> String {
     }
 }
 
-pub(super) async fn enter(State(app): State<App>, request: Request) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let (from, device_name) = (address(request.headers(), peer, app.behind_proxy), device(request.headers()));
-    let Sent { visit, fields } = match Sent::from_request(request, &app).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
+/// A form of somebody who is not signed in, with what the use cases want to know of where it comes from.
+pub(super) struct Knock {
+    pub(super) sent: Sent,
+    pub(super) from: Option<IpAddr>,
+    pub(super) device_name: String,
+}
+
+impl FromRequest<App> for Knock {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let (from, device_name) = (address(request.headers(), peer, app.behind_proxy), device(request.headers()));
+        Ok(Self { sent: Sent::from_request(request, app).await?, from, device_name })
+    }
+}
+
+/// The pass of whoever just signed in; `stays` where they said that the device is theirs.
+pub(super) fn pass_of(visit: &Visit, signed_in: &SignedIn, stays: bool) -> Option<Pass> {
+    let identity = identify(&visit.app, &signed_in.tokens.access).ok()?;
+    Some(Pass { identity, stays, began: visit.now, renewed: visit.now })
+}
+
+pub(super) async fn enter(
+    State(app): State<App>,
+    Knock { sent: Sent { visit, fields }, from, device_name }: Knock,
+) -> Response {
     let then = own_path(&visit, fields.get("poi"));
     let (username, draft) = (fields.get("utente").to_owned(), fields.get("bozza").to_owned());
     let going = |problem: String| Going {
@@ -135,10 +155,9 @@ pub(super) async fn enter(State(app): State<App>, request: Request) -> Response 
         }
         Err(Stop::Fault(error)) => return fault(&visit, &error),
     };
-    let Ok(identity) = identify(&app, &signed_in.tokens.access) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    let Some(pass) = pass_of(&visit, &signed_in, fields.get("resta") == "si") else {
+        return refused_for(&visit, Reason::Internal);
     };
-    let pass = Pass { identity, stays: fields.get("resta") == "si", began: visit.now, renewed: visit.now };
     let waiting = open_draft(&visit, &draft);
     let mut response = match waiting {
         // The form of the new visit: with its token, and shown before it is sent.

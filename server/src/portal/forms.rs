@@ -23,7 +23,8 @@ pub(super) const TOKEN: &str = "modulo";
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    fn read(body: &[u8]) -> Self {
+    /// As it stands in a body, or under a seal of ours.
+    pub(super) fn read(body: &[u8]) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
@@ -45,6 +46,39 @@ impl Fields {
     /// Everything but the token and passwords, which are typed again.
     pub(super) fn pairs(&self) -> impl Iterator<Item = &(String, String)> {
         self.0.iter().filter(|(name, _)| name != TOKEN && !name.starts_with("password"))
+    }
+}
+
+/// What is to be put right in a form: the field, and the sentence that stands at it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wrong(Vec<(&'static str, String)>);
+
+impl Wrong {
+    /// One field.
+    pub(super) fn at(field: &'static str, sentence: impl Into<String>) -> Self {
+        Self(vec![(field, sentence.into())])
+    }
+
+    /// One more.
+    pub(super) fn note(&mut self, field: &'static str, sentence: impl Into<String>) {
+        self.0.push((field, sentence.into()));
+    }
+
+    /// Nothing is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What stands at a field; empty where it is right.
+    pub(super) fn of(&self, field: &str) -> &str {
+        self.0.iter().find(|(its, _)| *its == field).map(|(_, sentence)| sentence.as_str()).unwrap_or_default()
+    }
+
+    /// What stands above the form: each sentence once.
+    pub(super) fn summary(&self) -> String {
+        let mut sentences: Vec<&str> = self.0.iter().map(|(_, sentence)| sentence.as_str()).collect();
+        sentences.dedup();
+        sentences.join(" ")
     }
 }
 

@@ -13,6 +13,7 @@ use super::movements::{Line, lines};
 use super::visit::{Parent, renew};
 use crate::usecases::Stop;
 use crate::usecases::home::home;
+use crate::usecases::recovery;
 use crate::usecases::views::{BillView, HomeView, PaymentView, WalletView};
 
 #[derive(Template)]
@@ -21,6 +22,8 @@ struct Home {
     f: Frame,
     greeting: String,
     as_of: String,
+    /// A recovery of this account is under way somewhere.
+    asked_for: bool,
     strip: Vec<Due>,
     /// What all open bills ask for together, where there are several.
     all_due: Option<String>,
@@ -67,6 +70,11 @@ pub(super) async fn page(parent: Parent) -> Response {
         Err(Stop::Refused(refusal)) => return ended(visit, refusal),
         Err(Stop::Fault(error)) => return fault(visit, &error),
     };
+    let asked_for = match recovery::list(&visit.app, parent.who).await {
+        Ok(recoveries) => !recoveries.is_empty(),
+        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+    };
     let base = visit.base();
     let w = visit.words;
     let frame = visit.frame(w.of(["I miei figli", "My children", "Meine Kinder"]), "");
@@ -75,6 +83,7 @@ pub(super) async fn page(parent: Parent) -> Response {
     let page = Home {
         greeting,
         as_of: w.as_of(view.as_of),
+        asked_for,
         strip: strip(&view, &base, &w),
         all_due: several.then(|| w.money(view.total_due.get())),
         movements: lines(&view.movements, &view, &w),

@@ -15,6 +15,10 @@ mod movements;
 mod notices;
 mod outcome;
 mod pay;
+mod profile;
+mod recoveries;
+mod recovery;
+mod register;
 mod top_up;
 mod visit;
 
@@ -38,6 +42,10 @@ pub fn router(app: App) -> Router {
         .route(&at(""), get(home::page))
         .route(&at("/"), get(home::page))
         .route(&at("/accesso"), get(access::page).post(access::enter))
+        .route(&at("/registrati"), get(register::page).post(register::enter))
+        .route(&at(recovery::PATH), get(recovery::page).post(recovery::step))
+        .route(&at("/recuperi"), get(recoveries::page).post(recoveries::answer))
+        .route(&at("/profilo"), get(profile::page))
         .route(&at("/esci"), post(access::leave))
         .route(&at("/lingua"), post(access::language))
         .route(&at("/ricarica"), get(top_up::page).post(top_up::start))

@@ -131,7 +131,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Language {
 }
 
 /// A cookie for scripts to keep their hands off; over TLS wherever the portal is.
-fn set(app: &App, name: &str, value: &str, path: &str, seconds: Option<i64>) -> HeaderValue {
+pub(super) fn set(app: &App, name: &str, value: &str, path: &str, seconds: Option<i64>) -> HeaderValue {
     let secure = if app.public_url.starts_with("https://") { "; Secure" } else { "" };
     let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     let line = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax{secure}{age}");

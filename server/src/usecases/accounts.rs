@@ -125,6 +125,52 @@ async fn present(
     }
 }
 
+/// What a parent is shown of their account. The rest is the office's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProfileView {
+    /// Their name.
+    pub full_name: String,
+    /// What they sign in with.
+    pub username: String,
+    /// Their e-mail address, [`masked`], if the office knows one.
+    pub email: Option<String>,
+}
+
+/// What it holds is personal.
+impl fmt::Debug for ProfileView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProfileView")
+    }
+}
+
+/// The first letter of an address, and where it leads: enough to recognise one's own, too little to write to.
+fn masked(address: &str) -> String {
+    let (name, host) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first: String = name.chars().take(1).collect();
+    if host.is_empty() { format!("{first}…") } else { format!("{first}…@{host}") }
+}
+
+/// What `who` is shown of their account.
+///
+/// # Errors
+/// [`SessionRefusal`], or a [`super::Fault`].
+pub async fn profile(app: &App, who: Identity) -> Result<ProfileView, Stop<SessionRefusal>> {
+    let now = app.now();
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&who.creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(refusal));
+            }
+            let holder = tx.holder(&who.creditor, who.guardian).await?;
+            Ok(Ok(holder.ok_or(StoreError::Corrupt("a session's guardian"))?))
+        })
+    });
+    let holder = read.await?.map_err(Stop::Refused)?;
+    let email = holder.email.as_deref().map(masked);
+    Ok(ProfileView { full_name: holder.full_name, username: holder.username, email })
+}
+
 /// What came of writing an account.
 enum Written {
     Done,
@@ -334,4 +380,23 @@ pub async fn change_password(
     // The streams of the others end now, not at the next look around.
     app.live.wake(code, &[who.guardian.uuid()]);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_its_first_letter_and_its_host() {
+        for (address, shown) in [
+            ("maria@famiglia.example", "m…@famiglia.example"),
+            ("\"a@b\"@famiglia.example", "\"…@famiglia.example"),
+            ("èva@famiglia.example", "è…@famiglia.example"),
+            ("no address", "n…"),
+            ("@", "…"),
+            ("", "…"),
+        ] {
+            assert_eq!(masked(address), shown);
+        }
+    }
 }

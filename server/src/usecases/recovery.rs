@@ -42,7 +42,7 @@ const MOST_OPEN: usize = 5;
 const MOST_LISTED: i64 = 10;
 
 /// How many different proofs are wanted.
-const PROOFS: usize = 2;
+pub const PROOFS: usize = 2;
 
 /// After how many days a recovery is forgotten altogether.
 const FORGOTTEN_DAYS: i64 = 30;

@@ -2,5 +2,6 @@
 //! with a script, a real browser tries (`tests/portal`).
 
 mod browser;
+mod entry;
 mod family;
 mod safety;

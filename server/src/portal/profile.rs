@@ -1,0 +1,30 @@
+//! `Modifica il tuo profilo`: what is known of a parent, what they change themselves, and what only the office can.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::frame::{Frame, ended, fault, show};
+use super::visit::{Parent, renew};
+use crate::usecases::Stop;
+use crate::usecases::accounts::{ProfileView, profile};
+
+#[derive(Template)]
+#[template(path = "portal/profile.html")]
+struct Profile {
+    f: Frame,
+    view: ProfileView,
+}
+
+pub(super) async fn page(parent: Parent) -> Response {
+    let visit = &parent.visit;
+    let view = match profile(&visit.app, parent.who).await {
+        Ok(view) => view,
+        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+    };
+    let f = visit.frame(visit.words.of(["Modifica il tuo profilo", "Your details", "Ihre Angaben"]), "-");
+    let mut response = show(StatusCode::OK, &Profile { f, view });
+    renew(&parent, &mut response).await;
+    response
+}
