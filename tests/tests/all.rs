@@ -20,6 +20,7 @@ mod all {
     mod node;
     mod nodes;
     mod phone;
+    mod portal;
     mod post;
     mod postgres;
     mod proof;

@@ -1,0 +1,3 @@
+//! The portal in a browser, as HTTP.
+
+mod open;
