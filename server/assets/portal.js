@@ -38,7 +38,8 @@
     add();
   }
   // A second tap on a button that is at work does nothing; the server would do it once anyway.
-  for (const form of document.querySelectorAll('form[method="post"]')) {
+  // A form that fetches a file leaves the page where it is, and may be sent again.
+  for (const form of document.querySelectorAll('form[method="post"]:not([data-scarica])')) {
     form.addEventListener('submit', (event) => {
       if (form.dataset.inviato) event.preventDefault();
       form.dataset.inviato = 'si';

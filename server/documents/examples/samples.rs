@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (n, receipt) in sample::receipts().iter().enumerate() {
         write(&format!("receipt-{n}"), renderer.receipt(receipt)?)?;
     }
+    write("short-receipt", renderer.short_receipt(&sample::short_receipt())?)?;
     for payments in [3, 60] {
         write(&format!("certificate-{payments}"), renderer.certificate(&sample::certificate_of(payments))?)?;
     }

@@ -194,6 +194,32 @@ pub struct Evidence {
     pub file: Vec<u8>,
 }
 
+/// A receipt for whoever holds the notice and has not signed in: nobody's name, no address, no reason.
+#[derive(Clone, Debug)]
+pub struct ShortReceipt {
+    /// Who issued the notice.
+    pub issuer: Issuer,
+    /// The words.
+    pub language: Language,
+    /// The notice's reference.
+    pub iuv: String,
+    /// Each payment of the notice, oldest first: one, but where it was paid twice.
+    pub payments: Vec<ShortPayment>,
+    /// When the last of their receipts reached the creditor.
+    pub received_at: Millis,
+}
+
+/// A payment, as far as anybody may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortPayment {
+    /// What was paid, without the fee.
+    pub amount: Cents,
+    /// When; `None` where it can't be said.
+    pub paid_on: Option<Date>,
+    /// Who took the money.
+    pub psp: String,
+}
+
 /// The fiscal certificate (*certificazione ai fini fiscali*) of one payer, one child, one tax year.
 #[derive(Clone, Debug)]
 pub struct Certificate {

@@ -10,14 +10,15 @@ use typst::syntax::{FileId, Source};
 
 use crate::facts::Facts;
 use crate::ink::Ink;
-use crate::model::{Certificate, Notice, Receipt, Statement};
+use crate::model::{Certificate, Notice, Receipt, ShortReceipt, Statement};
 use crate::world::{Failure, Sheet, file_id};
-use crate::{certificate, notice, receipt, sample, statement};
+use crate::{certificate, notice, receipt, sample, short_receipt, statement};
 
 /// The templates in the program.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("notice.typ", include_str!("../templates/notice.typ")),
     ("receipt.typ", include_str!("../templates/receipt.typ")),
+    ("short-receipt.typ", include_str!("../templates/short-receipt.typ")),
     ("certificate.typ", include_str!("../templates/certificate.typ")),
     ("statement.typ", include_str!("../templates/statement.typ")),
     ("common.typ", include_str!("../templates/common.typ")),
@@ -36,7 +37,8 @@ pub struct Templates(pub Vec<(String, String)>);
 pub enum TemplateError {
     /// No document has a template of this name.
     #[error(
-        "{0} is no template: there are notice.typ, receipt.typ, certificate.typ, statement.typ, common.typ, words.typ"
+        "{0} is no template: there are notice.typ, receipt.typ, short-receipt.typ, certificate.typ, statement.typ, \
+         common.typ, words.typ"
     )]
     Unknown(String),
     /// It does not make a document of the sample facts. File and line, and typst's words.
@@ -110,6 +112,7 @@ impl Renderer {
         for receipt in sample::receipts() {
             self.receipt(&receipt)?;
         }
+        self.short_receipt(&sample::short_receipt())?;
         self.certificate(&sample::certificate())?;
         for statement in sample::statements() {
             self.statement(&statement)?;
@@ -155,6 +158,14 @@ impl Renderer {
     /// [`RenderError`].
     pub fn receipt(&self, receipt: &Receipt) -> Result<Vec<u8>, RenderError> {
         self.print("receipt.typ", |facts| receipt::data(facts, receipt))
+    }
+
+    /// A receipt that names nobody.
+    ///
+    /// # Errors
+    /// [`RenderError`]; without any payment too.
+    pub fn short_receipt(&self, receipt: &ShortReceipt) -> Result<Vec<u8>, RenderError> {
+        self.print("short-receipt.typ", |facts| short_receipt::data(facts, receipt))
     }
 
     /// A fiscal certificate.

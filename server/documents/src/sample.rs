@@ -12,7 +12,7 @@ use jiff::civil::{Date, date};
 use crate::logo::Logo;
 use crate::model::{
     Certificate, CertifiedLine, CertifiedPayment, Evidence, Issuer, Movement, Notice, Part, Payer, Person, Postal,
-    Receipt, Settled, Statement, StatementLine, Transfer, Wording,
+    Receipt, Settled, ShortPayment, ShortReceipt, Statement, StatementLine, Transfer, Wording,
 };
 
 /// A coat of arms that is nobody's.
@@ -161,6 +161,22 @@ pub fn receipts() -> Vec<Receipt> {
     };
     let others = Receipt { language: Language::German, payer: Payer::Withheld, ..receipt(5) };
     vec![receipt(1), others, bare]
+}
+
+/// A receipt that names nobody, of a notice that was paid twice.
+pub fn short_receipt() -> ShortReceipt {
+    let payment = |month, psp: &str| ShortPayment {
+        amount: Cents::new(5_000),
+        paid_on: Some(date(2026, month, 20)),
+        psp: psp.into(),
+    };
+    ShortReceipt {
+        issuer: issuer(false),
+        language: Language::Italian,
+        iuv: number(1).iuv().as_str().into(),
+        payments: vec![payment(11, "Banca di Prova S.p.A."), payment(12, "Poste di Prova")],
+        received_at: receipt(1).received_at,
+    }
 }
 
 /// A certificate with so many payments.

@@ -2,7 +2,7 @@
 //! a page; no rule lives here.
 //!
 //! One creditor's portal lies under `/comune/CODE/`. Every page works without a script; a script only saves the parent waiting. Who is
-//! visiting stands in a cookie ([`visit`]); every form of theirs carries a token of that visit, and comes from a page of ours.
+//! visiting stands in a cookie (`visit`); every form of theirs carries a token of that visit, and comes from a page of ours.
 
 mod access;
 mod archive;
@@ -13,6 +13,7 @@ mod frame;
 mod home;
 mod movements;
 mod notices;
+mod open;
 mod outcome;
 mod pay;
 mod profile;
@@ -62,6 +63,11 @@ pub fn router(app: App) -> Router {
         .route(&at("/certificazione"), get(archive::certificate))
         .route(&at("/dispositivi"), get(devices::page).post(devices::revoke))
         .route(&at("/password"), get(devices::password).post(devices::change_password))
+        .route(&at("/avvisi"), get(open::page).post(open::find))
+        .route(&at("/avvisi/stampa"), get(open::begin).post(open::print))
+        .route(&at("/avvisi/paga"), get(open::begin).post(open::pay))
+        .route(&at("/avvisi/esito"), get(open::outcome))
+        .route(&at("/ricevuta-telematica"), get(open::receipt_page).post(open::receipt))
         .route(&at("/{*rest}"), get(frame::missing))
         .layer(axum::middleware::map_response(guarded))
         .layer(DefaultBodyLimit::max(MAX_FORM))

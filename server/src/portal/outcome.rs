@@ -162,12 +162,16 @@ fn leave(visit: &Visit, looked: &[Looked], page: &str, outcome: &str) -> Respons
         Looked::TopUp(payment) => payment.amount.cents(),
         Looked::Bill(bill) => bill.notice.as_ref().map_or(0, |notice| notice.amount.cents()),
     });
-    let sum = cents.fold(0, i64::saturating_add);
+    to_pagopa(visit, cents.fold(0, i64::saturating_add), page, outcome)
+}
+
+/// The page in between: how much, where to, and where one sees afterwards how it stands.
+pub(super) fn to_pagopa(visit: &Visit, cents: i64, page: &str, outcome: &str) -> Response {
     let title = visit.words.of(["Ti portiamo su pagoPA", "On to pagoPA", "Weiter zu pagoPA"]);
     let shown = Leaving {
         f: visit.frame(title, "/paga"),
         page: page.to_owned(),
-        amount: visit.words.money(sum),
+        amount: visit.words.money(cents),
         outcome: outcome.to_owned(),
     };
     let mut response = show(StatusCode::OK, &shown);

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use super::frame::{self, Frame};
 use crate::auth::token::{IDLE_MILLIS, Identity, Pass, REFRESH_MILLIS};
 use crate::usecases::App;
+use crate::usecases::open_notices::OUTCOME_MILLIS;
 use crate::usecases::sessions::go_on;
 
 /// The cookie of the pass.
@@ -25,6 +26,9 @@ const LANGUAGE: &str = "lingua";
 
 /// The cookie of what is being paid: where the browser goes when it comes back from pagoPA.
 const PAYING: &str = "borsellino-esito";
+
+/// The cookie of the notice that is being paid without signing in: a ticket to see how it stands.
+const HELD: &str = "borsellino-avviso";
 
 /// Where it comes back to.
 const RETURN_PATH: &str = "/pagamento";
@@ -162,6 +166,17 @@ pub(super) fn speak(visit: &Visit, language: Language, response: &mut Response) 
 pub(super) fn paying(visit: &Visit, outcome: &str, response: &mut Response) {
     let line = set(&visit.app, PAYING, outcome, RETURN_PATH, Some(60 * 60));
     response.headers_mut().append(header::SET_COOKIE, line);
+}
+
+/// Remembers which notice somebody who has not signed in went to pay, for the page that says how it stands.
+pub(super) fn holding(visit: &Visit, ticket: &str, outcome: &str, response: &mut Response) {
+    let line = set(&visit.app, HELD, ticket, outcome, Some(OUTCOME_MILLIS / 1_000));
+    response.headers_mut().append(header::SET_COOKIE, line);
+}
+
+/// The ticket of the notice that was being paid.
+pub(super) fn held(headers: &HeaderMap) -> &str {
+    cookie(headers, HELD).unwrap_or_default()
 }
 
 /// Where a browser that comes back from pagoPA was paying: a path of the portal.

@@ -19,6 +19,7 @@ pub mod letters;
 pub mod node;
 pub mod office;
 pub mod onboarding;
+pub mod open_notices;
 pub mod pay;
 pub mod post;
 pub mod proof;

@@ -32,6 +32,13 @@ const MAX_DELAY_MILLIS: i64 = 15 * 60 * 1_000;
 /// The longest delay for an address, in milliseconds: a whole school may stand behind it.
 const MAX_ADDRESS_DELAY_MILLIS: i64 = 20 * 1_000;
 
+/// Tries for a notice that cost no delay: from one network, and from all together.
+const FREE_NOTICE_TRIES: (i64, i64) = (3, 10);
+
+/// The longest delays for a notice, in milliseconds: from one network, and from all together. Who guesses from elsewhere keeps its
+/// holder waiting no longer than that.
+const MAX_NOTICE_DELAY_MILLIS: (i64, i64) = (2 * 60 * 1_000, 30 * 1_000);
+
 /// Without a failure for this long, in milliseconds, the count begins anew.
 const FORGET_MILLIS: i64 = 60 * 60 * 1_000;
 
@@ -179,6 +186,30 @@ impl Tries {
     /// From an address alone; nothing is counted where none is known.
     pub(super) fn from_address(address: Option<Hash>) -> Self {
         Self(address.into_iter().map(|address| (address, FREE_TRIES.1, MAX_ADDRESS_DELAY_MILLIS)).collect())
+    }
+
+    /// For a notice that somebody says they hold. First from their network: who has to wait there counts for nobody else.
+    pub(super) fn of_notice(number: &str, address: Option<IpAddr>) -> Self {
+        let here = address.map(|address| {
+            let pair = Hash::of(format!("notice|{number}|{}", network(address)).as_bytes());
+            (pair, FREE_NOTICE_TRIES.0, MAX_NOTICE_DELAY_MILLIS.0)
+        });
+        let mut tries: Vec<_> = here.into_iter().collect();
+        tries.extend(Self::from_address(address.map(address_key)).0);
+        let everywhere = Hash::of(format!("notice|{number}").as_bytes());
+        tries.push((everywhere, FREE_NOTICE_TRIES.1, MAX_NOTICE_DELAY_MILLIS.1));
+        Self(tries)
+    }
+
+    /// Takes back what was counted for a try that was right.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn uncount(&self, tx: &mut Tx, creditor: &CreditorCode) -> Result<(), StoreError> {
+        for (who, _, _) in &self.0 {
+            tx.uncount_sign_in(creditor, *who).await?;
+        }
+        Ok(())
     }
 
     /// Counts; answers how many milliseconds are to be waited, where it is too early.

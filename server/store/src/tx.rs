@@ -656,6 +656,8 @@ forward! {
     fn bills_of_child(creditor: &CreditorCode, child: ChildId) -> Vec<BillId>;
     /// A receipt with its message; the last argument is its name in the office's queues.
     fn kept_receipt(creditor: &CreditorCode, issuer_id: (&str, &str), item: &str) -> Option<KeptReceiptRow>;
+    /// The receipts of a notice that the creditor issued itself, oldest first; 20 at most.
+    fn receipts_of_notice(creditor: &CreditorCode, number: &str) -> Vec<ReceiptOfNoticeRow>;
     /// What was paid into an account, in the order it was booked.
     fn payments_in(creditor: &CreditorCode, account: Account) -> Vec<PaymentInRow>;
     /// What was given back of a receipt.

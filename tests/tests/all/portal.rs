@@ -4,4 +4,5 @@
 mod browser;
 mod entry;
 mod family;
+mod open;
 mod safety;

@@ -1,6 +1,7 @@
 //! Letters by e-mail, through public doors, against a strict fake of an SMTP server; and all kinds against a real one.
 
 mod accounts;
+mod again;
 mod notices;
 mod payments;
 mod real;

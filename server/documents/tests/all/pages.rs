@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use borsellino_documents::{Certificate, Logo, Notice, Person, Receipt, Wording, sample};
+use borsellino_documents::{Certificate, Logo, Notice, Person, Receipt, ShortReceipt, Wording, sample};
 use borsellino_domain::language::Language;
 
 use crate::readers::{Pdf, RENDERER};
@@ -150,6 +150,12 @@ fn pages_of_receipts() {
     approved("receipt", &RENDERER.receipt(&one).unwrap());
     approved("receipt-german-5", &RENDERER.receipt(&five).unwrap());
     approved("receipt-english-bare", &RENDERER.receipt(&bare).unwrap());
+    let short = sample::short_receipt();
+    approved("short-receipt", &RENDERER.short_receipt(&short).unwrap());
+    approved(
+        "short-receipt-german",
+        &RENDERER.short_receipt(&ShortReceipt { language: Language::German, ..short }).unwrap(),
+    );
     let mut plain: Receipt = one;
     plain.issuer.logo = None::<Logo>;
     approved("receipt-no-logo", &RENDERER.receipt(&plain).unwrap());

@@ -14,6 +14,7 @@ mod certificate;
 mod issuer;
 mod link;
 mod notice;
+mod open;
 mod receipt;
 mod statement;
 
@@ -33,6 +34,7 @@ pub use self::batch::{Batch, Run, RunError, Selected};
 pub use self::certificate::{Confirmed, Requested, confirm};
 pub use self::issuer::{Letterhead, LetterheadError, letterhead, put_letterhead};
 pub use self::link::{LINK_MILLIS, LinkError, link, read_link};
+pub use self::open::{Form, open_notice, open_receipt};
 use super::proof::Payment;
 use super::sessions::{SessionRefusal, standing};
 use super::{App, Fault, Stop};

@@ -32,6 +32,20 @@ pub(super) async fn make(
     number: &NoticeNumber,
 ) -> Result<File, Refused> {
     let facts = gather(printer, creditor, reader, number).await?;
+    print(printer, number, facts).await
+}
+
+/// For whoever holds it, whoever that is: without name and address.
+pub(super) async fn nameless(
+    printer: &Printer,
+    creditor: &CreditorRow,
+    number: &NoticeNumber,
+) -> Result<File, Refused> {
+    let facts = gather(printer, creditor, Reader::Office, number).await?;
+    print(printer, number, Notice { debtor: None, ..facts }).await
+}
+
+async fn print(printer: &Printer, number: &NoticeNumber, facts: Notice) -> Result<File, Refused> {
     let bytes = printer.press.print(move |renderer| renderer.notice(&facts)).await.map_err(pressed)?;
     Ok(File { name: format!("avviso-{number}.pdf"), media_type: "application/pdf", bytes })
 }

@@ -178,6 +178,21 @@ pub(super) async fn lay_payment(
     lay(tx, &creditor, cause, now).await.map(drop)
 }
 
+/// Lays the letter about a payment once more, because whoever holds the notice asked for it: to the address on file, if there is
+/// one, and once a day. `received_at` says which receipt.
+pub(super) async fn lay_payment_again(
+    tx: &mut Tx,
+    creditor: CreditorCode,
+    (notice, received_at): (NoticeNumber, Millis),
+    now: Millis,
+) -> Result<(), StoreError> {
+    let Some(guardian) = tx.payer_of_notice(&creditor, notice.as_str()).await? else { return Ok(()) };
+    let day = now.day_in_italy().map(|day| day.to_string()).unwrap_or_default();
+    let (name, about) = (format!("again|{notice}|{day}"), notice.as_str().to_owned());
+    let cause = Cause { kind: Kind::PaymentDone, about, guardian, name: name.as_bytes(), at: received_at };
+    lay(tx, &creditor, cause, now).await.map(drop)
+}
+
 /// Lays the letter that something happened to an account; `act` is what did it, by its id.
 pub(super) async fn lay_event(
     tx: &mut Tx,

@@ -194,7 +194,8 @@ pub async fn look(app: &App, text: &str, address: Option<IpAddr>) -> Result<Link
     })
 }
 
-fn state(row: &NoticeRow, found: Option<&Found>, now: Millis) -> LinkState {
+/// How a notice stands for whoever may only pay it.
+pub(in crate::usecases) fn state(row: &NoticeRow, found: Option<&Found>, now: Millis) -> LinkState {
     match found {
         Some(found) => {
             let amount = found.wanted.notice.amount;
@@ -218,6 +219,18 @@ fn state(row: &NoticeRow, found: Option<&Found>, now: Millis) -> LinkState {
 /// [`LinkRefusal`], or a [`Fault`].
 pub async fn open(app: &App, text: &str, address: Option<IpAddr>) -> Result<Option<String>, Stop<LinkRefusal>> {
     let (creditor, number) = follow(app, text, address).await?;
+    page(app, creditor, number).await
+}
+
+/// The same, for a notice that whoever asks is known to hold.
+///
+/// # Errors
+/// [`LinkRefusal::NotPayable`] or [`LinkRefusal::InProgress`], or a [`Fault`].
+pub(in crate::usecases) async fn page(
+    app: &App,
+    creditor: CreditorCode,
+    number: NoticeNumber,
+) -> Result<Option<String>, Stop<LinkRefusal>> {
     let now = app.now();
     let read = app.store.read(move |tx| Box::pin(async move { payable(tx, creditor, number, now).await }));
     let found = read.await?.ok_or(Stop::Refused(LinkRefusal::NotPayable))?;

@@ -43,6 +43,8 @@ crate::tx::statements! {
         LEFT JOIN resolution d ON d.creditor = $1 AND d.item = $4
         LEFT JOIN notice n ON n.creditor = $1 AND n.number = r.notice_number
         WHERE r.creditor = $1 AND r.issuer = $2 AND r.receipt_id = $3";
+    RECEIPTS_OF_NOTICE = "SELECT received_at_ms, sealed FROM receipt
+        WHERE creditor = $1 AND notice_number = $2 AND issuer = $1 ORDER BY received_at_ms, receipt_id LIMIT 20";
     PAYMENTS_IN = "SELECT p.cents, e.at_ms, e.receipt_issuer AS issuer, e.receipt_id, r.received_at_ms, r.sealed,
             COALESCE(n.debtor_code, m.debtor_code) AS debtor_code, COALESCE(r.notice_number, m.number) AS notice
         FROM posting p
@@ -143,6 +145,15 @@ pub(crate) async fn kept_receipt(
     item: &str,
 ) -> sqlx::Result<Option<KeptReceiptRow>> {
     query_as(KEPT_RECEIPT).bind(creditor.as_str()).bind(issuer).bind(receipt_id).bind(item).fetch_optional(c).await
+}
+
+/// The receipts of a notice that the creditor issued itself, oldest first: whoever else issues notices has numbers of their own.
+pub(crate) async fn receipts_of_notice(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    number: &str,
+) -> sqlx::Result<Vec<ReceiptOfNoticeRow>> {
+    query_as(RECEIPTS_OF_NOTICE).bind(creditor.as_str()).bind(number).fetch_all(c).await
 }
 
 /// What was paid into an account, in the order it was booked.

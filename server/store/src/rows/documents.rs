@@ -88,6 +88,23 @@ pub struct KeptReceiptRow {
     pub sealed: Vec<u8>,
 }
 
+/// A receipt of a notice.
+#[derive(Clone, FromRow)]
+pub struct ReceiptOfNoticeRow {
+    /// When it came.
+    #[sqlx(try_from = "i64")]
+    pub received_at_ms: Millis,
+    /// The message.
+    pub sealed: Vec<u8>,
+}
+
+/// What it holds is personal.
+impl fmt::Debug for ReceiptOfNoticeRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReceiptOfNoticeRow({})", self.received_at_ms.get())
+    }
+}
+
 /// Money that came into a wallet or onto a bill.
 #[derive(Clone, FromRow)]
 pub struct PaymentInRow {

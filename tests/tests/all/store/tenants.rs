@@ -489,6 +489,8 @@ async fn ask_documents(
     say("bills of a child", format!("{:?}", tx.bills_of_child(c, child).await?));
     let found = tx.kept_receipt(c, (OURS, "R"), &item).await?;
     say("a kept receipt", format!("{:?}", found.map(|row| row.entry)));
+    let found = tx.receipts_of_notice(c, "302000000000000001").await?;
+    say("receipts of a notice", format!("{:?}", found.into_iter().map(|row| row.sealed).collect::<Vec<_>>()));
     let found = tx.payments_in(c, Account::wallet(wallet(1))).await?;
     say("paid in", format!("{:?}", found.into_iter().map(|row| row.cents).collect::<Vec<_>>()));
     say("refunds", format!("{:?}", tx.refunds(c, &item).await?));
