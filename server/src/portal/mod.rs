@@ -2,7 +2,7 @@
 //! a page; no rule lives here.
 //!
 //! One creditor's portal lies under `/comune/CODE/`. Every page works without a script; a script only saves the parent waiting. Who is
-//! visiting stands in a cookie ([`visit`]); every form of theirs carries a token of that visit, and comes from a page of ours.
+//! visiting stands in a cookie (`visit`); every form of theirs carries a token of that visit, and comes from a page of ours.
 
 mod access;
 mod archive;
