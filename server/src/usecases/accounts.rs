@@ -132,7 +132,7 @@ pub struct ProfileView {
     pub full_name: String,
     /// What they sign in with.
     pub username: String,
-    /// Their e-mail address, [`masked`], if the office knows one.
+    /// The first letter of their e-mail address, and its host, if the office knows one.
     pub email: Option<String>,
 }
 
