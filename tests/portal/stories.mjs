@@ -214,6 +214,52 @@ await visit('the rest', async (page, look) => {
   }
 });
 
+// Who only holds a paper notice, and who has no way in yet.
+await visit('without signing in', async (page, look) => {
+  await page.goto(`${base}/avvisi`);
+  await look('notice');
+  const fill = async (number, code) => {
+    const fields = page.locator('main form input:visible');
+    await fields.nth(0).fill(number);
+    await fields.nth(1).fill(code);
+    await press(page, 'main form button');
+  };
+  await fill(at.notice, 'RSSMRA80A01H501U');
+  await page.waitForSelector('[role=alert]');
+  await look('wrong');
+  await fill(at.notice, at.debtor);
+  await page.waitForSelector('text=M*** B***');
+  assert.ok(!(await page.innerText('main')).includes('Bianchi'), 'it names nobody');
+  await look('found');
+  await press(page, 'button:has-text("PAGA")');
+  await page.waitForURL((url) => url.href.startsWith(at.sandbox));
+  await page.goto(`${at.web}/pagamento/ok`);
+  await look('under way');
+  await page.goto(`${base}/ricevuta-telematica`);
+  await look('receipt');
+});
+
+await visit('getting in', async (page, look) => {
+  await page.goto(`${base}/registrati`);
+  await look('register');
+  await page.locator('main form').evaluate((form) => { form.noValidate = true; });
+  await press(page, 'main form button:has-text("Registrati")');
+  await page.waitForSelector('[role=alert]');
+  await look('register wrong');
+  await page.goto(`${base}/problemi-accesso`);
+  await look('recovery');
+  await page.locator('main form input:visible').first().fill(at.username);
+  await press(page, 'main form button');
+  await page.waitForSelector('text=Conferma da un altro dispositivo');
+  await look('proofs');
+  await enter(page);
+  await look('home asks');
+  await page.goto(`${base}/recuperi`);
+  await look('requests');
+  await page.goto(`${base}/profilo`);
+  await look('profile');
+});
+
 // Everything by keyboard: to the content, to the remedy, to the form, and through it.
 await visit('by keyboard', async (page) => {
   await page.goto(base);

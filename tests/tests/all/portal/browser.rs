@@ -12,7 +12,11 @@ async fn play(house: &House, device: &str, scripts: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let engine = if house.fresh.file().is_some() { "sqlite" } else { "postgres" };
     let shots = root.join(format!("../target/portal/{engine}-{device}-scripts-{scripts}"));
+    // A bill that nobody else of these stories pays.
+    let home = house.phone(MARIA).await.home().await.expect("home");
+    let notice = home.bills.last().and_then(|bill| bill.notice.clone()).expect("a bill");
     let about = json!({
+        "notice": notice.number, "debtor": "BNCMRA85D52F205Y",
         "web": house.at.web, "sandbox": house.at.sandbox, "creditor": TOWN, "username": MARIA, "password": PASSWORD,
     });
     let mut node = Command::new("node");
