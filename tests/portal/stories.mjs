@@ -30,7 +30,8 @@ const browser = await chromium.launch({
 
 async function visit(name, story) {
   const context = await browser.newContext({ viewport, locale: 'it-IT', javaScriptEnabled: scripts });
-  context.setDefaultTimeout(20_000);
+  // Long, for the machine may be busy: a page that does not come fails all the same.
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const loud = [];
   page.on('console', (message) => { if (message.type() === 'error') loud.push(message.text()); });
@@ -72,8 +73,11 @@ async function visit(name, story) {
   await context.close();
 }
 
-// Without scripts nothing on these pages moves, and what waits for it to stand still is a script.
-const press = (page, selector) => page.locator(selector).first().click({ force: !scripts });
+// Whether something stands still a script would have to tell; without, the key does what the finger does.
+const press = (page, selector) => {
+  const found = page.locator(selector).first();
+  return scripts ? found.click() : found.press('Enter');
+};
 
 async function enter(page) {
   await page.goto(base);

@@ -158,7 +158,7 @@ pub(super) async fn enter(
     let Some(pass) = pass_of(&visit, &signed_in, fields.get("resta") == "si") else {
         return refused_for(&visit, Reason::Internal);
     };
-    let waiting = open_draft(&visit, &draft);
+    let waiting = open_draft(&visit.clone().of(pass), &draft);
     let mut response = match waiting {
         // The form of the new visit: with its token, and shown before it is sent.
         Some((path, fields)) => confirm(&visit.clone().of(pass), &path, &fields),

@@ -5,10 +5,12 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use borsellino_domain::time::Millis;
 use data_encoding::BASE64URL_NOPAD;
 
 use super::frame;
 use super::visit::{Parent, Visit};
+use crate::auth::token::LONGEST_VISIT_MILLIS;
 use crate::clock::random;
 use crate::usecases::App;
 
@@ -36,6 +38,11 @@ impl Fields {
     /// The same as it was typed: a password.
     pub(super) fn raw(&self, name: &str) -> &str {
         self.0.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The same without a field.
+    pub(super) fn without(&self, name: &str) -> Self {
+        Self(self.0.iter().filter(|(its, _)| its != name).cloned().collect())
     }
 
     /// Every value of a field that may stand there several times.
@@ -140,7 +147,8 @@ impl FromRequest<App> for Posted {
 /// A form that waits for a sign-in: only this server reads it.
 pub(super) fn draft(visit: &Visit, fields: &Fields) -> String {
     let mut text = form_urlencoded::Serializer::new(String::new());
-    text.append_pair("", &visit.asked);
+    let whose = visit.whose().map(|who| who.guardian.to_string()).unwrap_or_default();
+    text.append_pair("", &visit.asked).append_pair("", &whose).append_pair("", &visit.now.get().to_string());
     for (name, value) in fields.pairs() {
         text.append_pair(name, value);
     }
@@ -154,7 +162,14 @@ pub(super) fn open_draft(visit: &Visit, sealed: &str) -> Option<(String, Fields)
     let sealed = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
     let text = visit.app.keys.open(DRAFT, &sealed).ok()?;
     let mut fields = Fields::read(&text);
-    let at = fields.0.iter().position(|(name, _)| name.is_empty())?;
-    let (_, path) = fields.0.remove(at);
+    let mut about = fields.0.extract_if(.., |(name, _)| name.is_empty()).map(|(_, value)| value);
+    let (path, whose, at) = (about.next()?, about.next()?, about.next()?);
+    drop(about);
+    // Of nobody else, and not of last week.
+    let theirs = visit.whose().is_some_and(|who| who.guardian.to_string() == whose);
+    let kept = Millis::new(at.parse().ok()?).plus(LONGEST_VISIT_MILLIS);
+    if !theirs || visit.now >= kept {
+        return None;
+    }
     path.starts_with(&visit.base()).then_some((path, fields))
 }

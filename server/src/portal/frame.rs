@@ -124,6 +124,10 @@ pub(super) fn say(
 }
 
 fn home(visit: &Visit) -> Option<(String, &'static str)> {
+    if visit.pass().is_none() {
+        let words = visit.words.of(["Torna all'inizio", "Back to the start", "Zurück zum Anfang"]);
+        return Some((format!("{}/accesso", visit.base()), words));
+    }
     let words = visit.words.of(["Torna ai miei figli", "Back to my children", "Zurück zu meinen Kindern"]);
     Some((visit.base(), words))
 }
@@ -166,7 +170,18 @@ pub(super) fn ended(visit: &Visit, _: SessionRefusal) -> Response {
 /// To the sign-in page, and from there to what was asked for.
 pub(super) fn sign_in_first(visit: &Visit) -> Response {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("poi", &visit.asked).finish();
-    go(&format!("{}/accesso?{query}", visit.base()))
+    let path = format!("{}/accesso?{query}", visit.base());
+    match HeaderValue::try_from(&path) {
+        // A script that asked for a part of a page would show nothing: the whole page goes there.
+        Ok(place) if visit.scripted => (StatusCode::OK, [("hx-redirect", place)]).into_response(),
+        _ => go(&path),
+    }
+}
+
+/// Asked for by a way that is only for posting: after a change of language or a sign-in.
+pub(super) async fn instead(visit: Visit) -> Response {
+    let path = visit.asked.split('?').next().unwrap_or_default();
+    go(&path.strip_suffix("/email").map_or_else(|| visit.base(), str::to_owned))
 }
 
 /// The session ended while a form was filled in: the sign-in page keeps it.

@@ -144,7 +144,10 @@ pub(super) fn strip(view: &HomeView, base: &str, w: &Words) -> Vec<Due> {
 /// A bill, as it stands.
 pub(super) fn of_bill(bill: &BillView, base: &str, w: &Words) -> Due {
     let residual = bill.state.residual().map_or(0, borsellino_domain::money::Amount::cents);
-    let asked = bill.notice.as_ref().map_or(residual, |notice| notice.amount.cents());
+    // Once nothing is left, what it was for.
+    let whole = bill.total.cents().saturating_sub(bill.withdrawn.get());
+    let left = if residual > 0 { residual } else { whole };
+    let asked = bill.notice.as_ref().map_or(left, |notice| notice.amount.cents());
     let due = w.iso_day(&bill.due_date);
     let (state, mood, payable) = match (bill.state, bill.payment) {
         (BillState::Overpaid { .. }, _) => (w.overpaid().to_owned(), "info", false),

@@ -27,7 +27,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 
 pub(crate) use self::visit::returning;
 use crate::usecases::App;
@@ -47,13 +47,13 @@ pub fn router(app: App) -> Router {
         .route(&at(recovery::PATH), get(recovery::page).post(recovery::step))
         .route(&at("/recuperi"), get(recoveries::page).post(recoveries::answer))
         .route(&at("/profilo"), get(profile::page))
-        .route(&at("/esci"), post(access::leave))
-        .route(&at("/lingua"), post(access::language))
+        .route(&at("/esci"), get(frame::instead).post(access::leave))
+        .route(&at("/lingua"), get(frame::instead).post(access::language))
         .route(&at("/ricarica"), get(top_up::page).post(top_up::start))
         .route(&at("/paga"), get(pay::page).post(pay::start))
         .route(&at("/avviso/{number}"), get(notices::page))
         .route(&at("/avviso/{number}/pdf"), get(notices::pdf))
-        .route(&at("/avviso/{number}/email"), post(notices::send))
+        .route(&at("/avviso/{number}/email"), get(frame::instead).post(notices::send))
         .route(&at("/esito/{kind}/{id}"), get(outcome::page))
         .route(&at("/esito/{kind}/{id}/vivo"), get(outcome::live))
         .route(&at("/movimenti"), get(movements::page))
@@ -69,6 +69,7 @@ pub fn router(app: App) -> Router {
         .route(&at("/avvisi/esito"), get(open::outcome))
         .route(&at("/ricevuta-telematica"), get(open::receipt_page).post(open::receipt))
         .route(&at("/{*rest}"), get(frame::missing))
+        .method_not_allowed_fallback(frame::missing)
         .layer(axum::middleware::map_response(guarded))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(app);

@@ -120,8 +120,10 @@ pub(super) async fn page(
         Err(response) => return response,
     };
     let outcome = format!("{}/esito/{kind}/{text}", visit.base());
+    // One page that all of them are on: else the sum would not be what it asks for.
     if query.as_deref() == Some("vai")
-        && let Some(page) = looked.iter().find_map(page_of)
+        && let Some(page) = looked.first().and_then(page_of)
+        && looked.iter().all(|one| page_of(one) == Some(page))
     {
         return leave(visit, &looked, page, &outcome);
     }
@@ -287,8 +289,13 @@ impl Watch {
                     return Some(Event::default().event("novita").data(self.seq.to_string()));
                 }
                 Ok(After::Changes(_)) => self.listening.read(self.seq),
+                // The browser asks again in a while.
+                Err(Stop::Fault(error)) => {
+                    tracing::warn!(%error, "a live page could not be told");
+                    return None;
+                }
                 // The page is from another life of the database, or its session has ended: it asks and sees.
-                Ok(After::Resync(_)) | Err(_) => {
+                Ok(After::Resync(_)) | Err(Stop::Refused(_)) => {
                     self.over = true;
                     return Some(Event::default().event("novita").data("0"));
                 }

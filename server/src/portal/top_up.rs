@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use borsellino_domain::id::TopUpId;
 use borsellino_domain::money::Amount;
-use borsellino_domain::top_up::{PayBy, PaymentState, TopUpOrder};
+use borsellino_domain::top_up::{PayBy, PaymentState, TopUpOrder, TopUpRefusal};
 use borsellino_domain::words::Words;
 use borsellino_proto::reason::Reason;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use super::frame::{Frame, ended, fault, go, refused_for, show};
 use super::home::{Due, of_payment};
 use super::visit::{Parent, Visit, renew};
 use crate::sentences;
-use crate::usecases::carts::{MAX_NOTICES, open_cart};
+use crate::usecases::carts::{CartRefusal, MAX_NOTICES, open_cart};
 use crate::usecases::fees;
 use crate::usecases::home::home;
 use crate::usecases::pay::{PayRefusal, start_top_up};
@@ -249,7 +249,14 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
             Err(Stop::Refused(PayRefusal::Session(refusal))) => return ended(visit, refusal),
             Err(Stop::Refused(PayRefusal::TopUp(refusal))) => {
                 let problem = sentences::top_up(refusal, visit.language).sentence;
-                return again(Problems { whole: None, of: HashMap::from([(wallet, problem)]) }).await;
+                // Under this id another one was made from this form: the next tap is for a new one.
+                let fields = match refusal {
+                    TopUpRefusal::IdReused => fields.without(&format!("id-{wallet}")),
+                    _ => fields.clone(),
+                };
+                let problems = Problems { whole: None, of: HashMap::from([(wallet, problem)]) };
+                let status = (StatusCode::UNPROCESSABLE_ENTITY, fields.get("primo"));
+                return form(&parent, &view, status, &fields, &problems).await;
             }
             Err(Stop::Refused(_)) => return refused_for(visit, Reason::UnknownTopUp),
             Err(Stop::Fault(error)) => return fault(visit, &error),
@@ -257,18 +264,20 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
     }
     let ids: Vec<String> = started.iter().map(|payment| payment.id.to_string()).collect();
     let outcome = format!("{}/esito/ricarica/{}", visit.base(), ids.join("."));
-    match started.as_slice() {
-        [one] if !online => go(&format!("{}/avviso/{}", visit.base(), one.notice.number)),
-        _ if !online => go(&outcome),
-        [_] => go(&format!("{outcome}?vai")),
-        several => {
-            // One page for all of them; where there is none, each stands with its notice.
-            let numbers = several.iter().map(|payment| payment.notice.number).collect();
-            match open_cart(&visit.app, parent.who, numbers).await {
-                Ok(_) | Err(Stop::Refused(_)) => go(&format!("{outcome}?vai")),
-                Err(Stop::Fault(error)) => fault(visit, &error),
-            }
-        }
+    if !online {
+        return match started.as_slice() {
+            [one] => go(&format!("{}/avviso/{}", visit.base(), one.notice.number)),
+            _ => go(&outcome),
+        };
+    }
+    // One page for all of them; where there is none, each stands with its notice.
+    let numbers = started.iter().map(|payment| payment.notice.number).collect();
+    match open_cart(&visit.app, parent.who, numbers).await {
+        Ok(_) => go(&format!("{outcome}?vai")),
+        Err(Stop::Refused(CartRefusal::Session(refusal))) => ended(visit, refusal),
+        // What each of them stands at says more than a sentence could.
+        Err(Stop::Refused(_)) => go(&outcome),
+        Err(Stop::Fault(error)) => fault(visit, &error),
     }
 }
 
@@ -306,8 +315,8 @@ fn orders(visit: &Visit, view: &HomeView, fields: &Fields) -> (Vec<TopUpOrder>, 
             }
         }
     }
-    let alone = orders.len() == 1 && fields.get("come") != "avviso";
-    let pay_by = if alone { PayBy::Online } else { PayBy::Notice };
-    let orders = orders.into_iter().map(|(id, wallet, amount)| TopUpOrder { id, wallet, amount, pay_by });
+    // Each with its notice, whichever button it was: tapped again with the other one it is the same top-up. The page is opened after.
+    let order = |(id, wallet, amount)| TopUpOrder { id, wallet, amount, pay_by: PayBy::Notice };
+    let orders = orders.into_iter().map(order);
     (orders.collect(), problems)
 }

@@ -43,7 +43,11 @@ pub(super) struct Visit {
     pub(super) now: Millis,
     /// The path and query that was asked for.
     pub(super) asked: String,
+    /// A script of ours asks, for a part of a page.
+    pub(super) scripted: bool,
     pass: Option<Pass>,
+    /// Whose pass has run out.
+    was: Option<Identity>,
 }
 
 /// A visit of somebody who is signed in.
@@ -62,6 +66,11 @@ impl Visit {
     /// Who is visiting, as far as the cookie says.
     pub(super) fn pass(&self) -> Option<&Pass> {
         self.pass.as_ref()
+    }
+
+    /// Who is visiting, or was until the pass ran out.
+    pub(super) fn whose(&self) -> Option<Identity> {
+        self.pass.map(|pass| pass.identity).or(self.was)
     }
 
     /// The same visit, of whoever just signed in.
@@ -103,9 +112,11 @@ impl FromRequestParts<App> for Visit {
         let now = app.now();
         let pass = cookie(&parts.headers, PASS).and_then(|token| Pass::read(&app.keys, token, now).ok());
         let pass = pass.filter(|pass| pass.identity.creditor == creditor.fiscal_code);
+        let was = cookie(&parts.headers, PASS).and_then(|token| Pass::whose(&app.keys, token));
+        let scripted = parts.headers.contains_key("hx-request");
         let asked = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         let words = Words { language, server_now: Some(now) };
-        Ok(Self { app: app.clone(), creditor, language, words, now, asked, pass })
+        Ok(Self { app: app.clone(), creditor, language, words, now, asked, scripted, pass, was })
     }
 }
 
@@ -153,6 +164,7 @@ pub(super) fn admit(visit: &Visit, pass: &Pass, response: &mut Response) {
 pub(super) fn dismiss(visit: &Visit, response: &mut Response) {
     let headers = response.headers_mut();
     headers.append(header::SET_COOKIE, set(&visit.app, PASS, "", &visit.base(), Some(0)));
+    headers.append(header::SET_COOKIE, set(&visit.app, PAYING, "", RETURN_PATH, Some(0)));
     headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
 }
 
@@ -182,8 +194,9 @@ pub(super) fn held(headers: &HeaderMap) -> &str {
 /// Where a browser that comes back from pagoPA was paying: a path of the portal.
 pub(crate) fn returning(headers: &HeaderMap) -> Option<String> {
     let path = cookie(headers, PAYING)?;
-    let harmless = path.starts_with("/comune/") && path.chars().all(|c| c.is_ascii_alphanumeric() || "/-".contains(c));
-    harmless.then(|| path.to_owned())
+    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/-.".contains(c));
+    let harmless = path.starts_with("/comune/") && !path.contains("//") && !path.contains("..");
+    (plain && harmless).then(|| path.to_owned())
 }
 
 /// Renews the pass of a visit that goes on, so that it does not end under somebody's hands.

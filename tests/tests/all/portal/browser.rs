@@ -7,8 +7,13 @@ use std::process::Command;
 use borsellino_tests::house::{House, MARIA, PASSWORD, TOWN};
 use borsellino_tests::stores::Fresh;
 use serde_json::json;
+use tokio::sync::Mutex;
+
+/// One browser at a time: each takes as much of the machine as a dozen of the other tests.
+static ONE: Mutex<()> = Mutex::const_new(());
 
 async fn play(house: &House, device: &str, scripts: &str) {
+    let _alone = ONE.lock().await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let engine = if house.fresh.file().is_some() { "sqlite" } else { "postgres" };
     let shots = root.join(format!("../target/portal/{engine}-{device}-scripts-{scripts}"));

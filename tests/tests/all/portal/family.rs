@@ -86,6 +86,16 @@ async fn a_top_up_with_a_notice_is_made_once(house: &House) {
     assert!(notice.says("25,50 €") && notice.says("99900010010") && notice.says("<svg"), "{}", notice.text());
     let pdf = maria.get(&format!("{}/pdf", first.location())).await;
     assert!(pdf.bytes.starts_with(b"%PDF-") && pdf.header("cache-control") == "no-store", "{:?}", pdf.headers);
+    // With the other button it is still the same one: its page is opened.
+    let online = maria.send(&form.clone().with("come", "online")).await;
+    assert!(online.location().ends_with("?vai"), "{}", online.text());
+    assert_eq!(house.number("SELECT COUNT(*) FROM top_up").await, before + 1);
+    // The same form for another amount is another top-up; the page says so, and the next tap makes it.
+    let again = maria.send(&form.clone().with(&format!("altro-{id}"), "26")).await;
+    assert_eq!(again.status, 422, "{}", again.text());
+    let other = maria.sent(&again.form(&at("/ricarica")).with("come", "avviso")).await;
+    assert!(other.says("26,00 €"), "{}", other.text());
+    assert_eq!(house.number("SELECT COUNT(*) FROM top_up").await, before + 2);
     // Any PSP takes it, and the balance follows.
     let number = first.location().rsplit('/').next().expect("a number");
     assert_eq!(house.counter(TOWN, number).await["outcome"], "paid");
@@ -125,7 +135,9 @@ async fn several_balances_are_filled_in_one_payment(house: &House) {
     assert!(leaving.says("60,00 €"), "{}", leaving.text());
     let url = leaving.header("refresh").strip_prefix("0; url=").expect("pagoPA's page").to_owned();
     assert_eq!(house.pay_page(&url).await["outcome"], "paid");
-    let page = maria.get(answer.location().trim_end_matches("?vai")).await;
+    let outcome = answer.location().trim_end_matches("?vai");
+    assert_eq!(maria.get("/pagamento/ok").await.location(), outcome, "back to both of them");
+    let page = maria.get(outcome).await;
     assert_eq!(page.text().matches("Operazione conclusa").count(), 2, "{}", page.text());
     let home = maria.get(BASE).await;
     assert!(home.says("22,15 €") && home.says("200,00 €"), "{}", home.text());
@@ -177,6 +189,7 @@ async fn bills_are_ticked_and_paid_together(house: &House) {
     assert_eq!(house.pay_page(&url).await["outcome"], "paid");
     let outcome = maria.get(answer.location().trim_end_matches("?vai")).await;
     assert_eq!(outcome.text().matches("Operazione conclusa").count(), 2, "{}", outcome.text());
+    assert!(outcome.says("237,33 €") && outcome.says("36,00 €") && !outcome.says("0,00 €</p>"), "{}", outcome.text());
     assert!(!maria.get(BASE).await.says("da pagare 237,33"));
     // Of the other family's notices nothing is paid from here.
     let amina = house.phone(AMINA).await;
@@ -214,6 +227,11 @@ async fn an_outcome_follows_the_receipt(house: &House) {
     told.await.expect("news in time");
     let page = maria.get(&outcome).await;
     assert!(page.says("Operazione conclusa") && !page.says("sse-connect"), "{}", page.text());
+    // A page that waits and is signed out meanwhile goes to the sign-in page whole, and does not turn blank.
+    let waiting = house.visitor(TOWN, MARIA).await.saying("hx-request", "true");
+    house.advance(std::time::Duration::from_secs(31 * 60));
+    let answer = waiting.get(&outcome).await;
+    assert!(answer.status == 200 && answer.header("hx-redirect").starts_with(&at("/accesso?poi=")), "{answer:?}");
     // Another guardian's top-up is not looked at, neither is nonsense.
     let paolo = house.visitor(TOWN, PAOLO).await;
     for path in [outcome.as_str(), &at("/esito/ricarica/nonsense"), &at("/esito/altro/1"), &at("/esito/insieme/x-1")] {

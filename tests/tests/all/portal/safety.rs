@@ -67,9 +67,8 @@ async fn a_form_of_another_site_does_nothing(house: &House) {
     let confirmed = page.form(&at("/ricarica"));
     assert_eq!(maria.send(&confirmed).await.status, 303);
     assert_eq!(house.number("SELECT COUNT(*) FROM top_up").await, before + 1);
-    // An older browser says only its origin.
-    let old = house.browser().saying("sec-fetch-site", "cross-site");
-    assert_eq!(old.enter(TOWN, MARIA, PASSWORD).await.status, 403, "nobody is signed in by another site either");
+    let other = house.browser().saying("sec-fetch-site", "cross-site");
+    assert_eq!(other.enter(TOWN, MARIA, PASSWORD).await.status, 403, "nobody is signed in by another site either");
 }
 
 async fn nothing_typed_is_lost_when_a_session_ends(house: &House) {
@@ -89,6 +88,11 @@ async fn nothing_typed_is_lost_when_a_session_ends(house: &House) {
     assert!(waiting.says("Riprendi da dove eri"), "{}", waiting.text());
     let notice = maria.sent(&waiting.form(&at("/ricarica"))).await;
     assert!(notice.says("33,20 €"), "{}", notice.text());
+    // Nobody else is given it, who signs in on the page that was left open.
+    house.advance(Duration::from_secs(31 * 60));
+    let left = maria.send(&form).await.form(&at("/accesso"));
+    let amina = maria.send(&left.with("utente", AMINA).with("password", PASSWORD)).await;
+    assert_eq!((amina.status, amina.location()), (303, BASE));
     // A form that was not sealed by this server is none.
     let forged = house.browser();
     let page = forged.get(&at("/accesso")).await.form(&at("/accesso")).with("bozza", "QUFB");
@@ -126,6 +130,9 @@ async fn signing_out_leaves_nothing(house: &House) {
     assert_eq!((out.status, out.location()), (303, &*at("/accesso")));
     assert_eq!(out.header("clear-site-data"), "\"cache\", \"storage\"");
     assert_eq!(maria.cookie("borsellino"), None);
+    for path in ["/esci", "/lingua"] {
+        assert_eq!(maria.get(&at(path)).await.location(), BASE, "{path}: no blank page after the browser's back");
+    }
     // Whoever copied the cookie has nothing of it.
     let thief = house.visitor(TOWN, AMINA).await;
     thief.put_cookie("borsellino", &pass);
@@ -135,14 +142,18 @@ async fn signing_out_leaves_nothing(house: &House) {
 }
 
 async fn the_office_ends_a_visit_at_once(house: &House) {
-    let maria = house.visitor(TOWN, MARIA).await;
-    assert_eq!(maria.get(BASE).await.status, 200);
+    let paths = ["", "/paga", "/ricarica", "/movimenti", "/archivio", "/dispositivi"];
+    let mut visitors = Vec::new();
+    for path in paths {
+        let maria = house.visitor(TOWN, MARIA).await;
+        assert_eq!(maria.get(&at(path)).await.status, 200, "{path}");
+        visitors.push(maria);
+    }
     house.execute("UPDATE guardian SET disabled_at_ms = 1 WHERE username = 'maria.bianchi'").await;
-    for path in ["", "/paga", "/ricarica", "/movimenti", "/archivio", "/dispositivi"] {
-        let browser = house.browser();
-        drop(browser);
-        let page = maria.get(&at(path)).await;
-        assert_eq!(page.status, 303, "{path}");
+    for (path, maria) in paths.iter().zip(visitors) {
+        let pass = maria.cookie("borsellino").expect("a pass");
+        assert_eq!(maria.get(&at(path)).await.status, 303, "{path}");
+        assert_eq!((maria.cookie("borsellino"), pass.is_empty()), (None, false), "{path}");
     }
 }
 
