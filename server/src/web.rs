@@ -7,6 +7,7 @@ mod documents;
 mod letters;
 mod pay;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -95,6 +96,16 @@ async fn guarded(mut response: Response) -> Response {
 async fn style() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
     (headers, include_str!("../templates/style.css"))
+}
+
+/// Where a call comes from: the peer, or, behind a proxy of ours, what that proxy appended last.
+pub(crate) fn address(headers: &HeaderMap, peer: Option<SocketAddr>, behind_proxy: bool) -> Option<IpAddr> {
+    if behind_proxy {
+        let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        let address: IpAddr = forwarded.rsplit(',').next()?.trim().parse().ok()?;
+        return Some(address.to_canonical());
+    }
+    peer.map(|peer| peer.ip().to_canonical())
 }
 
 #[derive(Template)]

@@ -16,6 +16,7 @@ use crate::auth::token::Pass;
 use crate::sentences;
 use crate::usecases::sessions::{self, Credentials, SignInRefusal, SignedIn, identify};
 use crate::usecases::{App, Stop};
+use crate::web::address;
 
 /// Where to go on after signing in, and what to say above the form.
 #[derive(Clone, Debug, Default)]
@@ -63,16 +64,6 @@ fn own_path(visit: &Visit, path: &str) -> String {
     let own = path == base || path.strip_prefix(&base).is_some_and(|rest| rest.starts_with(['/', '?']));
     let plain = path.len() <= 512 && !path.contains(['\\', '\r', '\n']) && !path.contains("//") && !path.contains("..");
     if own && plain { path.to_owned() } else { base }
-}
-
-/// Where a call comes from: the peer, or, behind a proxy of ours, what that proxy appended last.
-pub(super) fn address(headers: &HeaderMap, peer: Option<SocketAddr>, behind_proxy: bool) -> Option<IpAddr> {
-    if behind_proxy {
-        let forwarded = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-        let address: IpAddr = forwarded.rsplit(',').next()?.trim().parse().ok()?;
-        return Some(address.to_canonical());
-    }
-    peer.map(|peer| peer.ip().to_canonical())
 }
 
 /// What the browser calls itself, as far as a parent would recognise it in a list.

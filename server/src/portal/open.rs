@@ -8,7 +8,6 @@ use axum::response::Response;
 use borsellino_proto::reason::Reason;
 use std::net::{IpAddr, SocketAddr};
 
-use super::access::address;
 use super::archive::{file, no_document};
 use super::forms::Sent;
 use super::frame::{Frame, fault, go, refused_for, say, show};
@@ -19,6 +18,7 @@ use crate::usecases::documents::Form;
 use crate::usecases::open_notices::{self as open, OpenNotice, OpenRefusal, Ticket, Typed, TypedError};
 use crate::usecases::post::pay_link::LinkState;
 use crate::usecases::{App, Stop};
+use crate::web::address;
 
 /// The longest text that is shown again as it was typed, in characters.
 const SHOWN: usize = 40;

@@ -14,7 +14,7 @@ use borsellino_domain::time::{Millis, day_text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::language;
+use super::{address, language};
 use crate::usecases::post::pay_link::{self, LinkRefusal, LinkState, LinkView};
 use crate::usecases::{App, Stop};
 
@@ -228,19 +228,10 @@ struct Question {
     token: String,
 }
 
-/// Where a call comes from: the peer, or, behind a proxy of ours, what that proxy appended last.
-fn address(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
-    if behind_proxy {
-        let forwarded = request.headers().get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-        let address: IpAddr = forwarded.rsplit(',').next()?.trim().parse().ok()?;
-        return Some(address.to_canonical());
-    }
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
-}
-
 /// A question in JSON, and of no other type: no page elsewhere can have a browser ask it.
 async fn question(app: &App, request: Request) -> Option<(Question, Option<IpAddr>, Language)> {
-    let (address, language) = (address(&request, app.behind_proxy), language(request.headers()));
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    let (address, language) = (address(request.headers(), peer, app.behind_proxy), language(request.headers()));
     let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
     if kind.split(';').next().map(str::trim) != Some("application/json") {
         return None;
