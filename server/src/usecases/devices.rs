@@ -86,9 +86,9 @@ pub async fn register(app: &App, who: Identity, wish: Registration) -> Result<()
             if let Err(refusal) = standing(session.as_ref(), now) {
                 return Ok(Err(refusal));
             }
-            tx.forget_push_elsewhere(&code, row.digest, who.session).await?;
+            tx.forget_push_before(&code, who.session, row.digest).await?;
             match tx.put_push_token(&code, &row).await {
-                // Another session brought the same token at the same moment: one after the other.
+                // The same session brought two tokens at the same moment: one after the other.
                 Err(error) if error.is_taken() => return Err(StoreError::Conflict),
                 other => other?,
             }

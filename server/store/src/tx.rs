@@ -534,10 +534,10 @@ forward! {
 
 forward! {
     push:
-    /// Keeps a session's token, in place of the one it had.
+    /// Keeps a session's token; where another session had it, it is this one's from now on.
     fn put_push_token(creditor: &CreditorCode, row: &NewPushToken) -> ();
-    /// The token with this digest is no other session's any more.
-    fn forget_push_elsewhere(creditor: &CreditorCode, digest: Hash, session: SessionId) -> ();
+    /// Forgets the token that a session had before the one with this digest.
+    fn forget_push_before(creditor: &CreditorCode, session: SessionId, digest: Hash) -> ();
     /// Leaves a guardian the `keep` tokens registered last.
     fn forget_push_over(creditor: &CreditorCode, guardian: GuardianId, keep: i64) -> ();
     /// Forgets a session's token.

@@ -169,9 +169,13 @@ async fn one_token_for_eight_sessions_at_once(house: &House) {
         phones.push(house.phone(MARIA).await);
         phones.push(house.phone(PAOLO).await);
     }
-    let registered = join_all(phones.iter().map(|phone| phone.register_push("shared", Platform::Android))).await;
-    assert!(registered.iter().all(Result::is_ok), "{registered:?}");
-    assert_eq!(house.number(TOKENS).await, 1, "one of them has it");
+    // Again and again: eight that run each other over fail once in a few rounds, and not in each.
+    for round in 0..20 {
+        let token = format!("shared-{round}");
+        let registered = join_all(phones.iter().map(|phone| phone.register_push(&token, Platform::Android))).await;
+        assert!(registered.iter().all(Result::is_ok), "{registered:?}");
+        assert_eq!(house.number(TOKENS).await, 1, "one of them has it");
+    }
 }
 
 async fn what_is_no_registration(house: &House) {

@@ -17,10 +17,10 @@ type Conn = <Db as sqlx::Database>::Connection;
 crate::tx::statements! {
     PUT_PUSH_TOKEN = "INSERT INTO push_token (creditor, session, platform, language, digest, key_id, sealed, registered_at_ms)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        ON CONFLICT (creditor, session) DO UPDATE SET platform = excluded.platform, language = excluded.language,
-            digest = excluded.digest, key_id = excluded.key_id, sealed = excluded.sealed,
+        ON CONFLICT (creditor, digest) DO UPDATE SET session = excluded.session, platform = excluded.platform,
+            language = excluded.language, key_id = excluded.key_id, sealed = excluded.sealed,
             registered_at_ms = excluded.registered_at_ms";
-    FORGET_PUSH_ELSEWHERE = "DELETE FROM push_token WHERE creditor = $1 AND digest = $2 AND session <> $3";
+    FORGET_PUSH_BEFORE = "DELETE FROM push_token WHERE creditor = $1 AND session = $2 AND digest <> $3";
     FORGET_PUSH_OVER = "DELETE FROM push_token WHERE creditor = $1 AND session IN (SELECT t.session FROM push_token t
         JOIN session s ON s.creditor = $1 AND s.id = t.session
         WHERE t.creditor = $1 AND s.guardian = $2 ORDER BY t.registered_at_ms DESC, t.session LIMIT 1000 OFFSET $3)";
@@ -95,7 +95,8 @@ crate::tx::statements! {
     PRUNE_DELIVERIES = "DELETE FROM delivery WHERE creditor = $1 AND id < $2 AND outcome IS NOT NULL";
 }
 
-/// Keeps a session's token, in place of the one it had.
+/// Keeps a session's token; where another session had it, it is this one's from now on. Sessions that bring the same token at
+/// the same moment wait for each other here, and none of them fails.
 pub(crate) async fn put_push_token(c: &mut Conn, creditor: &CreditorCode, row: &NewPushToken) -> sqlx::Result<()> {
     query(PUT_PUSH_TOKEN)
         .bind(creditor.as_str())
@@ -111,13 +112,14 @@ pub(crate) async fn put_push_token(c: &mut Conn, creditor: &CreditorCode, row: &
         .map(drop)
 }
 
-pub(crate) async fn forget_push_elsewhere(
+/// Forgets the token that a session had before this one.
+pub(crate) async fn forget_push_before(
     c: &mut Conn,
     creditor: &CreditorCode,
-    digest: Hash,
     session: SessionId,
+    digest: Hash,
 ) -> sqlx::Result<()> {
-    let forget = query(FORGET_PUSH_ELSEWHERE).bind(creditor.as_str()).bind(&digest.0[..]).bind(session.uuid());
+    let forget = query(FORGET_PUSH_BEFORE).bind(creditor.as_str()).bind(session.uuid()).bind(&digest.0[..]);
     forget.execute(c).await.map(drop)
 }
 

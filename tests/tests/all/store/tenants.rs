@@ -409,7 +409,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     assert_eq!(tx.sweep_push_tokens(c, NOW).await?, 1, "the session has ended");
     tx.forget_push(c, session).await?;
     assert!(!tx.forget_push_token(c, session, Hash::of(b"token")).await?);
-    tx.forget_push_elsewhere(c, Hash::of(b"token"), SessionId::from(uuid(SESSION + 1))).await?;
+    tx.forget_push_before(c, SessionId::from(uuid(SESSION + 1)), Hash::of(b"token")).await?;
     change_documents(tx, c, guardian).await?;
     tx.forget_push_over(c, guardian, 0).await
 }
