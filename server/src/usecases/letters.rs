@@ -105,7 +105,7 @@ fn letter(row: &RecoveryLetterRow, to: Address, (town, code): (&str, &str)) -> L
             format!(
                 "Qualcuno ha chiesto una password nuova per il tuo accesso ai pagamenti scolastici di {town}.\n\n\
                 Il codice è: {grouped}\n\n\
-                Scrivilo nell'app entro 24 ore dalla richiesta. Da solo non basta: serve anche il codice dell'ufficio, o la conferma da un \
+                Scrivilo nell'app o sul portale entro 24 ore dalla richiesta. Da solo non basta: serve anche il codice dell'ufficio, o la conferma da un \
                 dispositivo su cui hai già fatto l'accesso.\n\n\
                 Non sei stato tu? Non dare il codice a nessuno: senza, la tua password resta quella che è. L'ufficio non te lo \
                 chiederà mai.\n"
@@ -116,7 +116,7 @@ fn letter(row: &RecoveryLetterRow, to: Address, (town, code): (&str, &str)) -> L
             format!(
                 "Somebody asked for a new password of your account for the school payments of {town}.\n\n\
                 The code is: {grouped}\n\n\
-                Type it in the app within 24 hours of the request. It is not enough by itself: a code from the office is needed, too, or the \
+                Type it in the app or on the portal within 24 hours of the request. It is not enough by itself: a code from the office is needed, too, or the \
                 confirmation of a device on which you are signed in.\n\n\
                 It was not you? Give the code to nobody: without it your password stays as it is. The office will never ask for \
                 it.\n"
@@ -127,7 +127,7 @@ fn letter(row: &RecoveryLetterRow, to: Address, (town, code): (&str, &str)) -> L
             format!(
                 "Jemand hat ein neues Passwort für Ihren Zugang zu den Schulzahlungen von {town} verlangt.\n\n\
                 Der Code lautet: {grouped}\n\n\
-                Geben Sie ihn innerhalb von 24 Stunden nach der Anfrage in der App ein. Er genügt nicht allein: Nötig ist auch der Code der Gemeinde oder die \
+                Geben Sie ihn innerhalb von 24 Stunden nach der Anfrage in der App oder im Portal ein. Er genügt nicht allein: Nötig ist auch der Code der Gemeinde oder die \
                 Bestätigung auf einem Gerät, auf dem Sie angemeldet sind.\n\n\
                 Das waren nicht Sie? Geben Sie den Code niemandem: Ohne ihn bleibt Ihr Passwort, wie es ist. Die Gemeinde wird Sie nie \
                 danach fragen.\n"

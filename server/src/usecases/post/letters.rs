@@ -36,6 +36,9 @@ const FIRST_WAIT_MILLIS: i64 = 60_000;
 /// The longest such wait, in milliseconds.
 const LONGEST_WAIT_MILLIS: i64 = 2 * 3_600_000;
 
+/// How long after the ledger's next seal is due a letter looks for the proof that it is to enclose, in milliseconds, at most.
+const SEAL_MARGIN_MILLIS: i64 = 5_000;
+
 /// A letter that was taken to be sent.
 #[derive(Debug)]
 pub struct Taken {
@@ -61,6 +64,8 @@ pub enum Unsent {
     Unreadable,
     /// It is too late to be of use.
     Expired,
+    /// Not before then: what it encloses is not complete yet.
+    NotYet(Millis),
 }
 
 impl Unsent {
@@ -70,6 +75,7 @@ impl Unsent {
             Self::Moot => "moot",
             Self::Unreadable => "unreadable",
             Self::Expired => "expired",
+            Self::NotYet(_) => "not_yet",
         }
     }
 }
@@ -130,6 +136,7 @@ async fn write(
         phone: named(&town.help_phone),
         today: now.day_in_italy(),
         to: to.as_str().to_owned(),
+        portal: format!("{}/comune/{creditor}", app.public_url),
     };
     let said = match kind {
         Kind::Account => {
@@ -193,8 +200,13 @@ async fn low(
     let found = read.await?.filter(|row| row.closed_at_ms.is_none() && row.balance_cents < row.low_mark_cents);
     let Some(found) = found else { return Ok(Err(Unsent::Moot)) };
     let unit_price = found.unit_price_cents.and_then(|cents| Amount::from_cents(cents).ok());
-    let low =
-        Low { child: named(&found.child), service: named(&found.service), balance: found.balance_cents, unit_price };
+    let low = Low {
+        wallet,
+        child: named(&found.child),
+        service: named(&found.service),
+        balance: found.balance_cents,
+        unit_price,
+    };
     let unsubscribe = choice::address(app, (creditor, guardian), Kind::LowBalance)?;
     Ok(Ok(words::low(frame, &low, unsubscribe)))
 }
@@ -235,11 +247,18 @@ async fn paid(
                 (None, Some(bill)) => of_bill(tx, creditor, (guardian, bill), now).await?,
                 (None, None) => return Ok(None),
             };
+            let sealed = match receipt.entry {
+                Some(entry) => tx.seal_of_entry(&creditor, entry).await?.is_some(),
+                None => true,
+            };
             let documents = tx.document_choice(&creditor).await?;
-            Ok(Some((receipt, seen, Documents::from_code(documents.as_deref()))))
+            Ok(Some((receipt, sealed, seen, Documents::from_code(documents.as_deref()))))
         })
     });
-    let Some((receipt, seen, how)) = read.await? else { return Ok(Err(Unsent::Moot)) };
+    let Some((receipt, sealed, seen, how)) = read.await? else { return Ok(Err(Unsent::Moot)) };
+    if let (false, Documents::Attachment, Some(until)) = (sealed, how, proof_due(app, row.created_at_ms)) {
+        return Ok(Err(Unsent::NotYet(until)));
+    }
     let Ok(notice) = AnyNotice::parse(&row.about) else { return Ok(Err(Unsent::Unreadable)) };
     let came = match receipt.outcome.as_str() {
         "wallet" | "bill" => seen.came,
@@ -261,6 +280,15 @@ async fn paid(
     content.button =
         enclosed.link.clone().map(|link| (frame.language.choose(["Ricevuta", "Receipt", "Quittung"]), link));
     Ok(Ok((content, enclosed)))
+}
+
+/// Until when a letter waits for the proof that its receipt encloses: the ledger's next seal, or the one after it. Later than
+/// that it goes without, for the ledger is not being sealed. (What is behind a link is made when it is opened.)
+fn proof_due(app: &App, laid: Millis) -> Option<Millis> {
+    let every = i64::try_from(app.seal_every.as_millis()).ok()?;
+    let margin = SEAL_MARGIN_MILLIS.min(every);
+    let seals = [every, every.checked_mul(2)?].map(|after| laid.plus(after.saturating_add(margin)));
+    seals.into_iter().find(|due| *due > app.now())
 }
 
 async fn of_wallet(
@@ -347,6 +375,7 @@ pub async fn settle(app: &App, taken: &Taken, outcome: Result<String, Trouble>) 
     let now = app.now();
     let slip = (taken.id, taken.attempts);
     let (outcome, code, bounced) = match (&taken.letter, outcome) {
+        (Err(Unsent::NotYet(due)), _) => return postpone(app, taken, (*due, "not_yet".to_owned())).await,
         (Err(unsent), _) => (unsent.code(), None, false),
         (Ok(_), Ok(_)) => ("sent", None, false),
         (Ok(_), Err(Trouble::Refused(code))) => {

@@ -33,7 +33,8 @@ pub async fn look(app: &App, creditor: CreditorCode) -> Result<usize, Fault> {
                     let mut any = false;
                     for guardian in tx.guardians_of_wallet(&creditor, row.wallet).await? {
                         let about = row.wallet.to_string();
-                        let cause = Cause { kind: Kind::LowBalance, about, guardian, name: &name, at: now };
+                        let cause =
+                            Cause { kind: Kind::LowBalance, about, guardian, name: &name, at: now, again: None };
                         any |= lay(tx, &creditor, cause, now).await?;
                     }
                     if any {

@@ -127,6 +127,8 @@ struct Cause<'a> {
     name: &'a [u8],
     /// When it happened.
     at: Millis,
+    /// When it became a cause to write, if that was later. Letters are kept and given up by this time.
+    again: Option<Millis>,
 }
 
 /// The id of a letter: always the same for the same cause and guardian. Sorts by time, tells nothing.
@@ -149,7 +151,7 @@ async fn lay(tx: &mut Tx, creditor: &CreditorCode, cause: Cause<'_>, now: Millis
         return Ok(false);
     }
     let letter = NewLetter {
-        id: letter_id(cause.kind, cause.name, cause.guardian, cause.at),
+        id: letter_id(cause.kind, cause.name, cause.guardian, cause.again.unwrap_or(cause.at)),
         guardian: cause.guardian,
         kind: cause.kind.code(),
         about: cause.about,
@@ -174,7 +176,7 @@ pub(super) async fn lay_payment(
     }
     let Some(guardian) = tx.payer_of_notice(&creditor, &row.notice).await? else { return Ok(()) };
     let (about, at) = (row.notice.clone(), row.created_at_ms);
-    let cause = Cause { kind: Kind::PaymentDone, about, guardian, name: row.id.as_bytes(), at };
+    let cause = Cause { kind: Kind::PaymentDone, about, guardian, name: row.id.as_bytes(), at, again: None };
     lay(tx, &creditor, cause, now).await.map(drop)
 }
 
@@ -187,9 +189,12 @@ pub(super) async fn lay_payment_again(
     now: Millis,
 ) -> Result<(), StoreError> {
     let Some(guardian) = tx.payer_of_notice(&creditor, notice.as_str()).await? else { return Ok(()) };
-    let day = now.day_in_italy().map(|day| day.to_string()).unwrap_or_default();
-    let (name, about) = (format!("again|{notice}|{day}"), notice.as_str().to_owned());
-    let cause = Cause { kind: Kind::PaymentDone, about, guardian, name: name.as_bytes(), at: received_at };
+    let yesterday = now.day_in_italy().and_then(|day| day.yesterday().ok());
+    let today =
+        yesterday.and_then(Millis::end_of_day_in_italy).ok_or(StoreError::Corrupt("a day outside the calendar"))?;
+    let (name, about) = (format!("again|{notice}"), notice.as_str().to_owned());
+    let again = Some(today);
+    let cause = Cause { kind: Kind::PaymentDone, about, guardian, name: name.as_bytes(), at: received_at, again };
     lay(tx, &creditor, cause, now).await.map(drop)
 }
 
@@ -201,7 +206,8 @@ pub(super) async fn lay_event(
     now: Millis,
 ) -> Result<(), StoreError> {
     let name = [event.code().as_bytes(), act.as_bytes()].concat();
-    let cause = Cause { kind: Kind::Account, about: event.code().to_owned(), guardian, name: &name, at: now };
+    let cause =
+        Cause { kind: Kind::Account, about: event.code().to_owned(), guardian, name: &name, at: now, again: None };
     lay(tx, creditor, cause, now).await.map(drop)
 }
 

@@ -5,6 +5,7 @@ use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::service::covers;
 use borsellino_domain::time::{Millis, day_text};
 use jiff::civil::Date;
+use uuid::Uuid;
 
 use super::Event;
 use crate::mail::{Content, named};
@@ -21,6 +22,8 @@ pub(super) struct Frame {
     pub(super) today: Option<Date>,
     /// The address that it goes to.
     pub(super) to: String,
+    /// Where the creditor's portal lies.
+    pub(super) portal: String,
 }
 
 impl Frame {
@@ -216,9 +219,9 @@ pub(super) fn notice(frame: &Frame, asked: &Asked, handed: Handed) -> Content {
                 format!("Zahlungsaufforderung: {amount}"),
             ]),
             say([
-                "Ecco l'avviso che hai chiesto nell'app. Si paga in banca, in posta, in tabaccheria o con l'app della banca; online, dall'app.",
-                "Here is the notice that you asked for in the app. It can be paid at a bank, the post office, a tobacconist's or in your bank's app; online, from the app.",
-                "Hier ist die Zahlungsaufforderung, um die Sie in der App gebeten haben. Bezahlt wird bei der Bank, der Post, im Tabakladen oder in der App Ihrer Bank; online in der App.",
+                "Ecco l'avviso che hai chiesto. Si paga in banca, in posta, in tabaccheria o con l'app della banca; online, dall'app o dal portale.",
+                "Here is the notice that you asked for. It can be paid at a bank, the post office, a tobacconist's or in your bank's app; online, in the app or on the portal.",
+                "Hier ist die Zahlungsaufforderung, um die Sie gebeten haben. Bezahlt wird bei der Bank, der Post, im Tabakladen oder in der App Ihrer Bank; online in der App oder im Portal.",
             ])
             .to_owned(),
         ),
@@ -271,6 +274,7 @@ pub(super) fn notice(frame: &Frame, asked: &Asked, handed: Handed) -> Content {
 /// A wallet that runs low.
 #[derive(Clone, Debug)]
 pub(super) struct Low {
+    pub(super) wallet: Uuid,
     pub(super) child: String,
     pub(super) service: String,
     pub(super) balance: Cents,
@@ -324,10 +328,16 @@ pub(super) fn low(frame: &Frame, low: &Low, unsubscribe: String) -> Content {
         });
     }
     lines.push(
-        say(["Per ricaricare apri l'app.", "To top it up, open the app.", "Zum Aufladen öffnen Sie die App."])
-            .to_owned(),
+        say([
+            "Ricarichi nell'app o sul portale.",
+            "Top it up in the app or on the portal.",
+            "Aufladen können Sie in der App oder im Portal.",
+        ])
+        .to_owned(),
     );
     let mut content = frame.content(title, lines);
+    content.button =
+        Some((say(["Ricarica", "Top up", "Aufladen"]), format!("{}/ricarica?saldo={}", frame.portal, low.wallet)));
     content.unsubscribe = Some((
         say([
             "Non voglio più e-mail sul saldo basso",
@@ -407,13 +417,13 @@ pub(super) fn event(frame: &Frame, event: Event, at: Millis) -> Content {
             ["Accesso da un dispositivo", "A device signed in", "Ein Gerät hat sich angemeldet"],
             [
                 format!(
-                    "Qualcuno ha fatto l'accesso con il tuo nome utente ai pagamenti scolastici di {town}: {when}. Nell'app vedi tutti i dispositivi e puoi disconnetterli."
+                    "Qualcuno ha fatto l'accesso con il tuo nome utente ai pagamenti scolastici di {town}: {when}. Nell'app e sul portale vedi tutti i dispositivi e puoi disconnetterli."
                 ),
                 format!(
-                    "Somebody signed in with your user name to the school payments of {town}: {when}. In the app you see all devices and can sign them out."
+                    "Somebody signed in with your user name to the school payments of {town}: {when}. In the app and on the portal you see all devices and can sign them out."
                 ),
                 format!(
-                    "Jemand hat sich mit Ihrem Benutzernamen bei den Schulzahlungen von {town} angemeldet: {when}. In der App sehen Sie alle Geräte und können sie abmelden."
+                    "Jemand hat sich mit Ihrem Benutzernamen bei den Schulzahlungen von {town} angemeldet: {when}. In der App und im Portal sehen Sie alle Geräte und können sie abmelden."
                 ),
             ],
         ),

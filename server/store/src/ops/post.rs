@@ -93,7 +93,7 @@ crate::tx::statements! {
         JOIN service v ON v.creditor = $1 AND v.id = w.service
         JOIN account a ON a.creditor = $1 AND a.kind = 'wallet' AND a.id = w.id
         WHERE w.creditor = $1 AND w.id = $3";
-    RECEIPT_OF_LETTER = "SELECT issuer, receipt_id, ours_cents, outcome FROM receipt
+    RECEIPT_OF_LETTER = "SELECT issuer, receipt_id, ours_cents, outcome, entry FROM receipt
         WHERE creditor = $1 AND notice_number = $2 AND received_at_ms = $3 ORDER BY receipt_id LIMIT 1";
     INSERT_DOCUMENT_CHOICE = "INSERT INTO document_choice (creditor, id, documents, reason, operator, at_ms)
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (creditor, id) DO NOTHING";

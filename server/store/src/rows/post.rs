@@ -199,6 +199,8 @@ pub struct LetterReceiptRow {
     pub ours_cents: Cents,
     /// Where the money went.
     pub outcome: String,
+    /// The entry that booked it.
+    pub entry: Option<Uuid>,
 }
 
 /// How documents go out.

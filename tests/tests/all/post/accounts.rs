@@ -118,6 +118,8 @@ async fn a_low_balance_is_told_once(house: &House) {
         let there = letter["headers"]["list-unsubscribe"].as_str().expect("an address");
         assert!(there.starts_with(&format!("<{OUTSIDE}/lettere?t=")), "{there}");
         assert!(said(letter, "html").contains("/lettere?t="));
+        let remedy = format!("{OUTSIDE}/comune/{TOWN}/ricarica?saldo={canteen}");
+        assert!(said(letter, "html").contains(&remedy) && said(letter, "text").contains(&remedy), "{remedy}");
     }
     // Not again while it stays so, also an hour later; again after it was above the mark.
     for cents in [899, 0, 5_000, -1_240] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_server::portal;
+use borsellino_server::usecases::post::letters::sweep;
 use borsellino_tests::house::node::Receipt;
 use borsellino_tests::house::{House, MARIA, TOWN, pdf_text};
 use borsellino_tests::smtp::Smtp;
@@ -75,4 +76,17 @@ async fn the_whole_receipt_goes_to_the_address_on_file(house: &House) {
     house.advance(Duration::from_secs(24 * 3_600));
     assert_eq!(ask(house, &at, (&number, &code)).await, nowhere);
     assert_eq!(house.number(letters).await, 2, "another day");
+    until(&smtp, 2).await;
+    settled(house).await;
+
+    // A receipt of last month: neither is its letter given up as an old one, nor sent twice a day once the log is swept.
+    house.advance(Duration::from_secs(30 * 24 * 3_600));
+    for _ in 0..2 {
+        assert_eq!(ask(house, &at, (&number, &code)).await, nowhere);
+        sweep(&house.app, town, 7).await.expect("swept");
+        assert_eq!(house.number(letters).await, 1, "one of today");
+    }
+    until(&smtp, 3).await;
+    settled(house).await;
+    assert_eq!(house.number("SELECT COUNT(*) FROM letter WHERE outcome = 'sent'").await, 1);
 }

@@ -6,16 +6,18 @@ use std::time::Duration;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_proto::v1::PayBy;
 use borsellino_server::jobs;
+use borsellino_server::usecases::proof_file::check;
 use borsellino_server::usecases::tell::tell;
 use borsellino_tests::fcm::Fcm;
 use borsellino_tests::house::node::Receipt;
 use borsellino_tests::house::{AMINA, House, MARIA, PAOLO, SOON, TOWN, wallet};
 use borsellino_tests::smtp::{At, Fault, Smtp};
 
-use super::{HERS, HIS, lives_at, outcomes, says, says_not, sender, settled, subject, until};
+use super::{HERS, HIS, Sender, app_that_seals, lives_at, outcomes, says, says_not, sender, settled, subject, until};
 
 borsellino_tests::in_both_houses! {
     the_payer_is_told_and_nobody_else;
+    a_receipt_waits_for_its_proof_and_not_for_ever;
     a_bill_says_what_is_left;
     what_was_paid_twice;
     who_only_sends_pushes_lays_letters_too;
@@ -50,13 +52,61 @@ async fn the_payer_is_told_and_nobody_else(house: &House) {
     says_not(letter, "Bianchi");
     assert_eq!(letter["headers"]["list-unsubscribe"], serde_json::Value::Null, "who pays is told");
     assert_eq!(letter["type"], "multipart/mixed");
-    let [enclosed] = letter["enclosed"].as_array().expect("a list").as_slice() else { panic!("one receipt: {letter}") };
-    assert_eq!(enclosed[0], format!("ricevuta-{}.pdf", &number[1..]));
-    let pdf = data_encoding::BASE64.decode(enclosed[2].as_str().expect("text").as_bytes()).expect("bytes");
-    assert!(borsellino_tests::house::pdf_text(&pdf).contains("20,00"));
+    assert_eq!(letter["enclosed"][0][0], format!("ricevuta-{}.pdf", &number[1..]));
+    assert!(borsellino_tests::house::pdf_text(&paper(letter)).contains("20,00"));
     assert_eq!((smtp.taken().len(), outcomes(house, "sent").await), (1, 1));
     assert_eq!(house.number("SELECT COUNT(*) FROM letter WHERE sealed IS NOT NULL").await, 0);
     assert_eq!(smtp.violations(), Vec::<String>::new());
+}
+
+/// The one paper of a letter.
+fn paper(letter: &serde_json::Value) -> Vec<u8> {
+    let [enclosed] = letter["enclosed"].as_array().expect("a list").as_slice() else { panic!("one paper: {letter}") };
+    data_encoding::BASE64.decode(enclosed[2].as_str().expect("text").as_bytes()).expect("bytes")
+}
+
+async fn a_receipt_waits_for_its_proof_and_not_for_ever(house: &House) {
+    const WAITING: &str = "SELECT COUNT(*) FROM letter WHERE last_code = 'not_yet' AND outcome IS NULL";
+    let smtp = Smtp::start().await;
+    let _sender = Sender(tokio::spawn(jobs::mail::run(app_that_seals(house, &smtp))));
+    let notice = house.phone(MARIA).await.home().await.expect("home").payments.remove(0).notice.expect("a notice");
+    lives_at(house, MARIA, HERS).await;
+    let paid = Receipt::new(&notice.number, 2_000);
+    assert!(house.deliver(&paid).await.is_ok());
+    let waits = async |many: i64| {
+        let waiting = async {
+            while house.number(WAITING).await < many {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, waiting).await.expect("it waits");
+    };
+    waits(1).await;
+    assert_eq!(smtp.taken().len(), 0, "the ledger is not sealed yet");
+    house.seal().await;
+    house.advance(jobs::seal::EVERY + Duration::from_secs(5));
+    let letters = until(&smtp, 1).await;
+    let proof = borsellino_documents::proof_in(&paper(&letters[0])).expect("a proof in it");
+    let checked = check(&proof).expect("a proof that holds");
+    assert_eq!(checked.proof.entry.receipt().map(|its| its.receipt_id.clone()), Some(paid.id));
+
+    // Where nobody seals, it goes without.
+    assert!(house.deliver(&Receipt::new(&notice.number, 2_000)).await.is_ok());
+    waits(1).await;
+    house.advance(jobs::seal::EVERY + Duration::from_secs(5));
+    let twice = "SELECT COUNT(*) FROM letter WHERE last_code = 'not_yet' AND outcome IS NULL AND attempts = 2";
+    let again = async {
+        while house.number(twice).await < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, again).await.expect("it looks again");
+    assert_eq!(smtp.taken().len(), 1);
+    house.advance(jobs::seal::EVERY);
+    let letters = until(&smtp, 2).await;
+    assert!(borsellino_documents::proof_in(&paper(&letters[1])).is_none());
+    settled(house).await;
+    assert_eq!(outcomes(house, "sent").await, 2);
 }
 
 fn euro(cents: i64) -> String {
