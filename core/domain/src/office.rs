@@ -29,6 +29,8 @@ coded! {
         EmailChanged = "email_changed",
         /// Where a guardian lives, as printed on their notices, was changed.
         AddressChanged = "address_changed",
+        /// What the kitchen is told of a child was changed.
+        DietChanged = "diet_changed",
         /// Money was given back to whoever paid it; the subject is the receipt.
         Refunded = "refunded",
         /// What is printed on the creditor's documents was changed.

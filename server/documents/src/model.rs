@@ -207,6 +207,8 @@ pub struct ShortReceipt {
     pub payments: Vec<ShortPayment>,
     /// When the last of their receipts reached the creditor.
     pub received_at: Millis,
+    /// Where the money was taken at the creditor's own counter: what for. Such a payment knows no receipt of pagoPA.
+    pub at_counter: Option<String>,
 }
 
 /// A payment, as far as anybody may know it.

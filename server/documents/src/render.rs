@@ -113,6 +113,7 @@ impl Renderer {
             self.receipt(&receipt)?;
         }
         self.short_receipt(&sample::short_receipt())?;
+        self.short_receipt(&sample::counter_receipt())?;
         self.certificate(&sample::certificate())?;
         for statement in sample::statements() {
             self.statement(&statement)?;

@@ -176,7 +176,14 @@ pub fn short_receipt() -> ShortReceipt {
         iuv: number(1).iuv().as_str().into(),
         payments: vec![payment(11, "Banca di Prova S.p.A."), payment(12, "Poste di Prova")],
         received_at: receipt(1).received_at,
+        at_counter: None,
     }
+}
+
+/// A receipt of what was paid at the counter.
+pub fn counter_receipt() -> ShortReceipt {
+    let payments = vec![ShortPayment { psp: "Ufficio scuola".into(), ..short_receipt().payments.remove(0) }];
+    ShortReceipt { payments, at_counter: Some("Ricarica Mensa scolastica".into()), ..short_receipt() }
 }
 
 /// A certificate with so many payments.

@@ -1,4 +1,4 @@
-//! The facts of a receipt that names nobody, for `short-receipt.typ`.
+//! The facts of a receipt that names nobody, for `short-receipt.typ`: of a notice, or of money taken at the counter.
 
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ pub(crate) fn data(facts: &mut Facts, receipt: &ShortReceipt) -> Result<Value, R
         "lang": language.tag(),
         "date": metadata_date_of(receipt.received_at),
         "iuv": facts.code(&receipt.iuv),
+        "counter": receipt.at_counter.as_deref().map(|reason| facts.line(reason, TEXT)),
         "payments": receipt.payments.iter().map(payment).collect::<Vec<_>>(),
     });
     let issuer = facts.issuer(&receipt.issuer, false)?;

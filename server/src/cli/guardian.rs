@@ -1,4 +1,4 @@
-//! `borsellino guardian`: what the office does by hand about adults until it has pages of its own; beside a running server, on
+//! `borsellino guardian` and `child`: what the office does by hand about adults and their children until it has pages of its own; beside a running server, on
 //! its database.
 
 use std::io::{Read, Write};
@@ -19,12 +19,15 @@ use crate::auth::keys::Keys;
 use crate::clock::{Clock, random};
 use crate::usecases::Stop;
 use crate::usecases::guardians::{
-    Change, Given, NewAdult, add, change, change_address, change_email, give_code, unregistered,
+    Change, Given, NewAdult, add, change, change_address, change_diet, change_email, give_code, unregistered,
 };
 use crate::usecases::post::log::bounced as list_bounced;
 
 /// The longest address on a notice, in characters (guide 3.3, "Destinatario").
 const LONGEST_ADDRESS: usize = 140;
+
+/// The longest text about a diet, in characters.
+const LONGEST_DIET: usize = 80;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GuardianCommand {
@@ -84,6 +87,37 @@ pub(super) enum GuardianCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ChildCommand {
+    /// Change what the kitchen is told of a child, which its parents see too; with an empty text, nothing is stated.
+    Diet {
+        /// The child's codice fiscale; `-` reads it from standard input, so that it stays in no history.
+        child: String,
+        /// In a few words, e.g. "senza glutine"; `-` reads it from standard input.
+        #[arg(long)]
+        diet: String,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+}
+
+pub(super) async fn run_child(command: ChildCommand) -> anyhow::Result<ExitCode> {
+    let ChildCommand::Diet { child, diet, place, signed } = command;
+    ensure!(diet != "-" || child != "-", "standard input can hold the diet or the codice fiscale, not both");
+    let line = if diet.is_empty() { diet } else { told(diet)? };
+    let line = Some(line.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|line| !line.is_empty());
+    let most = line.as_ref().map_or(0, |line| line.chars().count());
+    ensure!(most <= LONGEST_DIET, "a diet has room for {LONGEST_DIET} characters");
+    ensure!(!line.as_ref().is_some_and(|line| line.chars().any(char::is_control)), "the diet holds control characters");
+    let child = told(child)?.to_ascii_uppercase();
+    let desk = Desk::open(&place.database()?, signed.into()).await?;
+    let outcome = change_diet(&desk.store, desk.act()?, (child, line)).await;
+    println!("{}: its parents see it from now on", desk.close(outcome).await?);
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,5 @@
 //! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `document`, `refund`, `fees`,
-//! `guardian`, `mail`, `office`.
+//! `guardian`, `child`, `mail`, `office`.
 
 pub mod demo;
 mod document;
@@ -90,6 +90,11 @@ enum Command {
     Guardian {
         #[command(subcommand)]
         command: guardian::GuardianCommand,
+    },
+    /// Children: what is known of them beside their services.
+    Child {
+        #[command(subcommand)]
+        command: guardian::ChildCommand,
     },
     /// Letters by e-mail: what became of them, what came back, how documents go out.
     Mail {
@@ -436,6 +441,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Guardian { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             guardian::run(command).await
+        }
+        Command::Child { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            guardian::run_child(command).await
         }
         Command::Mail { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

@@ -1,6 +1,5 @@
 //! Documents: what a guardian holds in the hand.
 
-use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::language::Language;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_proto::reason::{Reason, Refused};
@@ -10,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::accounts::session_ended;
 use super::{Service, caller, fault, language, malformed, parse, plain, refuse, sentences};
 use crate::auth::token::Identity;
-use crate::usecases::documents::{DocumentRefusal, File, Paid, Wanted, link_of_caller, of_caller, receipts_of};
+use crate::usecases::documents::{DocumentRefusal, File, Wanted, link_of_caller, of_caller, receipts_of};
 use crate::usecases::post::{PostRefusal, send_notice};
 use crate::usecases::proof::Payment;
 use crate::usecases::{App, Stop};
@@ -98,12 +97,11 @@ fn payment<R>(message: &v1::GetReceiptsRequest, request: &Request<R>) -> Result<
     }
 }
 
-fn receipt(paid: Paid, format: i32, language: Language) -> Result<Wanted, Status> {
-    let Paid { issuer, receipt_id, .. }: Paid = paid;
-    let issuer: CreditorCode = issuer;
-    match v1::ReceiptFormat::try_from(format) {
-        Ok(v1::ReceiptFormat::Xml) => Ok(Wanted::Original { issuer, receipt_id }),
-        Ok(v1::ReceiptFormat::Pdf | v1::ReceiptFormat::Unspecified) => Ok(Wanted::Receipt { issuer, receipt_id }),
+/// Whether the originals are asked for.
+fn originals(message: &v1::GetReceiptsRequest, language: Language) -> Result<bool, Status> {
+    match v1::ReceiptFormat::try_from(message.format) {
+        Ok(v1::ReceiptFormat::Xml) => Ok(true),
+        Ok(v1::ReceiptFormat::Pdf | v1::ReceiptFormat::Unspecified) => Ok(false),
         Err(_) => Err(malformed("format", language)),
     }
 }
@@ -137,13 +135,12 @@ impl v1::documents_server::Documents for Service {
     ) -> Result<Response<v1::GetReceiptsResponse>, Status> {
         let (who, language) = (caller(&self.0, &request)?, language(&request));
         let (payment, unknown) = payment(request.get_ref(), &request)?;
-        let originals = request.get_ref().format == i32::from(v1::ReceiptFormat::Xml);
+        let originals = originals(request.get_ref(), language)?;
         let all = receipts_of(&self.0, who, payment, originals).await;
         let all = all.map_err(|stop| refused(stop, unknown, language))?;
         let mut documents = Vec::with_capacity(all.len());
         for paid in all {
-            let wanted = receipt(paid, request.get_ref().format, language)?;
-            documents.push(one(&self.0, who, wanted, unknown, language).await?);
+            documents.push(one(&self.0, who, paid.wanted, unknown, language).await?);
         }
         Ok(Response::new(v1::GetReceiptsResponse { documents }))
     }
@@ -180,11 +177,11 @@ impl v1::documents_server::Documents for Service {
             Some(Document::Statement(message)) => (statement(message, &request)?, Reason::UnknownWallet),
             Some(Document::Receipt(message)) => {
                 let (payment, unknown) = payment(message, &request)?;
-                let originals = message.format == i32::from(v1::ReceiptFormat::Xml);
+                let originals = originals(message, language)?;
                 let all = receipts_of(&self.0, who, payment, originals).await;
                 let all = all.map_err(|stop| refused(stop, unknown, language))?;
                 let last = all.into_iter().next_back().ok_or_else(|| plain(Reason::NotPaid, language))?;
-                (receipt(last, message.format, language)?, unknown)
+                (last.wanted, unknown)
             }
             None => return Err(malformed("document", language)),
         };

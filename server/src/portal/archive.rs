@@ -101,6 +101,8 @@ fn row(visit: &Visit, base: &str, item: &PaidView) -> Row {
             "paid by another adult: the receipt is theirs",
             "von einem anderen Erwachsenen bezahlt: Die Quittung gehört ihm",
         ])
+    } else if item.at_counter {
+        w.of(["pagato allo sportello", "paid at the counter", "am Schalter bezahlt"])
     } else {
         ""
     };
@@ -112,7 +114,8 @@ fn row(visit: &Visit, base: &str, item: &PaidView) -> Row {
         amount: w.money(item.amount.cents()),
         note: note.to_owned(),
         pdf: with("pdf"),
-        original: with("xml"),
+        // pagoPA knows nothing of what was paid at the counter.
+        original: if item.at_counter { String::new() } else { with("xml") },
     }
 }
 
@@ -194,10 +197,7 @@ pub(super) async fn receipt(
             None => return refused_for(visit, unknown),
         },
     };
-    let (issuer, receipt_id) = (one.issuer, one.receipt_id.clone());
-    let wanted =
-        if originals { Wanted::Original { issuer, receipt_id } } else { Wanted::Receipt { issuer, receipt_id } };
-    match of_caller(&visit.app, parent.who, &wanted, visit.language).await {
+    match of_caller(&visit.app, parent.who, &one.wanted, visit.language).await {
         Ok(document) => file(document),
         Err(stop) => no_document(visit, stop, unknown),
     }

@@ -16,12 +16,15 @@ use crate::usecases::sessions::SessionRefusal;
 use crate::usecases::{App, Fault};
 
 /// The pages of the menu: their path below the portal's, and what they are called.
-const MENU: [(&str, [&str; 3]); 5] = [
+const MENU: [(&str, [&str; 3]); 8] = [
     ("", ["I miei figli", "My children", "Meine Kinder"]),
     ("/paga", ["Paga", "Pay", "Bezahlen"]),
     ("/ricarica", ["Ricarica", "Top up", "Aufladen"]),
+    ("/consumatori", ["Elenco Consumatori", "List of children", "Liste der Kinder"]),
     ("/movimenti", ["Movimenti", "Movements", "Buchungen"]),
+    ("/bollettini", ["Bollettini", "Bills", "Rechnungen"]),
     ("/archivio", ["Archivio", "Archive", "Archiv"]),
+    ("/cerca", ["Cerca", "Search", "Suchen"]),
 ];
 
 /// What every template has around it, and the words it is written in.

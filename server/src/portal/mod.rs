@@ -15,6 +15,7 @@ mod movements;
 mod notices;
 mod open;
 mod outcome;
+mod overview;
 mod pay;
 mod profile;
 mod recoveries;
@@ -56,6 +57,10 @@ pub fn router(app: App) -> Router {
         .route(&at("/avviso/{number}/email"), get(frame::instead).post(notices::send))
         .route(&at("/esito/{kind}/{id}"), get(outcome::page))
         .route(&at("/esito/{kind}/{id}/vivo"), get(outcome::live))
+        .route(&at("/consumatori"), get(overview::consumers))
+        .route(&at("/bollettini"), get(overview::bills))
+        .route(&at("/bollettini/{id}"), get(overview::bill))
+        .route(&at("/cerca"), get(overview::search_page).post(overview::search))
         .route(&at("/movimenti"), get(movements::page))
         .route(&at("/estratto/{wallet}"), get(movements::statement))
         .route(&at("/archivio"), get(archive::page))

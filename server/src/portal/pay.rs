@@ -1,12 +1,14 @@
 //! `Paga`: everything that is due in one table; what is ticked is paid in one visit to pagoPA, or with its notices.
 
 use askama::Template;
+use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 use borsellino_domain::money::Cents;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::top_up::PaymentState;
 use borsellino_proto::reason::Reason;
+use serde::Deserialize;
 
 use super::forms::{Fields, Posted};
 use super::frame::{Frame, ended, fault, go, refused_for, show};
@@ -24,6 +26,8 @@ use crate::usecases::views::{HomeView, NoticeView};
 struct Pay {
     f: Frame,
     problem: Option<String>,
+    /// Where several services ask for money: each, and whether only it is shown.
+    categories: Vec<(String, bool)>,
     rows: Vec<Row>,
     /// What the creditor asks for.
     owed: String,
@@ -36,7 +40,7 @@ struct Pay {
 /// A line of the table.
 struct Row {
     number: String,
-    service: String,
+    services: Vec<String>,
     period: String,
     due: String,
     children: String,
@@ -52,14 +56,21 @@ struct Row {
     ticked: bool,
 }
 
-pub(super) async fn page(parent: Parent) -> Response {
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// `Categoria di pagamento`: a service's name, empty for all.
+    #[serde(default)]
+    categoria: String,
+}
+
+pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response {
     let visit = &parent.visit;
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
         Err(Stop::Refused(refusal)) => return ended(visit, refusal),
         Err(Stop::Fault(error)) => return fault(visit, &error),
     };
-    let mut response = table(&parent, &view, StatusCode::OK, None, None).await;
+    let mut response = table(&parent, &view, StatusCode::OK, (None, &asked.categoria), None).await;
     renew(&parent, &mut response).await;
     response
 }
@@ -68,7 +79,7 @@ async fn table(
     parent: &Parent,
     view: &HomeView,
     status: StatusCode,
-    problem: Option<String>,
+    (problem, category): (Option<String>, &str),
     fields: Option<&Fields>,
 ) -> Response {
     let visit = &parent.visit;
@@ -78,7 +89,14 @@ async fn table(
         Err(Stop::Refused(refusal)) => return ended(visit, refusal),
         Err(Stop::Fault(error)) => return fault(visit, &error),
     };
-    let rows = rows(view, &visit.base(), &w, fields);
+    let all = rows(view, &visit.base(), &w, fields);
+    let mut names: Vec<String> = all.iter().flat_map(|row| row.services.clone()).collect();
+    names.sort();
+    names.dedup();
+    // A category that asks for nothing any more hides nothing.
+    let category = Some(category).filter(|category| names.iter().any(|name| name == category));
+    let shown = |row: &Row| category.is_none_or(|category| row.services.iter().any(|name| name == category));
+    let rows: Vec<Row> = all.into_iter().filter(shown).collect();
     let sum = |rows: &mut dyn Iterator<Item = &Row>| {
         rows.fold(Cents::ZERO, |sum, row| sum.plus(Cents::new(row.cents)).unwrap_or(sum)).get()
     };
@@ -89,6 +107,10 @@ async fn table(
     let page = Pay {
         f: visit.frame(w.of(["Paga", "Pay", "Bezahlen"]), "/paga"),
         problem,
+        categories: match names.len() {
+            0 | 1 => Vec::new(),
+            _ => names.into_iter().map(|name| (name.clone(), category == Some(name.as_str()))).collect(),
+        },
         owed: w.money(owed.saturating_neg()),
         chosen: w.money(chosen),
         left: w.money(settled.saturating_sub(owed)),
@@ -108,7 +130,7 @@ fn rows(view: &HomeView, base: &str, w: &borsellino_domain::words::Words, fields
                 seen.push(name);
             }
         }
-        seen.join(", ")
+        seen
     };
     // What is due is ticked; what a parent unticked stays so.
     let ticked = |number: &str| fields.is_none_or(|fields| fields.all("avviso").any(|one| one == number));
@@ -116,10 +138,10 @@ fn rows(view: &HomeView, base: &str, w: &borsellino_domain::words::Words, fields
         let notice = bill.notice.as_ref()?;
         let due = of_bill(bill, base, w);
         Some(Row {
-            service: unique(bill.lines.iter().map(|line| line.service_name.clone()).collect()),
+            services: unique(bill.lines.iter().map(|line| line.service_name.clone()).collect()),
             period: bill.period.clone(),
             due: w.iso_day(&bill.due_date),
-            children: unique(bill.lines.iter().filter_map(|line| child(line.child)).collect()),
+            children: unique(bill.lines.iter().filter_map(|line| child(line.child)).collect()).join(", "),
             amount: due.amount,
             state: match bill.payment {
                 PaymentState::InProgress { .. } => due.state,
@@ -147,7 +169,7 @@ fn rows(view: &HomeView, base: &str, w: &borsellino_domain::words::Words, fields
         })?;
         open.then(|| Row {
             number: payment.notice.number.to_string(),
-            service: wallet,
+            services: vec![wallet],
             period: w.of(["Ricarica", "Top-up", "Aufladung"]).to_owned(),
             due: payment.notice.expires_at.map(|at| w.day(at)).unwrap_or_default(),
             children: whose,
@@ -165,6 +187,12 @@ fn rows(view: &HomeView, base: &str, w: &borsellino_domain::words::Words, fields
         })
     });
     bills.chain(top_ups).collect()
+}
+
+impl Row {
+    fn service(&self) -> String {
+        self.services.join(", ")
+    }
 }
 
 /// Where the outcome of a notice is shown.
@@ -189,7 +217,7 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
     };
     let again = async |words: [&'static str; 3]| {
         let problem = Some(visit.words.of(words).to_owned());
-        table(&parent, &view, StatusCode::UNPROCESSABLE_ENTITY, problem, Some(&fields)).await
+        table(&parent, &view, StatusCode::UNPROCESSABLE_ENTITY, (problem, ""), Some(&fields)).await
     };
     let mut numbers: Vec<NoticeNumber> = Vec::new();
     for text in fields.all("avviso") {
@@ -243,7 +271,7 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
                     "Eine davon wird schon bezahlt, zusammen mit anderen: Schließen Sie das ab, oder versuchen Sie es nach {until} wieder."
                 ),
             };
-            table(&parent, &view, StatusCode::CONFLICT, Some(words), Some(&fields)).await
+            table(&parent, &view, StatusCode::CONFLICT, (Some(words), ""), Some(&fields)).await
         }
         Err(Stop::Refused(CartRefusal::NotPayable)) => refused_for(visit, Reason::NoticeNotPayable),
         Err(Stop::Refused(CartRefusal::UnknownNotice | CartRefusal::Size)) => refused_for(visit, Reason::UnknownNotice),

@@ -40,6 +40,8 @@ pub struct PaidView {
     pub of_co_guardian: bool,
     /// A second payment was put aside.
     pub paid_twice: bool,
+    /// Paid at the office's counter.
+    pub at_counter: bool,
 }
 
 /// Where a page ends.
@@ -127,5 +129,6 @@ async fn view(tx: &mut Tx, who: Identity, row: PaidItemRow) -> Result<PaidView, 
         of_co_guardian: row.bill.is_none() && !own,
         // That somebody else paid twice is theirs to know.
         paid_twice: row.paid_twice_at_ms.is_some() && (own || row.bill.is_some()),
+        at_counter: row.counter > 0,
     })
 }

@@ -266,3 +266,29 @@ pub async fn change_address(
     });
     written.await?.map_err(Stop::Refused)
 }
+
+/// Changes what the kitchen is told of a child, which its parents see; `None` takes it away. Answers the child's first name.
+///
+/// # Errors
+/// [`OfficeRefusal`], or a [`super::Fault`].
+pub async fn change_diet(
+    store: &Store,
+    by: Act,
+    (code, diet): (String, Option<String>),
+) -> Result<String, Stop<OfficeRefusal>> {
+    check(&by)?;
+    let creditor = by.creditor();
+    let written = store.write("change what the kitchen is told", move |tx| {
+        let (by, code, diet) = (by.clone(), code.clone(), diet.clone());
+        Box::pin(async move {
+            let Some(child) = tx.child_by_code(&creditor, &code).await? else {
+                return Ok(Err(OfficeRefusal::NoSuchChild));
+            };
+            if by.keep(tx, (OfficeAction::DietChanged, &child.id.to_string()), None).await? {
+                tx.set_diet(&creditor, child.id, diet.as_deref()).await?;
+            }
+            Ok(Ok(child.given_name))
+        })
+    });
+    written.await?.map_err(Stop::Refused)
+}

@@ -20,6 +20,7 @@ pub mod node;
 pub mod office;
 pub mod onboarding;
 pub mod open_notices;
+pub mod overview;
 pub mod pay;
 pub mod post;
 pub mod proof;

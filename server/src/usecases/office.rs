@@ -165,6 +165,9 @@ pub enum OfficeRefusal {
     /// No such adult.
     #[error("no adult of this creditor has this user name or codice fiscale")]
     NoAdult,
+    /// No such child.
+    #[error("this creditor has no child with this codice fiscale")]
+    NoSuchChild,
     /// Their access was ended.
     #[error("their access was ended: give it back first (borsellino guardian restore)")]
     AccessEnded,

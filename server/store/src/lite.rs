@@ -32,6 +32,8 @@ pub(crate) mod feed;
 pub(crate) mod ledger;
 #[path = "ops/office.rs"]
 pub(crate) mod office;
+#[path = "ops/overview.rs"]
+pub(crate) mod overview;
 #[path = "ops/payments.rs"]
 pub(crate) mod payments;
 #[path = "ops/phone.rs"]
@@ -89,6 +91,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         documents::ALL,
         families::ALL,
         ledger::ALL,
+        overview::ALL,
         payments::ALL,
         phone::ALL,
         sessions::ALL,

@@ -33,6 +33,9 @@ pub(crate) mod ledger;
 #[path = "ops/office.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod office;
+#[path = "ops/overview.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod overview;
 #[path = "ops/payments.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod payments;
@@ -70,6 +73,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         documents::ALL,
         families::ALL,
         ledger::ALL,
+        overview::ALL,
         payments::ALL,
         phone::ALL,
         sessions::ALL,

@@ -324,6 +324,18 @@ forward! {
 }
 
 forward! {
+    overview:
+    /// The children of a guardian with what came into their wallets last: a row per wallet, or more where several came at once.
+    fn consumers(creditor: &CreditorCode, guardian: GuardianId) -> Vec<ConsumerRow>;
+    /// Changes what the kitchen is told of a child.
+    fn set_diet(creditor: &CreditorCode, child: ChildId, diet: Option<&str>) -> ();
+    /// The bills of a family that were due from one ISO date on and before another, the latest first: a row per notice and line.
+    fn family_bills(creditor: &CreditorCode, guardian: GuardianId, due: (&str, &str)) -> Vec<DueRow>;
+    /// Whatever a guardian paid or may pay, and what others paid for their children, the newest first: a row per notice and line.
+    fn positions(creditor: &CreditorCode, guardian: GuardianId, most: i64) -> Vec<PositionRow>;
+}
+
+forward! {
     phone:
     /// What was paid for a guardian's children, newest first, before an instant and a notice's number.
     fn paid_items(creditor: &CreditorCode, guardian: GuardianId, before: (Millis, &str), count: i64) -> Vec<PaidItemRow>;

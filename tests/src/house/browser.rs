@@ -50,13 +50,15 @@ impl Page {
         self.text().contains(text)
     }
 
-    /// The fields of the form that posts to `action`, as they stand: hidden ones, what is typed, what is ticked.
+    /// The fields of the form that posts to `action`, or else asks it, as they stand: hidden ones, what is typed, what is ticked.
     ///
     /// # Panics
     /// Where there is no such form.
     pub fn form(&self, action: &str) -> Form {
         let text = self.text();
-        let start = text.find(&format!("action=\"{action}\"")).unwrap_or_else(|| panic!("no form to {action}: {text}"));
+        let place = format!("action=\"{action}\"");
+        let start = text.find(&format!("method=\"post\" {place}")).or_else(|| text.find(&place));
+        let start = start.unwrap_or_else(|| panic!("no form to {action}: {text}"));
         let form = &text[start..];
         let form = &form[..form.find("</form>").expect("the end of a form")];
         let mut fields = Vec::new();

@@ -5,4 +5,5 @@ mod browser;
 mod entry;
 mod family;
 mod open;
+mod overview;
 mod safety;

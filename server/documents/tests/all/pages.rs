@@ -156,6 +156,7 @@ fn pages_of_receipts() {
         "short-receipt-german",
         &RENDERER.short_receipt(&ShortReceipt { language: Language::German, ..short }).unwrap(),
     );
+    approved("short-receipt-counter", &RENDERER.short_receipt(&sample::counter_receipt()).unwrap());
     let mut plain: Receipt = one;
     plain.issuer.logo = None::<Logo>;
     approved("receipt-no-logo", &RENDERER.receipt(&plain).unwrap());

@@ -12,7 +12,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     let receipts = sample::receipts().into_iter().map(|receipt| ("receipt", renderer.receipt(&receipt).unwrap()));
     let statements = sample::statements().into_iter().map(|s| ("statement", renderer.statement(&s).unwrap()));
     let certificate = [("certificate", renderer.certificate(&sample::certificate()).unwrap())];
-    let short = [("short receipt", renderer.short_receipt(&sample::short_receipt()).unwrap())];
+    let short = [sample::short_receipt(), sample::counter_receipt()];
+    let short = short.map(|receipt| ("short receipt", renderer.short_receipt(&receipt).unwrap()));
     notices.chain(receipts).chain(short).chain(statements).chain(certificate).collect()
 }
 

@@ -52,6 +52,7 @@ enum Ticked {
     N(String),
     R(String, String),
     X(String, String),
+    T(String),
     C(u128, i16),
     S(u128, String, String),
 }
@@ -94,6 +95,7 @@ pub fn link(
         Wanted::Notice(number) => Ticked::N(number.as_str().to_owned()),
         Wanted::Receipt { issuer, receipt_id } => Ticked::R(issuer.as_str().to_owned(), receipt_id.clone()),
         Wanted::Original { issuer, receipt_id } => Ticked::X(issuer.as_str().to_owned(), receipt_id.clone()),
+        Wanted::Counter(number) => Ticked::T(number.as_str().to_owned()),
         Wanted::Certificate { child, year } => Ticked::C(child.uuid().as_u128(), *year),
         Wanted::Statement { wallet, from, to } => Ticked::S(wallet.uuid().as_u128(), from.to_string(), to.to_string()),
     };
@@ -128,6 +130,7 @@ pub fn read_link(keys: &Keys, token: &str, now: Millis) -> Result<Held, LinkErro
         Ticked::N(number) => Wanted::Notice(NoticeNumber::parse(&number).map_err(|_| LinkError::Invalid)?),
         Ticked::R(issuer, receipt_id) => Wanted::Receipt { issuer: code(&issuer)?, receipt_id },
         Ticked::X(issuer, receipt_id) => Wanted::Original { issuer: code(&issuer)?, receipt_id },
+        Ticked::T(number) => Wanted::Counter(NoticeNumber::parse(&number).map_err(|_| LinkError::Invalid)?),
         Ticked::C(child, year) => Wanted::Certificate { child: Uuid::from_u128(child).into(), year },
         Ticked::S(wallet, from, to) => {
             Wanted::Statement { wallet: Uuid::from_u128(wallet).into(), from: day(&from)?, to: day(&to)? }

@@ -11,6 +11,7 @@
 
 mod batch;
 mod certificate;
+mod counter;
 mod issuer;
 mod link;
 mod notice;
@@ -26,8 +27,8 @@ use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Account;
 use borsellino_domain::money::Cents;
 use borsellino_domain::notice::NoticeNumber;
-use borsellino_store::Store;
 use borsellino_store::rows::CreditorRow;
+use borsellino_store::{Store, StoreError};
 use jiff::civil::Date;
 
 pub use self::batch::{Batch, Run, RunError, Selected};
@@ -62,6 +63,8 @@ pub enum Wanted {
         /// `receipt/receiptId`.
         receipt_id: String,
     },
+    /// A receipt of ours, for what was paid at the office's counter under a notice.
+    Counter(NoticeNumber),
     /// What a guardian paid for a child in a tax year.
     Certificate {
         /// For whom.
@@ -198,6 +201,7 @@ pub async fn make(
         Wanted::Original { issuer, receipt_id } => {
             receipt::original(printer, creditor, reader, (*issuer, receipt_id)).await
         }
+        Wanted::Counter(number) => counter::make(printer, creditor, reader, *number, language).await,
         Wanted::Certificate { child, year } => {
             let Reader::Guardian(guardian) = reader else { return Err(Stop::Refused(DocumentRefusal::Unknown)) };
             certificate::of_guardian(printer, creditor, guardian, (*child, *year), language).await
@@ -215,9 +219,13 @@ pub async fn make(
 pub async fn exists(printer: &Printer, creditor: &CreditorRow, reader: Reader, wanted: &Wanted) -> Result<(), Refused> {
     match wanted {
         Wanted::Notice(number) => notice::gather(printer, creditor, reader, number).await.map(drop),
-        Wanted::Receipt { issuer, receipt_id } | Wanted::Original { issuer, receipt_id } => {
+        Wanted::Receipt { issuer, receipt_id } => {
             receipt::exists(printer, creditor, reader, (*issuer, receipt_id), false).await
         }
+        Wanted::Original { issuer, receipt_id } => {
+            receipt::exists(printer, creditor, reader, (*issuer, receipt_id), true).await
+        }
+        Wanted::Counter(number) => counter::exists(printer, creditor, reader, *number).await,
         Wanted::Certificate { .. } | Wanted::Statement { .. } => Ok(()),
     }
 }
@@ -281,10 +289,8 @@ pub async fn certificate_of(
 /// A receipt that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paid {
-    /// `receipt/fiscalCode`.
-    pub issuer: CreditorCode,
-    /// `receipt/receiptId`.
-    pub receipt_id: String,
+    /// The document: of pagoPA's receipt, or of ours where it was paid at the counter.
+    pub wanted: Wanted,
     /// How much of it was booked on what was paid.
     pub cents: Cents,
 }
@@ -318,8 +324,24 @@ pub async fn receipts_of(app: &App, who: Identity, payment: Payment, originals: 
             let mut paid = Vec::new();
             for row in tx.payments_in(&creditor, account).await? {
                 let ours = row.notice.as_deref().is_some_and(|notice| numbers.iter().any(|own| own.as_str() == notice));
-                if let (true, Some(issuer), Some(receipt_id)) = (ours, row.issuer, row.receipt_id) {
-                    paid.push((issuer, receipt_id, row.cents));
+                let wanted = match (row.issuer.zip(row.receipt_id), row.notice) {
+                    (Some((issuer, receipt_id)), _) => {
+                        let issuer = CreditorCode::from_digits(&issuer);
+                        let issuer = issuer.map_err(|_| StoreError::Corrupt("a receipt's issuer"))?;
+                        if originals {
+                            Wanted::Original { issuer, receipt_id }
+                        } else {
+                            Wanted::Receipt { issuer, receipt_id }
+                        }
+                    }
+                    (None, Some(notice)) if !originals => {
+                        let number = NoticeNumber::parse(&notice);
+                        Wanted::Counter(number.map_err(|_| StoreError::Corrupt("a notice's number"))?)
+                    }
+                    (None, _) => continue,
+                };
+                if ours {
+                    paid.push((wanted, row.cents));
                 }
             }
             Ok(Some(paid))
@@ -330,11 +352,9 @@ pub async fn receipts_of(app: &App, who: Identity, payment: Payment, originals: 
         return Err(Stop::Refused(DocumentRefusal::NotPaid));
     }
     let (mut own, mut refused) = (Vec::new(), None);
-    for (issuer, receipt_id, cents) in found {
-        let issuer = CreditorCode::from_digits(&issuer).map_err(|_| Fault::BadData("a receipt's issuer"))?;
-        let key = (issuer, receipt_id.as_str());
-        match receipt::exists(&app.printer(), &row, Reader::Guardian(who.guardian), key, originals).await {
-            Ok(()) => own.push(Paid { issuer, receipt_id, cents }),
+    for (wanted, cents) in found {
+        match exists(&app.printer(), &row, Reader::Guardian(who.guardian), &wanted).await {
+            Ok(()) => own.push(Paid { wanted, cents }),
             Err(Stop::Refused(refusal)) => refused = Some(refusal),
             Err(stop) => return Err(stop),
         }

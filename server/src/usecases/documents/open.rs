@@ -66,7 +66,7 @@ pub async fn open_receipt(
         }
         Form::Pdf => {
             let issuer = issuer(creditor, letterhead(&printer.store, creditor).await?)?;
-            let facts = ShortReceipt { issuer, language, iuv: iuv.clone(), payments, received_at };
+            let facts = ShortReceipt { issuer, language, iuv: iuv.clone(), payments, received_at, at_counter: None };
             let bytes = printer.press.print(move |renderer| renderer.short_receipt(&facts)).await.map_err(pressed)?;
             Ok(File { name: name("pdf"), media_type: "application/pdf", bytes })
         }

@@ -14,7 +14,9 @@ type Conn = <Db as sqlx::Database>::Connection;
 
 crate::tx::statements! {
     PAID_ITEMS = "SELECT n.number, n.amount_cents, n.settled_at_ms, n.paid_twice_at_ms, t.id AS top_up, t.guardian, n.bill,
-            CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, c.given_name AS child, v.name AS service
+            CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, c.given_name AS child, v.name AS service,
+            (SELECT COUNT(*) FROM office_action o
+                WHERE o.creditor = $1 AND o.subject = n.number AND o.action = 'notice_settled') AS counter
         FROM guardian_child gc
         JOIN wallet w ON w.creditor = $1 AND w.child = gc.child
         JOIN notice n ON n.creditor = $1 AND n.wallet = w.id AND n.state = 'paid'
@@ -25,7 +27,9 @@ crate::tx::statements! {
             AND (n.settled_at_ms < $3 OR (n.settled_at_ms = $3 AND n.number < $4))
         UNION
         SELECT n.number, n.amount_cents, n.settled_at_ms, n.paid_twice_at_ms, n.wallet, n.wallet, n.bill, b.number,
-            b.period, CAST(NULL AS TEXT), CAST(NULL AS TEXT)
+            b.period, CAST(NULL AS TEXT), CAST(NULL AS TEXT),
+            (SELECT COUNT(*) FROM office_action o
+                WHERE o.creditor = $1 AND o.subject = n.number AND o.action = 'notice_settled')
         FROM guardian_child gc
         JOIN bill_line l ON l.creditor = $1 AND l.child = gc.child
         JOIN bill b ON b.creditor = $1 AND b.id = l.bill

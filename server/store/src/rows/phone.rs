@@ -35,6 +35,8 @@ pub struct PaidItemRow {
     pub child: Option<String>,
     /// The service of a top-up.
     pub service: Option<String>,
+    /// How often it was settled at the office's counter: once, or not.
+    pub counter: i64,
 }
 
 impl PaidItemRow {

@@ -318,6 +318,12 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
         say(what, format!("{:?}", found.into_iter().map(|row| (row.session, row.payer)).collect::<Vec<_>>()));
     }
     say("paid", format!("{:?}", tx.paid_items(c, guardian, (Millis::new(i64::MAX), "~"), 9).await?));
+    let found = tx.consumers(c, guardian).await?;
+    say("consumers", format!("{:?}", found.into_iter().map(|row| (row.diet, row.amount_cents)).collect::<Vec<_>>()));
+    let found = tx.family_bills(c, guardian, ("2000-01-01", "2100-01-01")).await?;
+    say("family's bills", format!("{:?}", found.into_iter().map(|row| (row.number, row.period)).collect::<Vec<_>>()));
+    let found = tx.positions(c, guardian, 9).await?;
+    say("positions", format!("{:?}", found.into_iter().map(|row| (row.number, row.amount_cents)).collect::<Vec<_>>()));
     let found = tx.paid_lines(c, guardian, uuid(BILL)).await?;
     say("paid lines", format!("{found:?}"));
     say("fees", format!("{:?}", tx.fee_table(c).await?));
@@ -448,6 +454,7 @@ async fn fill_documents(
     let row = LetterheadRow { sector: name.to_owned(), wording: "it".to_owned(), ..LetterheadRow::default() };
     tx.put_letterhead(c, &row).await?;
     tx.set_address(c, guardian, Some(name)).await?;
+    tx.set_diet(c, ChildId::from(uuid(20)), Some(name)).await?;
     let certificate = NewCertificate {
         digest: Hash::of(b"code"),
         subject: Hash::of(b"subject"),
@@ -514,6 +521,7 @@ async fn ask_documents(
 async fn change_documents(tx: &mut Tx, c: &CreditorCode, guardian: GuardianId) -> Result<(), StoreError> {
     let row = LetterheadRow { sector: "another".to_owned(), wording: "de".to_owned(), ..LetterheadRow::default() };
     tx.put_letterhead(c, &row).await?;
+    tx.set_diet(c, ChildId::from(uuid(20)), None).await?;
     tx.set_address(c, guardian, None).await
 }
 
