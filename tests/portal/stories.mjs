@@ -218,6 +218,31 @@ await visit('the rest', async (page, look) => {
   }
 });
 
+// The family in tables, its bills, and the search.
+await visit('overview', async (page, look) => {
+  await enter(page);
+  await page.goto(`${base}/consumatori`);
+  await look('children');
+  await page.goto(`${base}/bollettini`);
+  await look('bills');
+  await press(page, '.portal-table tbody th a');
+  await page.waitForSelector('#voci');
+  await look('bill');
+  await page.goto(`${base}/cerca`);
+  await look('search');
+  await page.fill('#cerca', 'mensa');
+  await press(page, 'main form button');
+  await page.waitForSelector('#trovati');
+  assert.ok((await page.locator('.portal-paid li').count()) >= 1);
+  await look('found');
+  await page.fill('#cerca', 'pianoforte');
+  await press(page, 'main form button');
+  await page.waitForSelector('text=Non si è trovato nulla');
+  await look('nothing found');
+  await page.goto(`${base}/paga?categoria=Mensa+scolastica`);
+  await look('one category');
+});
+
 // Who only holds a paper notice, and who has no way in yet.
 await visit('without signing in', async (page, look) => {
   await page.goto(`${base}/avvisi`);
