@@ -180,6 +180,7 @@ await visit('top up with a notice', async (page, look) => {
   await page.waitForSelector('.portal-qr');
   assert.equal(await text(page, '.portal-big'), '31,40 €');
   await look('notice');
+  const notice = page.url();
   await page.goBack();
   await page.waitForSelector('.portal-wallet');
   await page.locator('.portal-wallet.chosen input[inputmode=decimal]').fill('tanto');
@@ -187,6 +188,12 @@ await visit('top up with a notice', async (page, look) => {
   await press(page, 'button[value=online]');
   await page.waitForSelector('.portal-problem');
   await look('what is no amount');
+  await page.goto(notice);
+  await press(page, 'button:has-text("Crea un link per pagare")');
+  await page.waitForSelector('button[name=revoca]');
+  await look('link to pay');
+  await press(page, 'button[name=revoca]');
+  await page.waitForSelector('button[name=revoca]', { state: 'detached' });
 });
 
 await visit('the rest', async (page, look) => {
@@ -266,6 +273,12 @@ await visit('without signing in', async (page, look) => {
   await look('under way');
   await page.goto(`${base}/ricevuta-telematica`);
   await look('receipt');
+  await page.goto(`${base}/spontaneo`);
+  await look('without a notice');
+  await page.locator('main form').evaluate((form) => { form.noValidate = true; });
+  await press(page, 'main form button');
+  await page.waitForSelector('[role=alert]');
+  await look('without a notice wrong');
 });
 
 await visit('getting in', async (page, look) => {

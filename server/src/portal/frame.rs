@@ -184,7 +184,8 @@ pub(super) fn sign_in_first(visit: &Visit) -> Response {
 /// Asked for by a way that is only for posting: after a change of language or a sign-in.
 pub(super) async fn instead(visit: Visit) -> Response {
     let path = visit.asked.split('?').next().unwrap_or_default();
-    go(&path.strip_suffix("/email").map_or_else(|| visit.base(), str::to_owned))
+    let notice = path.strip_suffix("/email").or_else(|| path.strip_suffix("/link"));
+    go(&notice.map_or_else(|| visit.base(), str::to_owned))
 }
 
 /// The session ended while a form was filled in: the sign-in page keeps it.

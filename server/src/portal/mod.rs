@@ -21,6 +21,7 @@ mod profile;
 mod recoveries;
 mod recovery;
 mod register;
+mod spontaneous;
 mod top_up;
 mod visit;
 
@@ -55,6 +56,7 @@ pub fn router(app: App) -> Router {
         .route(&at("/avviso/{number}"), get(notices::page))
         .route(&at("/avviso/{number}/pdf"), get(notices::pdf))
         .route(&at("/avviso/{number}/email"), get(frame::instead).post(notices::send))
+        .route(&at("/avviso/{number}/link"), get(frame::instead).post(notices::link))
         .route(&at("/esito/{kind}/{id}"), get(outcome::page))
         .route(&at("/esito/{kind}/{id}/vivo"), get(outcome::live))
         .route(&at("/consumatori"), get(overview::consumers))
@@ -72,6 +74,7 @@ pub fn router(app: App) -> Router {
         .route(&at("/avvisi/stampa"), get(open::begin).post(open::print))
         .route(&at("/avvisi/paga"), get(open::begin).post(open::pay))
         .route(&at("/avvisi/esito"), get(open::outcome))
+        .route(&at("/spontaneo"), get(spontaneous::page).post(spontaneous::start))
         .route(&at("/ricevuta-telematica"), get(open::receipt_page).post(open::receipt))
         .route(&at("/{*rest}"), get(frame::missing))
         .method_not_allowed_fallback(frame::missing)

@@ -10,11 +10,12 @@ use qrcode::{EcLevel, QrCode, Version};
 
 use super::archive::{file, no_document};
 use super::forms::Posted;
-use super::frame::{Frame, ended, fault, refused_for, say, show};
+use super::frame::{Frame, ended, fault, go, refused_for, say, show};
 use super::pay::outcome;
-use super::visit::{Parent, renew};
+use super::visit::{Parent, Visit, renew};
 use crate::usecases::documents::{Wanted, of_caller};
 use crate::usecases::home::home;
+use crate::usecases::post::pay_link::{self, OwnLinkRefusal};
 use crate::usecases::post::{PostRefusal, send_notice};
 use crate::usecases::views::{HomeView, NoticeView};
 use crate::usecases::{App, Stop};
@@ -35,6 +36,17 @@ struct Notice {
     side: usize,
     mail: bool,
     outcome: Option<String>,
+    /// It can be paid.
+    payable: bool,
+    links: Vec<Link>,
+}
+
+/// A link under which somebody else pays it.
+struct Link {
+    id: String,
+    since: String,
+    /// Empty where only whoever got the letter has it.
+    address: String,
 }
 
 /// Where a notice of this family stands on the home screen, and until when it is to be paid.
@@ -77,6 +89,10 @@ pub(super) async fn page(parent: Parent, Path((_, number)): Path<(String, String
     };
     let Some((notice, due)) = find(&view, &number) else { return refused_for(visit, Reason::UnknownNotice) };
     let w = visit.words;
+    let links = match pay_link::links(&visit.app, parent.who, number).await {
+        Ok(links) => links,
+        Err(stop) => return no_link(visit, stop),
+    };
     let (qr, side) = squares(&notice.qr_text);
     let due = due.map(|due| w.iso_day(&due)).or_else(|| notice.expires_at.map(|at| w.day(at)));
     let page = Notice {
@@ -92,6 +108,15 @@ pub(super) async fn page(parent: Parent, Path((_, number)): Path<(String, String
         side,
         mail: visit.app.mailer.is_some(),
         outcome: outcome(&view, &number).map(|(kind, id)| format!("{}/esito/{kind}/{id}", visit.base())),
+        payable: notice.expires_at.is_none_or(|at| visit.now < at),
+        links: links
+            .into_iter()
+            .map(|link| Link {
+                id: link.id.to_string(),
+                since: w.day_and_hour(link.created_at),
+                address: link.address.unwrap_or_default(),
+            })
+            .collect(),
     };
     let mut response = show(StatusCode::OK, &page);
     renew(&parent, &mut response).await;
@@ -104,6 +129,40 @@ pub(super) async fn pdf(parent: Parent, Path((_, number)): Path<(String, String)
     match of_caller(&visit.app, parent.who, &Wanted::Notice(number), visit.language).await {
         Ok(document) => file(document),
         Err(stop) => no_document(visit, stop, Reason::UnknownNotice),
+    }
+}
+
+fn no_link(visit: &Visit, stop: Stop<OwnLinkRefusal>) -> Response {
+    match stop {
+        Stop::Fault(error) => fault(visit, &error),
+        Stop::Refused(OwnLinkRefusal::Session(refusal)) => ended(visit, refusal),
+        Stop::Refused(OwnLinkRefusal::UnknownNotice) => refused_for(visit, Reason::UnknownNotice),
+        Stop::Refused(OwnLinkRefusal::NotPayable) => refused_for(visit, Reason::NoticeNotPayable),
+    }
+}
+
+/// Makes a link under which somebody else pays the notice, or takes one back.
+pub(super) async fn link(
+    State(app): State<App>,
+    Path((_, number)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let Posted { parent, fields } = match Posted::from_request(request, &app).await {
+        Ok(posted) => posted,
+        Err(response) => return response,
+    };
+    let visit = &parent.visit;
+    let Ok(number) = number.parse::<NoticeNumber>() else { return refused_for(visit, Reason::UnknownNotice) };
+    let done = match fields.get("revoca") {
+        "" => pay_link::make(&app, parent.who, number).await,
+        text => match text.parse() {
+            Ok(id) => pay_link::take_back(&app, parent.who, (number, id)).await,
+            Err(_) => return refused_for(visit, Reason::UnknownNotice),
+        },
+    };
+    match done {
+        Ok(()) => go(&format!("{}/avviso/{number}#link", visit.base())),
+        Err(stop) => no_link(visit, stop),
     }
 }
 

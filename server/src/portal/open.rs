@@ -214,7 +214,13 @@ pub(super) async fn find(State(app): State<App>, request: Request) -> Response {
     }
 }
 
-fn summary(visit: &Visit, status: StatusCode, notice: OpenNotice, ticket: String, problem: Option<String>) -> Response {
+pub(super) fn summary(
+    visit: &Visit,
+    status: StatusCode,
+    notice: OpenNotice,
+    ticket: String,
+    problem: Option<String>,
+) -> Response {
     let (w, stands) = (visit.words, stands(visit, notice.state));
     let page = Summary {
         f: visit.frame(title(visit), "-"),

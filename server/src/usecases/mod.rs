@@ -33,6 +33,7 @@ pub mod refunds;
 pub mod seal_verify;
 pub mod seals;
 pub mod sessions;
+pub mod spontaneous;
 pub mod sync;
 pub mod tell;
 pub mod till;

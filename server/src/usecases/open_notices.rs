@@ -222,8 +222,20 @@ pub async fn find(
     from: Option<IpAddr>,
 ) -> Result<(OpenNotice, String), Refused> {
     hold(app, creditor.fiscal_code, typed, from).await?;
-    let notice = read_notice(app, creditor.fiscal_code, typed.number).await?;
-    Ok((notice, Ticket::Holder.seal(app, creditor, typed.number)?))
+    hand_over(app, creditor, typed.number).await
+}
+
+/// A notice for whoever is known to hold it, with the ticket that stands for that.
+///
+/// # Errors
+/// [`OpenRefusal::Ticket`] where there is none, or a [`Fault`].
+pub(super) async fn hand_over(
+    app: &App,
+    creditor: &CreditorRow,
+    number: NoticeNumber,
+) -> Result<(OpenNotice, String), Refused> {
+    let notice = read_notice(app, creditor.fiscal_code, number).await?;
+    Ok((notice, Ticket::Holder.seal(app, creditor, number)?))
 }
 
 /// The notice of a ticket.

@@ -259,6 +259,8 @@ forward! {
     fn insert_pay_link(creditor: &CreditorCode, row: &NewPayLink) -> ();
     /// A link to pay.
     fn pay_link(creditor: &CreditorCode, digest: Hash) -> Option<PayLinkRow>;
+    /// The links to a notice that a guardian made and that were not taken back, the newest first.
+    fn pay_links(creditor: &CreditorCode, whose: (&str, GuardianId)) -> Vec<OwnPayLinkRow>;
     /// Takes a link to pay back.
     fn revoke_pay_link(creditor: &CreditorCode, digest: Hash, at: Millis) -> ();
     /// Says whether a guardian wants a kind of letters.
@@ -472,6 +474,8 @@ forward! {
     fn insert_spontaneous(creditor: &CreditorCode, catalogue: (&str, &str), service: ServiceId) -> ();
     /// Ours for a service of the catalogue (idServizio, idSoggettoServizio).
     fn spontaneous_service(creditor: &CreditorCode, catalogue: (&str, &str)) -> Option<Uuid>;
+    /// The services that can be paid without a notice.
+    fn spontaneous_offers(creditor: &CreditorCode) -> Vec<OfferRow>;
     /// The wallet of the child with this codice fiscale, for a service.
     fn spontaneous_wallet(creditor: &CreditorCode, child_service: (&str, Uuid), now: Millis) -> Option<SpontaneousRow>;
     /// The last notice made for a demand.

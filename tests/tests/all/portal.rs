@@ -4,6 +4,7 @@
 mod browser;
 mod entry;
 mod family;
+mod giving;
 mod open;
 mod overview;
 mod safety;

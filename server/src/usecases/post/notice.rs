@@ -23,9 +23,6 @@ pub const MOST: usize = 5;
 /// In milliseconds: 24 hours that move on.
 pub const WINDOW_MILLIS: i64 = 24 * 3_600_000;
 
-/// For how many days a link to a notice without an end of its own is good.
-const LINK_DAYS: i64 = 60;
-
 /// The same notice to the same address within the same minute is a second tap, and one letter.
 const TAP_MILLIS: i64 = 60_000;
 
@@ -149,8 +146,16 @@ pub async fn send_notice(
             tx.insert_letter(&creditor, &letter).await?;
             if !own {
                 let digest = pay_link::digest(&keys, creditor, id);
-                let expires_at = Some(found.wanted.notice.expires_at.unwrap_or(now.plus_days(LINK_DAYS)));
-                let link = NewPayLink { digest, notice: number.clone(), created_at: now, expires_at };
+                let expires_at = Some(found.wanted.notice.expires_at.unwrap_or(now.plus_days(pay_link::LINK_DAYS)));
+                let link = NewPayLink {
+                    digest,
+                    notice: number.clone(),
+                    created_at: now,
+                    expires_at,
+                    id,
+                    guardian: who.guardian,
+                    made_by: "letter",
+                };
                 tx.insert_pay_link(&creditor, &link).await?;
             }
             let kept = NewMailedNotice { id, guardian: who.guardian, notice: number, at: now, address_digest: digest };

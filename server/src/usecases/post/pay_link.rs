@@ -13,16 +13,17 @@ use borsellino_domain::money::Amount;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::time::Millis;
 use borsellino_domain::top_up::{NoticeState, PAYMENT_TOKEN_MILLIS};
-use borsellino_store::rows::NoticeRow;
+use borsellino_store::rows::{NewPayLink, NoticeRow};
 use borsellino_store::{StoreError, Tx};
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
 use super::letters::digest as digest_apart;
 use crate::auth::keys::Keys;
-use crate::usecases::carts::{Found, payable};
+use crate::auth::token::Identity;
+use crate::usecases::carts::{Found, is_theirs, payable};
 use crate::usecases::pay::open_page;
-use crate::usecases::sessions::{Tries, address_key};
+use crate::usecases::sessions::{SessionRefusal, Tries, address_key, standing};
 use crate::usecases::{App, Fault, Stop};
 
 /// How long a link goes on after its notice's end, to say what became of it, in milliseconds: a month.
@@ -59,6 +60,127 @@ pub(super) fn digest_of(app: &App, creditor: CreditorCode, letter: Uuid) -> Hash
 pub(super) fn address(app: &App, creditor: CreditorCode, letter: Uuid) -> String {
     let token = BASE64URL_NOPAD.encode(&token(&app.keys, letter));
     format!("{}/paga#{creditor}.{token}", app.public_url)
+}
+
+/// How long a link is good where its notice has no end, in days.
+pub(super) const LINK_DAYS: i64 = 60;
+
+/// A link that is good, as whoever made it sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnLink {
+    /// Names it, to take it back.
+    pub id: Uuid,
+    /// Since when.
+    pub created_at: Millis,
+    /// Where it leads; `None` for one that went out in a letter: only whoever got that has it.
+    pub address: Option<String>,
+}
+
+/// Why no link is made, shown or taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnLinkRefusal {
+    /// The session does not go on.
+    Session(SessionRefusal),
+    /// Nobody's notice, or another family's.
+    UnknownNotice,
+    /// Paid, expired or withdrawn.
+    NotPayable,
+}
+
+/// The links to a notice that a guardian made, the newest first.
+///
+/// # Errors
+/// [`OwnLinkRefusal::Session`], or a [`Fault`].
+pub async fn links(app: &App, who: Identity, notice: NoticeNumber) -> Result<Vec<OwnLink>, Stop<OwnLinkRefusal>> {
+    let now = app.now();
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&who.creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(OwnLinkRefusal::Session(refusal)));
+            }
+            Ok(Ok(tx.pay_links(&who.creditor, (notice.as_str(), who.guardian)).await?))
+        })
+    });
+    let rows = read.await?.map_err(Stop::Refused)?;
+    let own = rows.into_iter().map(|row| OwnLink {
+        id: row.id,
+        created_at: row.created_at_ms,
+        address: (row.made_by == PAGE).then(|| address(app, who.creditor, row.id)),
+    });
+    Ok(own.collect())
+}
+
+/// What a link that was made on a page is marked with.
+const PAGE: &str = "page";
+
+/// Makes a link to a notice; where there is one already that was made like that, that one stays.
+///
+/// # Errors
+/// [`OwnLinkRefusal`], or a [`Fault`].
+pub async fn make(app: &App, who: Identity, notice: NoticeNumber) -> Result<(), Stop<OwnLinkRefusal>> {
+    let (now, id): (Millis, Uuid) = (app.now(), app.new_id()?);
+    let digest = digest_of(app, who.creditor, id);
+    let creditor = who.creditor;
+    let written = app.store.write("make a pay link", move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(OwnLinkRefusal::Session(refusal)));
+            }
+            // Two at once are one.
+            tx.hold_guardian(&creditor, who.guardian).await?;
+            if !is_theirs(tx, who, notice).await? {
+                return Ok(Err(OwnLinkRefusal::UnknownNotice));
+            }
+            let Some(found) = payable(tx, creditor, notice, now).await? else {
+                return Ok(Err(OwnLinkRefusal::NotPayable));
+            };
+            let known = tx.pay_links(&creditor, (notice.as_str(), who.guardian)).await?;
+            if known.iter().any(|link| link.made_by == PAGE) {
+                return Ok(Ok(()));
+            }
+            let link = NewPayLink {
+                digest,
+                notice: notice.as_str().to_owned(),
+                created_at: now,
+                expires_at: Some(found.wanted.notice.expires_at.unwrap_or(now.plus_days(LINK_DAYS))),
+                id,
+                guardian: who.guardian,
+                made_by: PAGE,
+            };
+            tx.insert_pay_link(&creditor, &link).await?;
+            Ok(Ok(()))
+        })
+    });
+    written.await?.map_err(Stop::Refused)
+}
+
+/// Takes a link back: from now on it is as if there had never been one. Twice is no fault.
+///
+/// # Errors
+/// [`OwnLinkRefusal::Session`], or a [`Fault`].
+pub async fn take_back(
+    app: &App,
+    who: Identity,
+    (notice, link): (NoticeNumber, Uuid),
+) -> Result<(), Stop<OwnLinkRefusal>> {
+    let now = app.now();
+    let digest = digest_of(app, who.creditor, link);
+    let written = app.store.write("take a pay link back", move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&who.creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(OwnLinkRefusal::Session(refusal)));
+            }
+            let own = tx.pay_links(&who.creditor, (notice.as_str(), who.guardian)).await?;
+            if own.iter().any(|its| its.id == link) {
+                tx.revoke_pay_link(&who.creditor, digest, now).await?;
+            }
+            Ok(Ok(()))
+        })
+    });
+    written.await?.map_err(Stop::Refused)
 }
 
 /// Why a link shows or opens nothing.

@@ -18,6 +18,9 @@ crate::tx::statements! {
         VALUES ($1, $2, $3, $4) ON CONFLICT (creditor, catalogue_service, catalogue_subject) DO NOTHING";
     SPONTANEOUS_SERVICE = "SELECT service FROM spontaneous
         WHERE creditor = $1 AND catalogue_service = $2 AND catalogue_subject = $3";
+    SPONTANEOUS_OFFERS = "SELECT s.catalogue_service, s.catalogue_subject, v.name, v.min_cents, v.max_cents
+        FROM spontaneous s JOIN service v ON v.creditor = $1 AND v.id = s.service
+        WHERE s.creditor = $1 ORDER BY v.name, s.catalogue_service, s.catalogue_subject LIMIT 100";
     SPONTANEOUS_WALLET = "SELECT w.id AS wallet, w.closed_at_ms, a.balance_cents, v.min_cents, v.max_cents,
             v.wallet_max_cents, v.max_open, v.name AS service_name, v.taxonomy, 'ANONIMO' AS debtor_code,
             'ANONIMO' AS debtor_name,
@@ -78,6 +81,11 @@ pub(crate) async fn spontaneous_service(
     let select = query_as(SPONTANEOUS_SERVICE).bind(creditor.as_str()).bind(catalogue_service).bind(catalogue_subject);
     let row: Option<(Uuid,)> = select.fetch_optional(c).await?;
     Ok(row.map(|(service,)| service))
+}
+
+/// The services that can be paid without a notice.
+pub(crate) async fn spontaneous_offers(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<Vec<OfferRow>> {
+    query_as(SPONTANEOUS_OFFERS).bind(creditor.as_str()).fetch_all(c).await
 }
 
 /// The wallet of the child with this codice fiscale.

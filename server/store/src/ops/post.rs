@@ -58,9 +58,15 @@ crate::tx::statements! {
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (creditor, id) DO NOTHING";
     MAILED_NOTICES = "SELECT id, at_ms FROM mailed_notice WHERE creditor = $1 AND guardian = $2 AND at_ms > $3
         ORDER BY at_ms";
-    INSERT_PAY_LINK = "INSERT INTO pay_link (creditor, digest, notice, created_at_ms, expires_at_ms)
-        VALUES ($1, $2, $3, $4, $5) ON CONFLICT (creditor, digest) DO NOTHING";
-    PAY_LINK = "SELECT notice, expires_at_ms, revoked_at_ms FROM pay_link WHERE creditor = $1 AND digest = $2";
+    INSERT_PAY_LINK = "INSERT INTO pay_link (creditor, digest, notice, created_at_ms, expires_at_ms, id, guardian, made_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (creditor, digest) DO NOTHING";
+    // Nobody's link outlives their access.
+    PAY_LINK = "SELECT l.notice, l.expires_at_ms, COALESCE(l.revoked_at_ms, g.disabled_at_ms) AS revoked_at_ms
+        FROM pay_link l LEFT JOIN guardian g ON g.creditor = $1 AND g.id = l.guardian
+        WHERE l.creditor = $1 AND l.digest = $2";
+    PAY_LINKS = "SELECT id, made_by, created_at_ms FROM pay_link
+        WHERE creditor = $1 AND notice = $2 AND guardian = $3 AND revoked_at_ms IS NULL AND id IS NOT NULL
+        ORDER BY created_at_ms DESC, id LIMIT 20";
     REVOKE_PAY_LINK = "UPDATE pay_link SET revoked_at_ms = COALESCE(revoked_at_ms, $3)
         WHERE creditor = $1 AND digest = $2";
     PUT_MAIL_CHOICE = "INSERT INTO mail_choice (creditor, guardian, kind, off, at_ms) VALUES ($1, $2, $3, $4, $5)
@@ -264,6 +270,9 @@ pub(crate) async fn insert_pay_link(c: &mut Conn, creditor: &CreditorCode, row: 
         .bind(&row.notice)
         .bind(row.created_at.get())
         .bind(row.expires_at.map(Millis::get))
+        .bind(row.id)
+        .bind(row.guardian.uuid())
+        .bind(row.made_by)
         .execute(c)
         .await
         .map(drop)
@@ -271,6 +280,14 @@ pub(crate) async fn insert_pay_link(c: &mut Conn, creditor: &CreditorCode, row: 
 
 pub(crate) async fn pay_link(c: &mut Conn, creditor: &CreditorCode, digest: Hash) -> sqlx::Result<Option<PayLinkRow>> {
     query_as(PAY_LINK).bind(creditor.as_str()).bind(&digest.0[..]).fetch_optional(c).await
+}
+
+pub(crate) async fn pay_links(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    (notice, guardian): (&str, GuardianId),
+) -> sqlx::Result<Vec<OwnPayLinkRow>> {
+    query_as(PAY_LINKS).bind(creditor.as_str()).bind(notice).bind(guardian.uuid()).fetch_all(c).await
 }
 
 pub(crate) async fn revoke_pay_link(

@@ -160,3 +160,20 @@ impl OfficeActionRow {
         self.entry.map(EntryId::from)
     }
 }
+
+/// A service that can be paid without a notice.
+#[derive(Clone, Debug, FromRow)]
+pub struct OfferRow {
+    /// `idServizio`.
+    pub catalogue_service: String,
+    /// `idSoggettoServizio`.
+    pub catalogue_subject: String,
+    /// Its name.
+    pub name: String,
+    /// The smallest amount.
+    #[sqlx(try_from = "i64")]
+    pub min_cents: Amount,
+    /// The largest.
+    #[sqlx(try_from = "i64")]
+    pub max_cents: Amount,
+}

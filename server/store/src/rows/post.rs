@@ -157,6 +157,24 @@ pub struct NewPayLink {
     pub created_at: Millis,
     /// Until when it is good.
     pub expires_at: Option<Millis>,
+    /// What its token is made of.
+    pub id: Uuid,
+    /// Who made it.
+    pub guardian: GuardianId,
+    /// `letter` or `page`.
+    pub made_by: &'static str,
+}
+
+/// A pay link that is good, as whoever made it sees it.
+#[derive(Clone, Debug, FromRow)]
+pub struct OwnPayLinkRow {
+    /// What its token is made of.
+    pub id: Uuid,
+    /// `letter` or `page`.
+    pub made_by: String,
+    /// Since when.
+    #[sqlx(try_from = "i64")]
+    pub created_at_ms: Millis,
 }
 
 /// A wallet that runs low.

@@ -147,8 +147,8 @@ async fn look(house: &House, smtp: &Smtp) {
 
 fn way_out(letter: &Value) -> String {
     let text = said(letter, "text");
-    let (_, rest) = text.split_once(OUTSIDE).expect("an address");
-    rest.split_whitespace().next().expect("a path").to_owned()
+    let (_, rest) = text.split_once(&format!("{OUTSIDE}/lettere")).expect("an address");
+    format!("/lettere{}", rest.split_whitespace().next().unwrap_or_default())
 }
 
 async fn who_does_not_want_them_says_so(house: &House) {

@@ -215,7 +215,9 @@ async fn fill_post(
     };
     tx.insert_mailed_notice(c, &kept).await?;
     let expires_at = Some(NOW.plus(amount));
-    let link = NewPayLink { digest: Hash::of(b"link"), notice: mailed, created_at: NOW, expires_at };
+    let (id, made_by) = (uuid(LETTER + u128::from(amount.unsigned_abs())), "page");
+    let link =
+        NewPayLink { digest: Hash::of(b"link"), notice: mailed, created_at: NOW, expires_at, id, guardian, made_by };
     tx.insert_pay_link(c, &link).await?;
     let (documents, at) = (if amount > 2_000 { "link" } else { "attachment" }, NOW);
     let choice = NewDocumentChoice { id: uuid(97), documents, reason: name.to_owned(), operator: name.to_owned(), at };
@@ -333,6 +335,8 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("payer of a bill", format!("{:?}", tx.payer_of_notice(c, number(2).as_str()).await?));
     say("letters", format!("{:?}", tx.letters(c, 9).await?));
     say("mailed", format!("{:?}", tx.mailed_notices(c, guardian, NOW).await?));
+    let links = tx.pay_links(c, (number(1).as_str(), guardian)).await?;
+    say("pay links", format!("{:?}", links.into_iter().map(|row| row.id).collect::<Vec<_>>()));
     say("pay link", format!("{:?}", tx.pay_link(c, Hash::of(b"link")).await?));
     say("documents", format!("{:?}", tx.document_choice(c).await?));
     let found = tx.bounced_guardians(c).await?;
