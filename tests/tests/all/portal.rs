@@ -2,7 +2,9 @@
 //! with a script, a real browser tries (`tests/portal`).
 
 mod browser;
+mod content;
 mod entry;
 mod family;
+mod messages;
 mod open;
 mod safety;

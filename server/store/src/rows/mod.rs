@@ -2,6 +2,7 @@
 //! breaks them is an error, never a wrong value.
 
 mod accounts;
+mod content;
 mod documents;
 mod families;
 mod ledger;
@@ -15,6 +16,7 @@ mod seal;
 mod sessions;
 
 pub use accounts::*;
+pub use content::*;
 pub use documents::*;
 pub use families::*;
 pub use ledger::*;
