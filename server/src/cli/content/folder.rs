@@ -111,8 +111,6 @@ impl Reader {
             draft.file = self.file(&place, &path);
         }
         self.strangers(&place, &table);
-        // A document that can't be read was told already.
-        let told = self.mistakes.len() > before;
         match Entry::parse(kind, draft) {
             Ok(entry) => {
                 if let Some(other) = self.ids.insert(entry.id.to_string(), place.clone()) {
@@ -122,9 +120,12 @@ impl Reader {
                 self.entries.push(entry);
             }
             Err(mistakes) => {
-                let again = |mistake: &&Mistake| told && mistake.why == Why::Missing;
-                for mistake in mistakes.iter().filter(|mistake| !again(mistake)) {
-                    self.mistake(&place, &mistake.to_string());
+                for mistake in &mistakes {
+                    // What could not be read is not missing besides.
+                    let told = self.mistakes.iter().skip(before).any(|told| told.starts_with(&at(&place, mistake)));
+                    if !(told && mistake.why == Why::Missing) {
+                        self.mistake(&place, &mistake.to_string());
+                    }
                 }
             }
         }
@@ -200,6 +201,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// How a mistake of a field begins.
+fn at(place: &str, mistake: &Mistake) -> String {
+    let tongue = mistake.language.map(|language| format!("{}: ", language.tag())).unwrap_or_default();
+    format!("{NAME}: {place}: {tongue}{}: ", mistake.field)
 }
 
 /// What somebody wrote, for a terminal.

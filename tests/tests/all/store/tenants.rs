@@ -634,8 +634,10 @@ async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
             "guardian of", "standings", "parts of a bill", "bills of a child", "a kept receipt",
             "range of a statement", "sealed receipt", "sealed message", "told of a top-up", "told of a bill",
         ];
-        let post =
-            ["payer of a top-up", "payer of a bill", "bounced", "low", "guardians of a wallet", "receipt of a letter"];
+        let post = [
+            "payer of a top-up", "payer of a bill", "bounced", "low", "guardians of a wallet", "receipt of a letter",
+            "children",
+        ];
         if !alike.contains(what) && !also.contains(what) && !post.contains(what) {
             assert_ne!(ours, theirs, "{what}: one creditor's answer to both");
         }
