@@ -15,8 +15,8 @@ use super::forms::{Fields, Posted, Wrong};
 use super::frame::{self, Frame, ended, fault, go, refused_for, show};
 use super::prose::{Block, Span, blocks};
 use super::visit::{Parent, Visit, renew};
-use crate::usecases::Stop;
 use crate::usecases::messages::{self, Choices, MessageRefusal, MessageView, PAGE};
+use crate::usecases::{Fault, Stop};
 
 /// What a kind is called in an address.
 fn slug(kind: MessageKind) -> &'static str {
@@ -274,7 +274,7 @@ pub(super) async fn new(parent: Parent, Query(kind): Query<Kind>) -> Response {
     let Some(kind) = of_slug(&kind.tipo) else { return go(&format!("{}/messaggi", visit.base())) };
     let id = match fresh(visit) {
         Ok(id) => id,
-        Err(response) => return response,
+        Err(error) => return fault(visit, &error),
     };
     match messages::choices(&visit.app, parent.who).await {
         Ok(choices) => {
@@ -289,8 +289,8 @@ pub(super) async fn new(parent: Parent, Query(kind): Query<Kind>) -> Response {
 }
 
 /// The id of a message that is not written yet.
-fn fresh(visit: &Visit) -> Result<Uuid, Response> {
-    visit.app.new_id::<Uuid>().map_err(|error| fault(visit, &error.into()))
+fn fresh(visit: &Visit) -> Result<Uuid, Fault> {
+    Ok(visit.app.new_id()?)
 }
 
 /// A form as it stands.
@@ -438,7 +438,7 @@ pub(super) async fn send(Posted { parent, fields }: Posted) -> Response {
             ]);
             id = match fresh(visit) {
                 Ok(id) => id,
-                Err(response) => return response,
+                Err(error) => return fault(visit, &error),
             };
             (StatusCode::CONFLICT, Wrong::default(), told.to_owned())
         }

@@ -186,10 +186,10 @@ async fn keep(
         let same = there.guardian == who.guardian && there.digest == row.digest;
         return Ok(if same { Ok(()) } else { Err(MessageRefusal::Used) });
     }
-    if let Some(child) = row.child {
-        if !tx.is_guardian_of(&who.creditor, (who.guardian.uuid(), child.uuid())).await? {
-            return Ok(Err(MessageRefusal::UnknownChild));
-        }
+    if let Some(child) = row.child
+        && !tx.is_guardian_of(&who.creditor, (who.guardian.uuid(), child.uuid())).await?
+    {
+        return Ok(Err(MessageRefusal::UnknownChild));
     }
     if tx.messages_since(&who.creditor, who.guardian, midnight).await? >= MOST_IN_A_DAY {
         return Ok(Err(MessageRefusal::TooMany));
