@@ -35,5 +35,11 @@ coded! {
         Refunded = "refunded",
         /// What is printed on the creditor's documents was changed.
         LetterheadChanged = "letterhead_changed",
+        /// News, an event, a document, a question or the help was put out; the subject is its id.
+        ContentPublished = "content_published",
+        /// One of them was taken away; the subject is its id.
+        ContentRemoved = "content_removed",
+        /// A guardian's message was answered, or moved on; the subject is its id.
+        MessageAnswered = "message_answered",
     }
 }

@@ -1,6 +1,7 @@
 //! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `document`, `refund`, `fees`,
-//! `guardian`, `child`, `mail`, `office`.
+//! `guardian`, `child`, `mail`, `content`, `message`, `office`.
 
+mod content;
 pub mod demo;
 mod document;
 mod fees;
@@ -8,6 +9,7 @@ mod guardian;
 mod ledger;
 mod ledger_history;
 mod mail;
+mod message;
 mod office;
 mod output;
 mod proof;
@@ -100,6 +102,16 @@ enum Command {
     Mail {
         #[command(subcommand)]
         command: mail::MailCommand,
+    },
+    /// What the portal tells everybody: news, events, documents, questions, help.
+    Content {
+        #[command(subcommand)]
+        command: content::ContentCommand,
+    },
+    /// What parents wrote to the office, and its answers.
+    Message {
+        #[command(subcommand)]
+        command: message::MessageCommand,
     },
     /// What the office did by hand.
     Office {
@@ -449,6 +461,14 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Mail { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             mail::run(command).await
+        }
+        Command::Content { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            content::run(command).await
+        }
+        Command::Message { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            message::run(command).await
         }
         Command::Office { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

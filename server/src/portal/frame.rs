@@ -16,7 +16,7 @@ use crate::usecases::sessions::SessionRefusal;
 use crate::usecases::{App, Fault};
 
 /// The pages of the menu: their path below the portal's, and what they are called.
-const MENU: [(&str, [&str; 3]); 8] = [
+const MENU: [(&str, [&str; 3]); 9] = [
     ("", ["I miei figli", "My children", "Meine Kinder"]),
     ("/paga", ["Paga", "Pay", "Bezahlen"]),
     ("/ricarica", ["Ricarica", "Top up", "Aufladen"]),
@@ -25,6 +25,17 @@ const MENU: [(&str, [&str; 3]); 8] = [
     ("/bollettini", ["Bollettini", "Bills", "Rechnungen"]),
     ("/archivio", ["Archivio", "Archive", "Archiv"]),
     ("/cerca", ["Cerca", "Search", "Suchen"]),
+    ("/messaggi", ["Messaggi", "Messages", "Mitteilungen"]),
+];
+
+/// The group `Informazioni`, for everybody.
+const ABOUT: [(&str, [&str; 3]); 6] = [
+    ("/novita", ["Novità", "News", "Neuigkeiten"]),
+    ("/calendario", ["Calendario eventi", "Calendar of events", "Veranstaltungskalender"]),
+    ("/documenti", ["Documenti disponibili", "Documents", "Dokumente"]),
+    ("/domande", ["Domande frequenti", "Frequent questions", "Häufige Fragen"]),
+    ("/informazioni", ["Richiesta informazioni", "Ask for information", "Auskunft"]),
+    ("/aiuto", ["Help online", "Help", "Hilfe"]),
 ];
 
 /// What every template has around it, and the words it is written in.
@@ -76,6 +87,11 @@ impl Frame {
     /// One text in the three languages.
     pub(super) fn t<'a>(&self, it: &'a str, en: &'a str, de: &'a str) -> &'a str {
         self.w.of([it, en, de])
+    }
+
+    /// The pages that everybody reads: path and words.
+    pub(super) fn about(&self) -> [(String, &'static str); 6] {
+        ABOUT.map(|(path, words)| (format!("{}{path}", self.base), self.w.language.choose(words)))
     }
 
     /// The languages that a parent may change to.

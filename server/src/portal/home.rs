@@ -12,6 +12,7 @@ use super::frame::{Frame, ended, fault, show};
 use super::movements::{Line, lines};
 use super::visit::{Parent, renew};
 use crate::usecases::Stop;
+use crate::usecases::content::{Board, board};
 use crate::usecases::home::home;
 use crate::usecases::recovery;
 use crate::usecases::views::{BillView, HomeView, PaymentView, WalletView};
@@ -29,6 +30,8 @@ struct Home {
     all_due: Option<String>,
     children: Vec<Card>,
     movements: Vec<Line>,
+    /// What the office tells.
+    board: Board,
 }
 
 /// Something under way, or due.
@@ -75,12 +78,18 @@ pub(super) async fn page(parent: Parent) -> Response {
         Err(Stop::Refused(refusal)) => return ended(visit, refusal),
         Err(Stop::Fault(error)) => return fault(visit, &error),
     };
+    let board = match board(&visit.app, parent.who, visit.language).await {
+        Ok(board) => board,
+        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+    };
     let base = visit.base();
     let w = visit.words;
     let frame = visit.frame(w.of(["I miei figli", "My children", "Meine Kinder"]), "");
     let several = view.bills.iter().filter(|bill| bill.notice.is_some()).count() > 1;
     let greeting = view.guardian_name.split(' ').next().unwrap_or_default().to_owned();
     let page = Home {
+        board,
         greeting,
         as_of: w.as_of(view.as_of),
         asked_for,

@@ -7,10 +7,12 @@
 mod access;
 mod archive;
 mod assets;
+mod content;
 mod devices;
 mod forms;
 mod frame;
 mod home;
+mod messages;
 mod movements;
 mod notices;
 mod open;
@@ -18,6 +20,7 @@ mod outcome;
 mod overview;
 mod pay;
 mod profile;
+mod prose;
 mod recoveries;
 mod recovery;
 mod register;
@@ -70,6 +73,17 @@ pub fn router(app: App) -> Router {
         .route(&at("/certificazione"), get(archive::certificate))
         .route(&at("/dispositivi"), get(devices::page).post(devices::revoke))
         .route(&at("/password"), get(devices::password).post(devices::change_password))
+        .route(&at("/novita"), get(content::news))
+        .route(&at("/novita/feed"), get(content::feed))
+        .route(&at("/novita/{id}"), get(content::news_item))
+        .route(&at("/calendario"), get(content::events))
+        .route(&at("/documenti"), get(content::files))
+        .route(&at("/documenti/{id}"), get(content::file))
+        .route(&at("/domande"), get(content::questions))
+        .route(&at("/informazioni"), get(content::inquiry))
+        .route(&at("/aiuto"), get(content::help))
+        .route(&at("/messaggi"), get(messages::page))
+        .route(&at("/messaggi/nuovo"), get(messages::new).post(messages::send))
         .route(&at("/avvisi"), get(open::page).post(open::find))
         .route(&at("/avvisi/stampa"), get(open::begin).post(open::print))
         .route(&at("/avvisi/paga"), get(open::begin).post(open::pay))

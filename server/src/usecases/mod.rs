@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod archive;
 pub mod carts;
+pub mod content;
 pub mod demand;
 pub mod devices;
 pub mod documents;
@@ -16,6 +17,7 @@ pub mod ledger_export;
 pub mod ledger_history;
 pub mod ledger_verify;
 pub mod letters;
+pub mod messages;
 pub mod node;
 pub mod office;
 pub mod onboarding;

@@ -21,6 +21,9 @@ macro_rules! skip_locked {
 #[path = "ops/accounts.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod accounts;
+#[path = "ops/content.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod content;
 #[path = "ops/documents.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod documents;
@@ -88,6 +91,7 @@ pub(crate) async fn connect_and_migrate(options: &SqliteConnectOptions) -> Resul
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = [
         accounts::ALL,
+        content::ALL,
         documents::ALL,
         families::ALL,
         ledger::ALL,

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use borsellino_domain::content::ContentKind;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::{
     BillId, ChildId, EnrolmentId, GuardianId, OutboxId, ServiceId, SessionId, TopUpId, WalletId,
 };
+use borsellino_domain::language::Language;
 use borsellino_domain::ledger::{Account, Entry, Hash, Head};
+use borsellino_domain::message::MessageState;
 use borsellino_domain::time::Millis;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, SqlSafeStr, Sqlite, SqliteConnection, Transaction};
@@ -696,4 +699,58 @@ forward! {
     fn certificate(creditor: &CreditorCode, digest: Hash) -> Option<CertificateRow>;
     /// When the last certificate about the same was issued, after an instant.
     fn later_certificate(creditor: &CreditorCode, subject: Hash, after: Millis) -> Option<Millis>;
+}
+
+forward! {
+    content:
+    /// Keeps an entry.
+    fn insert_content(creditor: &CreditorCode, row: &NewContent) -> ();
+    /// Keeps what an entry says in a language.
+    fn insert_content_text(creditor: &CreditorCode, row: &NewContentText) -> ();
+    /// Keeps an entry's document: name, media type, bytes.
+    fn insert_content_file(creditor: &CreditorCode, content: &str, file: (&str, &str, &[u8])) -> ();
+    /// Takes away what an entry says.
+    fn drop_content_text(creditor: &CreditorCode, id: &str) -> ();
+    /// Takes away an entry's document.
+    fn drop_content_file(creditor: &CreditorCode, id: &str) -> ();
+    /// Takes an entry away, after all that belongs to it; whether it was there.
+    fn drop_content(creditor: &CreditorCode, id: &str) -> bool;
+    /// Of all that an entry says.
+    fn content_digest(creditor: &CreditorCode, id: &str) -> Option<Vec<u8>>;
+    /// An entry.
+    fn content_entry(creditor: &CreditorCode, language: Language, id: &str) -> Option<ContentRow>;
+    /// The newest news shown on a day, before another entry (its day and id).
+    fn news(creditor: &CreditorCode, language_today: (Language, &str), before: (&str, &str), count: i64) -> Vec<ContentRow>;
+    /// The events from one day to another, both included.
+    fn events(creditor: &CreditorCode, language: Language, first_last: (&str, &str)) -> Vec<ContentRow>;
+    /// The entries of a kind.
+    fn content_of_kind(creditor: &CreditorCode, language: Language, kind: ContentKind) -> Vec<ContentRow>;
+    /// A document.
+    fn content_file(creditor: &CreditorCode, id: &str) -> Option<ContentFileRow>;
+    /// Every entry, a row for each language.
+    fn all_content(creditor: &CreditorCode) -> Vec<ContentRow>;
+    /// A guardian's children.
+    fn children_of(creditor: &CreditorCode, guardian: GuardianId) -> Vec<NamedRow>;
+    /// Keeps a message.
+    fn insert_message(creditor: &CreditorCode, row: &NewMessage) -> ();
+    /// A message.
+    fn message(creditor: &CreditorCode, id: Uuid) -> Option<MessageRow>;
+    /// A guardian's last messages, before another one (when it was sent, and its id).
+    fn messages_of(creditor: &CreditorCode, guardian: GuardianId, before: (Millis, Uuid), count: i64) -> Vec<MessageRow>;
+    /// How many messages a guardian has sent since then.
+    fn messages_since(creditor: &CreditorCode, guardian: GuardianId, since: Millis) -> i64;
+    /// How many messages of a guardian have an answer that they have not seen.
+    fn unread_answers(creditor: &CreditorCode, guardian: GuardianId) -> i64;
+    /// The guardian sees the answers to a message of theirs.
+    fn see_answers(creditor: &CreditorCode, whose: (GuardianId, Uuid), at: Millis) -> ();
+    /// The office opens a message.
+    fn open_message(creditor: &CreditorCode, id: Uuid) -> ();
+    /// Moves a message on, and says when it was answered.
+    fn move_message(creditor: &CreditorCode, id: Uuid, state_answered: (MessageState, Option<Millis>)) -> ();
+    /// Keeps an answer.
+    fn insert_answer(creditor: &CreditorCode, row: &NewAnswer) -> ();
+    /// The answers to a message, oldest first.
+    fn answers(creditor: &CreditorCode, message: Uuid) -> Vec<AnswerRow>;
+    /// The next `count` messages after one, by their ids.
+    fn messages_after(creditor: &CreditorCode, after: Uuid, count: i64) -> Vec<MessageRow>;
 }

@@ -2,9 +2,11 @@
 //! with a script, a real browser tries (`tests/portal`).
 
 mod browser;
+mod content;
 mod entry;
 mod family;
 mod giving;
+mod messages;
 mod open;
 mod overview;
 mod safety;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod again;
+mod answers;
 mod notices;
 mod payments;
 mod real;

@@ -1,6 +1,7 @@
 //! `borsellino demo`: the whole house on one machine. An empty database is migrated and filled with invented families,
 //! the server and a sandbox in pagoPA's place start, and the newcomer is told where to go.
 
+mod content;
 mod families;
 mod seed;
 

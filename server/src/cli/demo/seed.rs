@@ -29,6 +29,7 @@ use super::families::{
 use crate::auth::password;
 use crate::clock::random;
 use crate::usecases::App;
+use crate::usecases::content::write_entry;
 use crate::usecases::receipts::{Incoming, Plan};
 
 /// The canteen in pagoPA's catalogue of services, as the service's number and the subject's.
@@ -128,6 +129,9 @@ impl Sower {
             tx.insert_activation_code(&creditor.fiscal_code, code).await?;
             self.open(tx, creditor, Account::SUSPENSE).await?;
             services.push(self.services(tx, creditor).await?);
+            for entry in super::content::entries(self.today)? {
+                write_entry(tx, &creditor.fiscal_code, &entry, self.now).await?;
+            }
         }
         for family in &FAMILIES {
             let (Some(creditor), Some(services)) = (self.creditors.get(family.creditor), services.get(family.creditor))

@@ -143,6 +143,10 @@ async fn write(
             let event = Event::from_code(&row.about).ok_or(Unsent::Unreadable);
             event.map(|event| (words::event(&frame, event, row.at_ms), Enclosed::default()))
         }
+        Kind::Answer => {
+            let unseen = unseen_answer(app, creditor, row).await?;
+            unseen.map(|()| (words::answered(&frame), Enclosed::default()))
+        }
         Kind::LowBalance => low(app, creditor, row, &frame).await?.map(|content| (content, Enclosed::default())),
         Kind::PaymentDone => paid(app, creditor, row, &frame).await?,
         Kind::Notice => notice(app, creditor, (row, town.cbill.as_str()), &frame).await?,
@@ -154,6 +158,14 @@ async fn write(
         let attachments = enclosed.attachment.into_iter().collect();
         Ok(Letter { html: Some(html), attachments, unsubscribe, ..letter })
     }))
+}
+
+/// Whether a message still has an answer that was not seen on the portal.
+async fn unseen_answer(app: &App, creditor: CreditorCode, row: &ClaimedLetterRow) -> Result<Result<(), Unsent>, Fault> {
+    let Ok(id) = row.about.parse::<Uuid>() else { return Ok(Err(Unsent::Unreadable)) };
+    let read = app.store.read(move |tx| Box::pin(async move { tx.message(&creditor, id).await }));
+    let unseen = read.await?.is_some_and(|row| row.answered_at_ms > row.seen_at_ms);
+    Ok(if unseen { Ok(()) } else { Err(Unsent::Moot) })
 }
 
 /// Where a letter goes: decided when it is sent.

@@ -46,9 +46,13 @@ pub enum Kind {
     LowBalance,
     /// Something happened to the account.
     Account,
+    /// The office answered a message.
+    Answer,
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [Self::Notice, Self::PaymentDone, Self::LowBalance, Self::Account, Self::Answer];
+
     /// The name in storage.
     pub fn code(self) -> &'static str {
         match self {
@@ -56,11 +60,12 @@ impl Kind {
             Self::PaymentDone => "payment_done",
             Self::LowBalance => "low_balance",
             Self::Account => "account",
+            Self::Answer => "answer",
         }
     }
 
     fn from_code(code: &str) -> Option<Self> {
-        [Self::Notice, Self::PaymentDone, Self::LowBalance, Self::Account].into_iter().find(|kind| kind.code() == code)
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
     /// Whether one may say that one does not want them. Who pays is told what became of it, and nobody can be kept from hearing
@@ -120,7 +125,7 @@ impl Event {
 /// What causes a letter.
 struct Cause<'a> {
     kind: Kind,
-    /// The notice's number, the wallet's id, or the event.
+    /// The notice's number, the wallet's id, the message's id, or the event.
     about: String,
     guardian: GuardianId,
     /// What tells it from every other of its kind.
@@ -208,6 +213,18 @@ pub(super) async fn lay_event(
     let name = [event.code().as_bytes(), act.as_bytes()].concat();
     let cause =
         Cause { kind: Kind::Account, about: event.code().to_owned(), guardian, name: &name, at: now, again: None };
+    lay(tx, creditor, cause, now).await.map(drop)
+}
+
+/// Lays the letter that the office answered a message; `act` is what did it, by its id.
+pub(super) async fn lay_answer(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    (guardian, message, act): (GuardianId, Uuid, Uuid),
+    now: Millis,
+) -> Result<(), StoreError> {
+    let about = message.to_string();
+    let cause = Cause { kind: Kind::Answer, about, guardian, name: act.as_bytes(), at: now, again: None };
     lay(tx, creditor, cause, now).await.map(drop)
 }
 
@@ -359,7 +376,7 @@ mod tests {
 
     #[test]
     fn names_in_storage_are_read_again() {
-        for kind in [Kind::Notice, Kind::PaymentDone, Kind::LowBalance, Kind::Account] {
+        for kind in Kind::ALL {
             assert_eq!(Kind::from_code(kind.code()), Some(kind));
         }
         for event in Event::ALL {

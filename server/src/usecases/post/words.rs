@@ -349,6 +349,23 @@ pub(super) fn low(frame: &Frame, low: &Low, unsubscribe: String) -> Content {
     content
 }
 
+/// The office answered a message: that it did, and where to read it.
+pub(super) fn answered(frame: &Frame) -> Content {
+    let town = &frame.town;
+    let say = |words: [&'static str; 3]| frame.language.choose(words);
+    let title =
+        say(["Il Comune ti ha risposto", "The municipality answered you", "Die Gemeinde hat Ihnen geantwortet"]);
+    let line = frame.language.choose([
+        format!("L'ufficio di {town} ha risposto a un tuo messaggio. La risposta si legge solo sul portale, dopo l'accesso."),
+        format!("The office of {town} answered a message of yours. The answer can be read on the portal only, after signing in."),
+        format!("Das Amt von {town} hat auf eine Nachricht von Ihnen geantwortet. Die Antwort steht nur im Portal, nach der Anmeldung."),
+    ]);
+    let mut content = frame.content(title.to_owned(), vec![line]);
+    content.button =
+        Some((say(["Leggi la risposta", "Read the answer", "Antwort lesen"]), format!("{}/messaggi", frame.portal)));
+    content
+}
+
 pub(super) fn event(frame: &Frame, event: Event, at: Millis) -> Content {
     let town = &frame.town;
     let when = format!("{} {}", frame.day(at), at.clock_in_italy().unwrap_or_default());

@@ -2,6 +2,7 @@
 //! breaks them is an error, never a wrong value.
 
 mod accounts;
+mod content;
 mod documents;
 mod families;
 mod ledger;
@@ -16,6 +17,7 @@ mod seal;
 mod sessions;
 
 pub use accounts::*;
+pub use content::*;
 pub use documents::*;
 pub use families::*;
 pub use ledger::*;

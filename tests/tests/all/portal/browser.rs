@@ -1,5 +1,5 @@
-//! The parent's stories in a real browser (`tests/portal/stories.mjs`): Chromium of the size of a phone and of a desk, with scripts and
-//! without. Pictures of every page lie in `target/portal` afterwards, for a person to look at.
+//! The parent's stories in a real browser (`tests/portal/stories.mjs`), and what everybody reads (`content.mjs`): Chromium of the size of
+//! a phone and of a desk, with scripts and without. Pictures of every page lie in `target/portal` afterwards, for a person to look at.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 /// One browser at a time: each takes as much of the machine as a dozen of the other tests.
 static ONE: Mutex<()> = Mutex::const_new(());
 
-async fn play(house: &House, device: &str, scripts: &str) {
+async fn play(house: &House, script: &str, device: &str, scripts: &str) {
     let _alone = ONE.lock().await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let engine = if house.fresh.file().is_some() { "sqlite" } else { "postgres" };
-    let shots = root.join(format!("../target/portal/{engine}-{device}-scripts-{scripts}"));
+    let shots = root.join(format!("../target/portal/{script}-{engine}-{device}-scripts-{scripts}"));
     // A bill that nobody else of these stories pays.
     let home = house.phone(MARIA).await.home().await.expect("home");
     let notice = home.bills.last().and_then(|bill| bill.notice.clone()).expect("a bill");
@@ -25,31 +25,33 @@ async fn play(house: &House, device: &str, scripts: &str) {
         "web": house.at.web, "sandbox": house.at.sandbox, "creditor": TOWN, "username": MARIA, "password": PASSWORD,
     });
     let mut node = Command::new("node");
-    node.arg(root.join("portal/stories.mjs")).env("PORTAL", about.to_string()).env("SHOTS", &shots);
+    node.arg(root.join(format!("portal/{script}.mjs"))).env("PORTAL", about.to_string()).env("SHOTS", &shots);
     node.env("DEVICE", device).env("SCRIPTS", scripts);
     let output = tokio::task::spawn_blocking(move || node.output())
         .await
         .expect("a thread")
         .expect("Node.js, which tests/run installs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{device}, scripts {scripts}:\n{said}");
+    assert!(output.status.success(), "{script}, {device}, scripts {scripts}:\n{said}");
 }
 
 macro_rules! stories {
-    ($($name:ident: $fresh:expr, $device:literal, $scripts:literal;)*) => {$(
+    ($($name:ident: $fresh:expr, $script:literal, $device:literal, $scripts:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             let house = House::open($fresh.await.expect("a store")).await;
-            play(&house, $device, $scripts).await;
+            play(&house, $script, $device, $scripts).await;
             house.close().await;
         }
     )*};
 }
 
 stories! {
-    on_a_phone: Fresh::sqlite(), "phone", "yes";
-    on_a_phone_without_scripts: Fresh::sqlite(), "phone", "no";
-    at_a_desk: Fresh::sqlite(), "desktop", "yes";
-    at_a_desk_without_scripts: Fresh::sqlite(), "desktop", "no";
-    on_a_phone_with_postgresql: Fresh::postgres("portal"), "phone", "yes";
+    on_a_phone: Fresh::sqlite(), "stories", "phone", "yes";
+    on_a_phone_without_scripts: Fresh::sqlite(), "stories", "phone", "no";
+    at_a_desk: Fresh::sqlite(), "stories", "desktop", "yes";
+    at_a_desk_without_scripts: Fresh::sqlite(), "stories", "desktop", "no";
+    what_everybody_reads_on_a_phone: Fresh::sqlite(), "content", "phone", "yes";
+    what_everybody_reads_at_a_desk: Fresh::sqlite(), "content", "desktop", "yes";
+    on_a_phone_with_postgresql: Fresh::postgres("portal"), "stories", "phone", "yes";
 }

@@ -1,13 +1,16 @@
 //! Two creditors with the same ids for everything: what is asked under one never answers, or changes, the other's.
 
+use borsellino_domain::content::ContentKind;
 use borsellino_domain::id::{BillId, CartId, ChildId, EnrolmentId, OutboxId, SessionId, TopUpId};
+use borsellino_domain::language::Language;
+use borsellino_domain::message::MessageState;
 use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::office::OfficeAction;
 use borsellino_domain::top_up::PayBy;
 use borsellino_store::rows::{
-    AccountHolderRow, FeeTableRow, KeptMessage, LetterheadRow, NewBill, NewCart, NewCertificate, NewDelivery,
-    NewDemand, NewDocumentChoice, NewLetter, NewMailedNotice, NewNotice, NewPayLink, NewPushToken, NewRecovery,
-    NewSession, NewTopUp, OfficeActionRow, ProofKind,
+    AccountHolderRow, FeeTableRow, KeptMessage, LetterheadRow, NewAnswer, NewBill, NewCart, NewCertificate, NewContent,
+    NewContentText, NewDelivery, NewDemand, NewDocumentChoice, NewLetter, NewMailedNotice, NewMessage, NewNotice,
+    NewPayLink, NewPushToken, NewRecovery, NewSession, NewTopUp, OfficeActionRow, ProofKind,
 };
 
 use super::*;
@@ -181,6 +184,7 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
     tx.insert_recovery(c, &recovery).await?;
     assert!(tx.write_letter(c, (uuid(RECOVERY), 0), digest).await?);
     fill_documents(tx, c, (guardian, name, amount)).await?;
+    fill_content(tx, c, (guardian, name, amount)).await?;
     fill_post(tx, c, (guardian, name, amount)).await
 }
 
@@ -348,6 +352,7 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     let found = tx.receipt_of_letter(c, "302000000000000001", NOW).await?;
     say("receipt of a letter", format!("{:?}", found.map(|row| (row.receipt_id, row.ours_cents))));
     ask_documents(tx, c, &mut answers).await?;
+    ask_content(tx, c, &mut answers).await?;
     Ok(answers)
 }
 
@@ -421,6 +426,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     assert!(!tx.forget_push_token(c, session, Hash::of(b"token")).await?);
     tx.forget_push_before(c, SessionId::from(uuid(SESSION + 1)), Hash::of(b"token")).await?;
     change_documents(tx, c, guardian).await?;
+    change_content(tx, c, guardian).await?;
     tx.forget_push_over(c, guardian, 0).await
 }
 
@@ -529,6 +535,98 @@ async fn change_documents(tx: &mut Tx, c: &CreditorCode, guardian: GuardianId) -
     tx.set_address(c, guardian, None).await
 }
 
+const MESSAGE: u128 = 110;
+
+/// What the office tells, and what a guardian wrote to it.
+async fn fill_content(
+    tx: &mut Tx,
+    c: &CreditorCode,
+    (guardian, name, amount): (GuardianId, &str, i64),
+) -> Result<(), StoreError> {
+    for (id, kind) in [("novita", ContentKind::News), ("evento", ContentKind::Event), ("file", ContentKind::File)] {
+        let row = NewContent {
+            id: id.to_owned(),
+            kind,
+            day: Some("2026-11-20".to_owned()),
+            until: None,
+            hour: None,
+            school_year: None,
+            place: amount,
+            digest: Hash::of(name.as_bytes()),
+            changed_at: NOW,
+        };
+        tx.insert_content(c, &row).await?;
+        for language in [Language::Italian, Language::German] {
+            let (title, body, extra) = (name.to_owned(), String::new(), String::new());
+            let text = NewContentText { content: id.to_owned(), language, title, body, extra };
+            tx.insert_content_text(c, &text).await?;
+        }
+    }
+    tx.insert_content_file(c, "file", (name, "application/pdf", name.as_bytes())).await?;
+    let message = NewMessage {
+        id: uuid(MESSAGE),
+        guardian,
+        child: Some(ChildId::from(uuid(20))),
+        digest: Hash::of(name.as_bytes()),
+        key_id: "k".to_owned(),
+        sealed: name.as_bytes().to_vec(),
+        sent_at: NOW.plus(amount),
+    };
+    tx.insert_message(c, &message).await?;
+    if amount < 2_000 {
+        // One creditor's waits for its reader.
+        tx.move_message(c, uuid(MESSAGE), (MessageState::Read, Some(NOW.plus(amount)))).await?;
+    }
+    let answer = NewAnswer {
+        message: uuid(MESSAGE),
+        id: uuid(MESSAGE + 1),
+        key_id: "k".to_owned(),
+        sealed: name.as_bytes().to_vec(),
+        at: NOW.plus(amount),
+    };
+    tx.insert_answer(c, &answer).await
+}
+
+async fn ask_content(
+    tx: &mut Tx,
+    c: &CreditorCode,
+    answers: &mut Vec<(&'static str, String)>,
+) -> Result<(), StoreError> {
+    let guardian = GuardianId::from(uuid(GUARDIAN));
+    let mut say = |name, answer: String| answers.push((name, answer));
+    let (german, today, last) = (Language::German, "2026-11-20", ("9999", ""));
+    say("digest of content", format!("{:?}", tx.content_digest(c, "novita").await?));
+    say("an entry", format!("{:?}", tx.content_entry(c, Language::English, "novita").await?));
+    say("news", format!("{:?}", tx.news(c, (german, today), last, 9).await?));
+    say("events", format!("{:?}", tx.events(c, german, (today, today)).await?));
+    say("files", format!("{:?}", tx.content_of_kind(c, german, ContentKind::File).await?));
+    say("a file", format!("{:?}", tx.content_file(c, "file").await?));
+    say("all content", format!("{:?}", tx.all_content(c).await?));
+    say("children", format!("{:?}", tx.children_of(c, guardian).await?));
+    let sealed = |row: borsellino_store::rows::MessageRow| (row.full_name, row.family_name, row.state, row.sealed);
+    say("message", format!("{:?}", tx.message(c, uuid(MESSAGE)).await?.map(sealed)));
+    let before = (Millis::new(i64::MAX), Uuid::max());
+    let found = tx.messages_of(c, guardian, before, 9).await?.into_iter().map(|row| row.sealed);
+    say("messages", format!("{:?}", found.collect::<Vec<_>>()));
+    let found = tx.messages_after(c, Uuid::nil(), 9).await?.into_iter().map(|row| row.sealed);
+    say("everybody's messages", format!("{:?}", found.collect::<Vec<_>>()));
+    say("messages since", tx.messages_since(c, guardian, NOW.plus(2_000)).await?.to_string());
+    say("unread", tx.unread_answers(c, guardian).await?.to_string());
+    let found = tx.answers(c, uuid(MESSAGE)).await?.into_iter().map(|row| row.sealed);
+    say("answers", format!("{:?}", found.collect::<Vec<_>>()));
+    Ok(())
+}
+
+async fn change_content(tx: &mut Tx, c: &CreditorCode, guardian: GuardianId) -> Result<(), StoreError> {
+    tx.drop_content_text(c, "file").await?;
+    tx.drop_content_file(c, "file").await?;
+    assert!(tx.drop_content(c, "file").await?);
+    assert!(!tx.drop_content(c, "file").await?);
+    tx.see_answers(c, (guardian, uuid(MESSAGE)), NOW.plus_days(9)).await?;
+    tx.open_message(c, uuid(MESSAGE)).await?;
+    tx.move_message(c, uuid(MESSAGE), (MessageState::Closed, None)).await
+}
+
 async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
     let store = &fresh.store;
     add_creditors(store, &[OURS, THEIRS, STRANGER]).await.expect("three creditors");
@@ -548,8 +646,10 @@ async fn nobody_sees_or_changes_what_is_another_creditors(fresh: Fresh) {
             "guardian of", "standings", "parts of a bill", "bills of a child", "a kept receipt",
             "range of a statement", "sealed receipt", "sealed message", "told of a top-up", "told of a bill",
         ];
-        let post =
-            ["payer of a top-up", "payer of a bill", "bounced", "low", "guardians of a wallet", "receipt of a letter"];
+        let post = [
+            "payer of a top-up", "payer of a bill", "bounced", "low", "guardians of a wallet", "receipt of a letter",
+            "children",
+        ];
         if !alike.contains(what) && !also.contains(what) && !post.contains(what) {
             assert_ne!(ours, theirs, "{what}: one creditor's answer to both");
         }
