@@ -33,5 +33,7 @@ coded! {
         Refunded = "refunded",
         /// What is printed on the creditor's documents was changed.
         LetterheadChanged = "letterhead_changed",
+        /// The privacy notice that guardians accept was changed; the subject is its version.
+        PrivacyChanged = "privacy_changed",
     }
 }

@@ -1,6 +1,7 @@
 //! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `document`, `refund`, `fees`,
-//! `guardian`, `mail`, `office`.
+//! `guardian`, `mail`, `creditor`, `office`.
 
+mod creditor;
 pub mod demo;
 mod document;
 mod fees;
@@ -95,6 +96,11 @@ enum Command {
     Mail {
         #[command(subcommand)]
         command: mail::MailCommand,
+    },
+    /// What a creditor has its guardians accept.
+    Creditor {
+        #[command(subcommand)]
+        command: creditor::CreditorCommand,
     },
     /// What the office did by hand.
     Office {
@@ -436,6 +442,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Guardian { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             guardian::run(command).await
+        }
+        Command::Creditor { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            creditor::run(command).await
         }
         Command::Mail { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

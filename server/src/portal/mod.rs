@@ -11,11 +11,13 @@ mod devices;
 mod forms;
 mod frame;
 mod home;
+mod identities;
 mod movements;
 mod notices;
 mod open;
 mod outcome;
 mod pay;
+mod privacy;
 mod profile;
 mod recoveries;
 mod recovery;
@@ -43,6 +45,9 @@ pub fn router(app: App) -> Router {
         .route(&at(""), get(home::page))
         .route(&at("/"), get(home::page))
         .route(&at("/accesso"), get(access::page).post(access::enter))
+        .route(&at("/accesso/{identity}"), get(frame::instead).post(identities::start))
+        .route(&at("/accesso/{identity}/ritorno"), get(identities::back))
+        .route(&at(privacy::PATH), get(privacy::page).post(privacy::answer))
         .route(&at("/registrati"), get(register::page).post(register::enter))
         .route(&at(recovery::PATH), get(recovery::page).post(recovery::step))
         .route(&at("/recuperi"), get(recoveries::page).post(recoveries::answer))

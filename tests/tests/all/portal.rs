@@ -4,5 +4,8 @@
 mod browser;
 mod entry;
 mod family;
+mod identities;
+mod names;
 mod open;
+mod privacy;
 mod safety;

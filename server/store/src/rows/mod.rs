@@ -4,6 +4,7 @@
 mod accounts;
 mod documents;
 mod families;
+mod identities;
 mod ledger;
 mod office;
 mod payments;
@@ -17,6 +18,7 @@ mod sessions;
 pub use accounts::*;
 pub use documents::*;
 pub use families::*;
+pub use identities::*;
 pub use ledger::*;
 pub use office::*;
 pub use payments::*;

@@ -8,8 +8,8 @@ use sqlx::{AssertSqlSafe, Row};
 /// Statements that are to read everything, or a table (an index) of a few rows: `ledger verify`, the directory, the demo's
 /// list of what can be paid, a test's count, the office's queues, the sealing of the last days' entries, what an
 /// operator asks of the journal, who has no account yet, what waits to be sent (an index that holds nothing else) and what is
-/// swept now and then; a creditor's one letterhead, and the bills of a billing run (once a month, through its numbers).
-const WALKERS: [&str; 50] = [
+/// swept now and then; a creditor's one letterhead, its few privacy notices and who accepted them, and the bills of a billing run (once a month, through its numbers).
+const WALKERS: [&str; 54] = [
     "CREDITORS", "STATIONS", "ENTRIES", "LAST_ENTRY", "ACCOUNTS", "CHAIN", "TOTALS", "STRAY_POSTING", "ORPHAN_POSTING",
     "STRAY_RECEIPT", "STRAY_ENTRY", "OUTBOX_WAITING", "PAYABLE", "QUEUED_RECEIPTS", "QUEUED_MESSAGES", "RESOLUTIONS",
     "SERVICES", "ACTIONS", "SURPLUS", "LAST_SEAL", "SEALS", "JOURNAL_PAGE_END", "UNSEALED", "UNSEALED_BEFORE",
@@ -17,6 +17,7 @@ const WALKERS: [&str; 50] = [
     "HOLD_OUTBOX", "CLAIM_PUSHES", "SWEEP_PUSH_TOKENS", "PRUNE_DELIVERIES", "FEE_TABLE", "UNREGISTERED",
     "SWEEP_RECOVERIES", "DUE_FOR_LETTERS", "CLAIM_LETTERS", "CLAIM_POST", "EXPIRE_POST", "PRUNE_POST", "LETTERS",
     "BOUNCED_GUARDIANS", "LOW_WALLETS", "FORGET_LOW_TOLD", "DOCUMENT_CHOICE", "LETTERHEAD", "BILLS_OF_RUN",
+    "PRIVACY_NOTICE", "PRIVACY_VERSION", "PRIVACY_DUE", "PRIVACY_ACCEPTANCES",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
