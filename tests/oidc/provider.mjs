@@ -37,7 +37,8 @@ const server = createServer((request, response) => {
   answer(request, response).catch(fail);
 });
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const issuer = `http://127.0.0.1:${server.address().port}`;
+// Another site than the portal's 127.0.0.1, as browsers see it.
+const issuer = `http://localhost:${server.address().port}`;
 
 async function open() {
   keys = await generateKeyPair('RS256', { extractable: true });
@@ -106,6 +107,10 @@ async function body(request) {
 }
 
 async function answer(request, response) {
+  // Cookies of the house's time have expired for a browser, which knows the machine's.
+  const put = response.setHeader.bind(response);
+  const lasting = (line) => (/^[^=]+=[^;]/.test(line) ? line.replace(/; expires=[^;]*/i, '') : line);
+  response.setHeader = (name, value) => put(name, name.toLowerCase() === 'set-cookie' ? [value].flat().map(lasting) : value);
   const path = new URL(request.url, issuer).pathname;
   if (path === '/told') {
     const order = JSON.parse(await body(request));

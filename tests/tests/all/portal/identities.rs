@@ -1,5 +1,7 @@
 //! `Entra con SPID`, against a provider that others have written (`tests/oidc`): who gets in, who does not, and by whose answer nobody does.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +10,15 @@ use borsellino_proto::reason::Reason;
 use borsellino_server::auth::oidc::{Provider, Settings};
 use borsellino_server::usecases::guardians::{Change, change, give_code};
 use borsellino_server::usecases::office::Act;
+use borsellino_server::usecases::privacy::{Reading, set};
 use borsellino_tests::house::{Browser, House, MARIA, PAOLO, PASSWORD, Page, TOWN, UNION, reason};
 use borsellino_tests::oidc::{Facts, Oidc};
+use borsellino_tests::stores::Fresh;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use super::browser::ONE;
 
 borsellino_tests::in_both_houses! {
     spid_opens_a_visit_like_any_other;
@@ -424,4 +430,35 @@ async fn a_provider_is_for_its_creditors_alone(house: &House) {
     }
     // Nor does the portal of a house without any offer one.
     assert!(!house.browser().get(&at("/accesso")).await.says("identità digitale"));
+}
+
+/// In Chromium (`tests/portal/identity.mjs`); pictures of every page lie in `target/portal` afterwards.
+async fn play(fresh: Fresh, device: &str, scripts: &str) {
+    let house = House::open(fresh).await;
+    let door = door(&house).await;
+    let words = "Titolare del trattamento: il Comune.\n\nI dati servono a gestire mensa, trasporto e pagamenti.";
+    let wanted = Some(("2026-09".to_owned(), Reading::Text(words.to_owned())));
+    set(&house.app.store, act(&house), wanted).await.expect("a notice");
+    let _alone = ONE.lock().await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let about = json!({ "web": door.at, "creditor": TOWN, "issuer": door.oidc.issuer });
+    let mut node = Command::new("node");
+    node.arg(root.join("portal/identity.mjs")).env("PORTAL", about.to_string());
+    node.env("SHOTS", root.join(format!("../target/portal/identity-{device}-scripts-{scripts}")));
+    node.env("DEVICE", device).env("SCRIPTS", scripts);
+    let output = tokio::task::spawn_blocking(move || node.output()).await.expect("a thread").expect("Node.js");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{device}, scripts {scripts}:\n{said}");
+    drop(door);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_chromium_on_a_phone() {
+    play(Fresh::sqlite().await.expect("a store"), "phone", "yes").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_chromium_at_a_desk_without_scripts() {
+    play(Fresh::postgres("identity").await.expect("a store"), "desktop", "no").await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_server::usecases::Stop;
+use borsellino_server::usecases::guardians::{Change, change, give_code};
 use borsellino_server::usecases::office::{Act, OfficeRefusal};
 use borsellino_server::usecases::privacy::{PrivacyRefusal, Reading, current, set};
 use borsellino_tests::house::{ELENA, House, MARIA, PAOLO, PASSWORD, TOWN, UNION};
@@ -15,11 +16,13 @@ borsellino_tests::in_both_houses! {
     a_version_is_accepted_once;
     a_form_waits_for_it;
     what_is_theirs_stays_open;
+    who_registers_accepts_it_first;
     a_version_says_one_thing;
     the_office_sets_it_on_the_command_line;
 }
 
 const BASE: &str = "/comune/99900010010";
+const PAOLOS: &str = "RSSPLA82H14F205Y";
 const LINK: &str = "https://comune.example/privacy";
 
 fn at(path: &str) -> String {
@@ -153,6 +156,21 @@ async fn what_is_theirs_stays_open(house: &House) {
     house.execute(&format!("UPDATE guardian SET disabled_at_ms = 1 WHERE username = '{PAOLO}'")).await;
     assert!(paolo.get(BASE).await.location().starts_with(&at("/accesso")));
     assert!(paolo.get(&at("/privacy")).await.location().starts_with(&at("/accesso")));
+}
+
+async fn who_registers_accepts_it_first(house: &House) {
+    put(house, Some(("1", text("Parole.")))).await.expect("set");
+    change(&house.app.store, act(house, "asked to"), (PAOLO.to_owned(), Change::Reset)).await.expect("reset");
+    let code = give_code(&house.app.store, act(house, "was here"), PAOLOS.to_owned()).await.expect("a code").code;
+    let browser = house.browser();
+    let form = browser.get(&at("/registrati")).await.form(&at("/registrati"));
+    let form = form.with("cf", PAOLOS).with("codice", code.as_str()).with("utente", "paolo.nuovo");
+    let form = form.with("password", "il treno delle otto").with("password-ripetuta", "il treno delle otto");
+    let registered = browser.sent(&form).await;
+    let page = browser.get(registered.location()).await;
+    assert!(page.says("Parole."), "{}", page.text());
+    let inside = browser.sent(&page.form(&at("/privacy")).with("accetto", "si")).await;
+    assert!(inside.says("Giulia"), "{}", inside.text());
 }
 
 async fn a_version_says_one_thing(house: &House) {

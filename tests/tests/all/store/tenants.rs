@@ -237,7 +237,7 @@ async fn fill_identities(
         tx.insert_privacy_notice(c, &row).await?;
     }
     let registered = NewGuardian {
-        id: GuardianId::from(uuid(11)),
+        id: GuardianId::from(uuid(110)),
         username: "registered".to_owned(),
         full_name: name.to_owned(),
         fiscal_code: "BNCMRA85D52F205Y".to_owned(),
