@@ -17,7 +17,7 @@ use crate::usecases::privacy::{Notice, Reading, accept, due};
 pub(super) const PATH: &str = "/privacy";
 
 /// What goes on before it is accepted: papers that are theirs already, and how a payment that has begun stands.
-const THEIRS: [&str; 4] = ["/ricevuta/", "/certificazione", "/estratto/", "/avviso/"];
+const THEIRS: [&str; 3] = ["/ricevuta/", "/certificazione", "/estratto/"];
 
 #[derive(Template)]
 #[template(path = "portal/privacy.html")]
@@ -57,9 +57,9 @@ fn page_of(
 fn is_open(visit: &Visit) -> bool {
     let path = visit.asked.split('?').next().unwrap_or_default();
     let below = path.strip_prefix(&visit.base()).unwrap_or_default();
-    let paper = THEIRS.iter().any(|start| below.starts_with(start))
-        && !(below.starts_with("/avviso/") && !below.ends_with("/pdf"));
-    paper || (below.starts_with("/esito/") && below.ends_with("/vivo")) || below == "/esci"
+    let paper = THEIRS.iter().any(|start| below.starts_with(start));
+    let notice = below.starts_with("/avviso/") && below.ends_with("/pdf");
+    paper || notice || (below.starts_with("/esito/") && below.ends_with("/vivo")) || below == "/esci"
 }
 
 /// The page to be shown in place of what was asked for, where the notice has still to be accepted.
