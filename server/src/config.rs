@@ -21,6 +21,10 @@ use crate::notify::account::{AccountError, ServiceAccount};
 use crate::notify::fcm::{self, Fcm};
 use crate::notify::{self, Push};
 
+mod identities;
+
+pub use self::identities::{OidcError, OidcSection};
+
 /// The environment variable that holds the server's secret, 64 hexadecimal digits.
 pub const SECRET_VARIABLE: &str = "BORSELLINO_SECRET";
 
@@ -49,6 +53,9 @@ pub struct Config {
     pub push: Option<PushSection>,
     /// The server that letters are handed to; without it no e-mail is sent.
     pub mail: Option<MailSection>,
+    /// Identity providers that parents may sign in with.
+    #[serde(default)]
+    pub oidc: Vec<OidcSection>,
     /// What documents look like.
     #[serde(default)]
     pub documents: DocumentsSection,
@@ -405,6 +412,9 @@ pub enum ConfigError {
     /// The rest of `[mail]`.
     #[error("{0}")]
     Mail(#[from] mail::SetupError),
+    /// An identity provider.
+    #[error("{0}")]
+    Oidc(#[from] OidcError),
     /// The public address.
     #[error(
         "public.url must be an address that browsers reach, with https:// in front: pagoPA sends parents back there"
@@ -462,6 +472,7 @@ impl Config {
         if let Some(mail) = &self.mail {
             mail.settings()?;
         }
+        identities::check(&self.oidc)?;
         let (public, node) = (&self.public, &self.node);
         if !node.listen.ip().is_loopback() && node.tls.is_none() && node.trusted_proxies.is_empty() {
             return Err(ConfigError::OpenNode(node.listen));

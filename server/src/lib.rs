@@ -93,6 +93,7 @@ pub async fn open(parts: Parts) -> anyhow::Result<(App, watch::Sender<bool>)> {
         press: press::Press::new(borsellino_documents::Templates::default()),
         push: None,
         mailer: None,
+        identities: Arc::new([]),
         mail_every: jobs::mail::EVERY,
         mail_keep_days: jobs::mail::KEEP_DAYS,
         stopping,

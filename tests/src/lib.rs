@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod fcm;
 pub mod hostile;
 pub mod house;
+pub mod oidc;
 pub mod postgres;
 pub mod simulation;
 pub mod smtp;

@@ -41,5 +41,7 @@ coded! {
         ContentRemoved = "content_removed",
         /// A guardian's message was answered, or moved on; the subject is its id.
         MessageAnswered = "message_answered",
+        /// The privacy notice that guardians accept was changed; the subject is its version.
+        PrivacyChanged = "privacy_changed",
     }
 }

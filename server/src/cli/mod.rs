@@ -1,7 +1,8 @@
 //! The operator's edge: `borsellino serve`, `demo`, `migrate`, `ledger`, `proof`, `queue`, `bill`, `notice`, `document`, `refund`, `fees`,
-//! `guardian`, `child`, `mail`, `content`, `message`, `office`.
+//! `guardian`, `child`, `mail`, `content`, `message`, `creditor`, `office`.
 
 mod content;
+mod creditor;
 pub mod demo;
 mod document;
 mod fees;
@@ -112,6 +113,11 @@ enum Command {
     Message {
         #[command(subcommand)]
         command: message::MessageCommand,
+    },
+    /// What a creditor has its guardians accept.
+    Creditor {
+        #[command(subcommand)]
+        command: creditor::CreditorCommand,
     },
     /// What the office did by hand.
     Office {
@@ -457,6 +463,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Child { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
             guardian::run_child(command).await
+        }
+        Command::Creditor { command } => {
+            log_to_stderr(&Log { filter: "warn".to_owned(), json: false });
+            creditor::run(command).await
         }
         Command::Mail { command } => {
             log_to_stderr(&Log { filter: "warn".to_owned(), json: false });

@@ -26,6 +26,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     let checkout = config.checkout_client()?;
     let push = config.push(clock.now())?;
     let mailer = config.mailer(clock.clone())?;
+    let identities = config.identities()?;
     let templates = config.templates()?;
     let public_certificates = certificates(config.public_tls(), &clock).await?;
     let node_certificates = certificates(config.node_tls(), &clock).await?;
@@ -43,6 +44,7 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<ExitCode> {
     app.press = Press::new(templates);
     app.push = push.map(Arc::new);
     app.mailer = mailer.map(Arc::new);
+    app.identities = identities.into();
     app.mail_keep_days = config.mail.as_ref().map_or(app.mail_keep_days, |mail| mail.keep_log_days.get());
     tracing::info!(
         public = %public.local_addr()?,

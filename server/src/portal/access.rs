@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::forms::{Posted, Sent, open_draft};
 use super::frame::{Frame, confirm, fault, go, refused_for, show};
+use super::identities::offered;
 use super::visit::{Visit, admit, dismiss, speak};
 use crate::auth::token::Pass;
 use crate::sentences;
@@ -36,6 +37,8 @@ pub(super) struct Going {
 struct Access {
     f: Frame,
     going: Going,
+    /// Identity providers: id and label.
+    others: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -55,11 +58,11 @@ pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Response {
 /// The form.
 pub(super) fn form(visit: &Visit, status: StatusCode, going: Going) -> Response {
     let title = visit.words.of(["Accedi", "Sign in", "Anmelden"]);
-    show(status, &Access { f: visit.frame(title, "-"), going })
+    show(status, &Access { f: visit.frame(title, "-"), going, others: offered(visit) })
 }
 
 /// A path of this portal; else its home: nobody is led elsewhere by an address that was sent to them.
-fn own_path(visit: &Visit, path: &str) -> String {
+pub(super) fn own_path(visit: &Visit, path: &str) -> String {
     let base = visit.base();
     let own = path == base || path.strip_prefix(&base).is_some_and(|rest| rest.starts_with(['/', '?']));
     let plain = path.len() <= 512 && !path.contains(['\\', '\r', '\n']) && !path.contains("//") && !path.contains("..");
@@ -67,7 +70,7 @@ fn own_path(visit: &Visit, path: &str) -> String {
 }
 
 /// What the browser calls itself, as far as a parent would recognise it in a list.
-fn device(headers: &HeaderMap) -> String {
+pub(super) fn device(headers: &HeaderMap) -> String {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first = |all: &[(&str, &'static str)]| all.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
     let browser = first(&[

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::forms::Posted;
 use super::frame::{Frame, ended, fault, go, refused_for, say, show};
-use super::visit::{Parent, renew};
+use super::visit::{Parent, Visit, renew};
 use crate::sentences;
 use crate::usecases::Stop;
 use crate::usecases::accounts::{self, AccountRefusal};
@@ -71,7 +71,25 @@ struct Password {
 }
 
 pub(super) async fn password(parent: Parent) -> Response {
-    form(&parent, StatusCode::OK, None)
+    let visit = &parent.visit;
+    match accounts::profile(&visit.app, parent.who).await {
+        Ok(view) if view.username.is_empty() => none_to_change(visit),
+        Ok(_) => form(&parent, StatusCode::OK, None),
+        Err(Stop::Refused(refusal)) => ended(visit, refusal),
+        Err(Stop::Fault(error)) => fault(visit, &error),
+    }
+}
+
+/// Whoever came with a digital identity and never registered has no password.
+fn none_to_change(visit: &Visit) -> Response {
+    let title = visit.words.of(["Non hai una password", "You have no password", "Sie haben kein Passwort"]);
+    let line = visit.words.of([
+        "Entri con la tua identità digitale. Se vuoi anche nome utente e password, chiedi un codice all'ufficio scuola, esci e scegli Registrati.",
+        "You sign in with your digital identity. If you want a user name and a password, too, ask the school office for a code, sign out and choose Register.",
+        "Sie melden sich mit Ihrer digitalen Identität an. Möchten Sie auch Benutzernamen und Passwort, verlangen Sie bei der Gemeinde einen Code, melden sich ab und wählen Registrieren.",
+    ]);
+    let back = visit.words.of(["Torna ai miei figli", "Back to my children", "Zurück zu meinen Kindern"]);
+    say(visit, (StatusCode::OK, "info"), title, &[line], Some((visit.base(), back)))
 }
 
 fn form(parent: &Parent, status: StatusCode, problem: Option<String>) -> Response {

@@ -9,6 +9,7 @@ use borsellino_domain::time::Millis;
 use data_encoding::BASE64URL_NOPAD;
 
 use super::frame;
+use super::privacy;
 use super::visit::{Parent, Visit};
 use crate::auth::token::LONGEST_VISIT_MILLIS;
 use crate::clock::random;
@@ -139,6 +140,9 @@ impl FromRequest<App> for Posted {
         if fields.get(TOKEN) != visit.form_token() {
             // A form of an earlier visit, or of another person's on this computer: shown to whoever is here now, and not done.
             return Err(frame::confirm(&visit, &visit.asked, &fields));
+        }
+        if let Some(first) = privacy::before(&visit, Some(&fields)).await {
+            return Err(first);
         }
         Ok(Self { parent: Parent { visit, who }, fields })
     }

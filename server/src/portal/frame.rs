@@ -247,14 +247,16 @@ pub(super) fn too_long(visit: &Visit) -> Response {
 /// No page of a portal.
 pub(super) async fn missing(visit: Result<Visit, Response>) -> Response {
     match visit {
-        Ok(visit) => {
-            let title =
-                visit.words.of(["Questa pagina non esiste", "This page does not exist", "Diese Seite gibt es nicht"]);
-            let line = visit.words.of(["Controlla l'indirizzo.", "Check the address.", "Prüfen Sie die Adresse."]);
-            say(&visit, (StatusCode::NOT_FOUND, "stop"), title, &[line], home(&visit))
-        }
+        Ok(visit) => missing_here(&visit),
         Err(response) => response,
     }
+}
+
+/// No page of this portal.
+pub(super) fn missing_here(visit: &Visit) -> Response {
+    let title = visit.words.of(["Questa pagina non esiste", "This page does not exist", "Diese Seite gibt es nicht"]);
+    let line = visit.words.of(["Controlla l'indirizzo.", "Check the address.", "Prüfen Sie die Adresse."]);
+    say(visit, (StatusCode::NOT_FOUND, "stop"), title, &[line], home(visit))
 }
 
 #[derive(Template)]

@@ -12,6 +12,7 @@ mod devices;
 mod forms;
 mod frame;
 mod home;
+mod identities;
 mod messages;
 mod movements;
 mod notices;
@@ -19,6 +20,7 @@ mod open;
 mod outcome;
 mod overview;
 mod pay;
+mod privacy;
 mod profile;
 mod prose;
 mod recoveries;
@@ -48,6 +50,9 @@ pub fn router(app: App) -> Router {
         .route(&at(""), get(home::page))
         .route(&at("/"), get(home::page))
         .route(&at("/accesso"), get(access::page).post(access::enter))
+        .route(&at("/accesso/{identity}"), get(frame::instead).post(identities::start))
+        .route(&at("/accesso/{identity}/ritorno"), get(identities::back))
+        .route(&at(privacy::PATH), get(privacy::page).post(privacy::answer))
         .route(&at("/registrati"), get(register::page).post(register::enter))
         .route(&at(recovery::PATH), get(recovery::page).post(recovery::step))
         .route(&at("/recuperi"), get(recoveries::page).post(recoveries::answer))

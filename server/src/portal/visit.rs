@@ -13,6 +13,7 @@ use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
 
 use super::frame::{self, Frame};
+use super::privacy;
 use crate::auth::token::{IDLE_MILLIS, Identity, Pass, REFRESH_MILLIS};
 use crate::usecases::App;
 use crate::usecases::open_notices::OUTCOME_MILLIS;
@@ -125,9 +126,10 @@ impl FromRequestParts<App> for Parent {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let visit = Visit::from_request_parts(parts, app).await?;
-        match visit.pass() {
-            Some(pass) => Ok(Self { who: pass.identity, visit }),
-            None => Err(frame::sign_in_first(&visit)),
+        let Some(who) = visit.pass().map(|pass| pass.identity) else { return Err(frame::sign_in_first(&visit)) };
+        match privacy::before(&visit, None).await {
+            Some(first) => Err(first),
+            None => Ok(Self { visit, who }),
         }
     }
 }

@@ -130,7 +130,7 @@ async fn present(
 pub struct ProfileView {
     /// Their name.
     pub full_name: String,
-    /// What they sign in with.
+    /// What they sign in with; empty for one who has not registered and came with a digital identity.
     pub username: String,
     /// The first letter of their e-mail address, and its host, if the office knows one.
     pub email: Option<String>,
@@ -168,7 +168,8 @@ pub async fn profile(app: &App, who: Identity) -> Result<ProfileView, Stop<Sessi
     });
     let holder = read.await?.map_err(Stop::Refused)?;
     let email = holder.email.as_deref().map(masked);
-    Ok(ProfileView { full_name: holder.full_name, username: holder.username, email })
+    let username = holder.password_hash.map(|_| holder.username).unwrap_or_default();
+    Ok(ProfileView { full_name: holder.full_name, username, email })
 }
 
 /// What came of writing an account.

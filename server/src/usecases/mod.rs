@@ -13,6 +13,7 @@ pub mod feed;
 pub mod fees;
 pub mod guardians;
 pub mod home;
+pub mod identities;
 pub mod ledger_export;
 pub mod ledger_history;
 pub mod ledger_verify;
@@ -25,6 +26,7 @@ pub mod open_notices;
 pub mod overview;
 pub mod pay;
 pub mod post;
+pub mod privacy;
 pub mod proof;
 pub mod proof_file;
 pub mod push;
@@ -53,6 +55,7 @@ use borsellino_store::rows::{CreditorRow, StationRow};
 use borsellino_store::{Store, StoreError};
 
 use crate::auth::keys::Keys;
+use crate::auth::oidc::Provider;
 use crate::auth::password::Passwords;
 use crate::clock::{Clock, NoRandomness, random};
 use crate::live::Live;
@@ -91,6 +94,8 @@ pub struct App {
     pub push: Option<Arc<Push>>,
     /// The mail server, where it is configured.
     pub mailer: Option<Arc<Mailer>>,
+    /// Who else says who somebody is.
+    pub identities: Arc<[Provider]>,
     /// How often letters are looked for.
     pub mail_every: Duration,
     /// For how many days what became of letters is kept.

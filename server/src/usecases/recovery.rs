@@ -25,7 +25,7 @@ use super::accounts::{code_digest, is_good, own};
 use super::post::{Event, lay_event};
 use super::push::message_id;
 use super::sessions::{
-    Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, check, device_name_of, hash, standing,
+    Opening, SessionRefusal, SignedIn, Tries, account_key, address_key, called, check, device_name_of, hash, standing,
 };
 use super::{App, Stop};
 use crate::auth::token::{Identity, REFRESH_MILLIS, RecoveryToken};
@@ -80,7 +80,7 @@ pub struct Started {
 pub struct Forgetful {
     /// 11 digits.
     pub creditor: String,
-    /// User name or codice fiscale.
+    /// User name, codice fiscale, or an e-mail address that no other account has.
     pub who: String,
     /// What they call the device.
     pub device_name: String,
@@ -191,10 +191,7 @@ async fn find(
     // A codice fiscale is nothing else, whatever somebody may be called.
     let holder = match fiscal_code {
         Some(code) => tx.holder_by_code(creditor, code.as_str()).await?,
-        None => match tx.guardian_by_username(creditor, username).await? {
-            Some(guardian) => tx.holder(creditor, guardian.id).await?,
-            None => None,
-        },
+        None => called(tx, creditor, username).await?,
     };
     Ok(holder.filter(|holder| holder.password_hash.is_some() && holder.disabled_at_ms.is_none()))
 }

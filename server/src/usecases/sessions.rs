@@ -11,7 +11,7 @@ use borsellino_domain::id::{GuardianId, SessionId};
 use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
-use borsellino_store::rows::{FailureRow, NewSession, SessionRow};
+use borsellino_store::rows::{AccountHolderRow, FailureRow, NewSession, SessionRow};
 use borsellino_store::{StoreError, Tx};
 
 use super::post::{Event, lay_event};
@@ -45,7 +45,7 @@ const FORGET_MILLIS: i64 = 60 * 60 * 1_000;
 /// Why a sign-in is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignInRefusal {
-    /// User name or password wrong, no such user or creditor, or access ended by the office.
+    /// User name or password wrong, no such user or creditor, an address that several have, or access ended by the office.
     WrongCredentials,
     /// Too many tries: wait this many milliseconds.
     TryLater(i64),
@@ -91,7 +91,7 @@ pub struct SignedIn {
 pub struct Credentials {
     /// 11 digits.
     pub creditor: String,
-    /// As typed; case does not matter.
+    /// The user name, or an e-mail address that no other account has; as typed, case does not matter.
     pub username: String,
     /// As typed.
     pub password: String,
@@ -122,7 +122,8 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
     let address = credentials.address.map(address_key);
     let now = app.now();
 
-    // Counted before the password is looked at, one try after the other, so that many at once count as many.
+    // Counted before the password is looked at, one try after the other, so that many at once count as many; by what was typed, for
+    // a count that user name and address share would tell whose address it is.
     let (name, tries) = (username, Tries::new(account, address));
     let counted = app.store.write("count a sign-in", move |tx| {
         let (name, tries) = (name.clone(), tries.clone());
@@ -130,7 +131,7 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
             if let Some(wait) = tries.count(tx, &code, now).await? {
                 return Ok(Err(SignInRefusal::TryLater(wait)));
             }
-            Ok(Ok(tx.guardian_by_username(&code, &name).await?))
+            Ok(Ok(called(tx, &code, &name).await?))
         })
     });
     let guardian = counted.await?.map_err(Stop::Refused)?;
@@ -159,6 +160,25 @@ pub async fn sign_in(app: &App, credentials: Credentials) -> Result<SignedIn, St
     });
     opened.await?.map_err(Stop::Refused)?;
     Ok(opening.signed_in(app, guardian.full_name, creditor.into()))
+}
+
+/// The account behind a user name or, where nobody is called so, behind an e-mail address that is one account's alone; both in small
+/// letters. Which statements that takes is decided by what was typed, never by who exists.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn called(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    name: &str,
+) -> Result<Option<AccountHolderRow>, StoreError> {
+    let named = tx.holder_by_username(creditor, name).await?;
+    if !name.contains('@') {
+        return Ok(named);
+    }
+    let mut reached = tx.holders_by_email(creditor, name).await?;
+    let alone = if reached.len() == 1 { reached.pop() } else { None };
+    Ok(named.or(alone))
 }
 
 /// Under which key the tries for an account are counted.

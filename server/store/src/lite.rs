@@ -31,6 +31,8 @@ pub(crate) mod documents;
 pub(crate) mod families;
 #[path = "ops/feed.rs"]
 pub(crate) mod feed;
+#[path = "ops/identities.rs"]
+pub(crate) mod identities;
 #[path = "ops/ledger.rs"]
 pub(crate) mod ledger;
 #[path = "ops/office.rs"]
@@ -94,6 +96,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         content::ALL,
         documents::ALL,
         families::ALL,
+        identities::ALL,
         ledger::ALL,
         overview::ALL,
         payments::ALL,

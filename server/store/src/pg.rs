@@ -30,6 +30,9 @@ pub(crate) mod families;
 #[path = "ops/feed.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod feed;
+#[path = "ops/identities.rs"]
+#[allow(clippy::duplicate_mod)]
+pub(crate) mod identities;
 #[path = "ops/ledger.rs"]
 #[allow(clippy::duplicate_mod)]
 pub(crate) mod ledger;
@@ -76,6 +79,7 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         content::ALL,
         documents::ALL,
         families::ALL,
+        identities::ALL,
         ledger::ALL,
         overview::ALL,
         payments::ALL,

@@ -754,3 +754,23 @@ forward! {
     /// The next `count` messages after one, by their ids.
     fn messages_after(creditor: &CreditorCode, after: Uuid, count: i64) -> Vec<MessageRow>;
 }
+
+forward! {
+    identities:
+    /// The guardian who is called so (in small letters).
+    fn holder_by_username(creditor: &CreditorCode, username: &str) -> Option<AccountHolderRow>;
+    /// The accounts that letters to an address (in small letters) reach; two at most, which are as many as any more.
+    fn holders_by_email(creditor: &CreditorCode, email: &str) -> Vec<AccountHolderRow>;
+    /// Sets the privacy notice.
+    fn insert_privacy_notice(creditor: &CreditorCode, row: &PrivacyNoticeRow) -> ();
+    /// What was set last.
+    fn privacy_notice(creditor: &CreditorCode) -> Option<PrivacyNoticeRow>;
+    /// A version as it was set first.
+    fn privacy_version(creditor: &CreditorCode, version: &str) -> Option<PrivacyNoticeRow>;
+    /// The notice of today, where a guardian has not accepted its version.
+    fn privacy_due(creditor: &CreditorCode, guardian: GuardianId) -> Option<PrivacyNoticeRow>;
+    /// Keeps that a version was accepted; the first time counts.
+    fn insert_privacy_acceptance(creditor: &CreditorCode, guardian_version: (GuardianId, &str), at: Millis) -> ();
+    /// Who accepted what, in the order they did.
+    fn privacy_acceptances(creditor: &CreditorCode) -> Vec<PrivacyAcceptanceRow>;
+}

@@ -120,8 +120,16 @@ impl House {
     /// # Panics
     /// Where there is no client to be had.
     pub fn browser(&self) -> Browser {
+        self.browser_at(&self.at.web)
+    }
+
+    /// A browser before a portal at another address than the house's own.
+    ///
+    /// # Panics
+    /// Where there is no client to be had.
+    pub fn browser_at(&self, web: &str) -> Browser {
         let http = Client::builder().redirect(Policy::none()).build().expect("a client");
-        Browser { http, web: self.at.web.clone(), cookies: Mutex::default(), headers: HeaderMap::new() }
+        Browser { http, web: web.to_owned(), cookies: Mutex::default(), headers: HeaderMap::new() }
     }
 
     /// A browser in which somebody of a creditor is signed in.

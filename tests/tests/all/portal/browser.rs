@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 /// One browser at a time: each takes as much of the machine as a dozen of the other tests.
-static ONE: Mutex<()> = Mutex::const_new(());
+pub(super) static ONE: Mutex<()> = Mutex::const_new(());
 
 async fn play(house: &House, script: &str, device: &str, scripts: &str) {
     let _alone = ONE.lock().await;

@@ -10,7 +10,7 @@ use borsellino_domain::top_up::PayBy;
 use borsellino_store::rows::{
     AccountHolderRow, FeeTableRow, KeptMessage, LetterheadRow, NewAnswer, NewBill, NewCart, NewCertificate, NewContent,
     NewContentText, NewDelivery, NewDemand, NewDocumentChoice, NewLetter, NewMailedNotice, NewMessage, NewNotice,
-    NewPayLink, NewPushToken, NewRecovery, NewSession, NewTopUp, OfficeActionRow, ProofKind,
+    NewPayLink, NewPushToken, NewRecovery, NewSession, NewTopUp, OfficeActionRow, PrivacyNoticeRow, ProofKind,
 };
 
 use super::*;
@@ -185,6 +185,7 @@ async fn fill(tx: &mut Tx, creditor: CreditorCode, name: &'static str, amount: i
     assert!(tx.write_letter(c, (uuid(RECOVERY), 0), digest).await?);
     fill_documents(tx, c, (guardian, name, amount)).await?;
     fill_content(tx, c, (guardian, name, amount)).await?;
+    fill_identities(tx, c, (guardian, name)).await?;
     fill_post(tx, c, (guardian, name, amount)).await
 }
 
@@ -230,6 +231,32 @@ async fn fill_post(
 
 const LETTER: u128 = 98;
 
+/// Two privacy notices, of which the older one was accepted.
+async fn fill_identities(
+    tx: &mut Tx,
+    c: &CreditorCode,
+    (guardian, name): (GuardianId, &'static str),
+) -> Result<(), StoreError> {
+    for (id, version) in [(PRIVACY, "2025"), (PRIVACY + 1, "2026")] {
+        let body = Some(name.to_owned());
+        let row = PrivacyNoticeRow { id: uuid(id), version: Some(version.to_owned()), link: None, body, at_ms: NOW };
+        tx.insert_privacy_notice(c, &row).await?;
+    }
+    let registered = NewGuardian {
+        id: GuardianId::from(uuid(110)),
+        username: "registered".to_owned(),
+        full_name: name.to_owned(),
+        fiscal_code: "BNCMRA85D52F205Y".to_owned(),
+        email: Some("Registered@famiglia.example".to_owned()),
+        password_hash: name.to_owned(),
+    };
+    tx.insert_guardian(c, &registered).await?;
+    let at = if name == "Alfa" { NOW } else { NOW.plus(1) };
+    tx.insert_privacy_acceptance(c, (guardian, "2025"), at).await
+}
+
+const PRIVACY: u128 = 200;
+
 /// A service of pagoPA's catalogue.
 const CATALOGUE: (&str, &str) = ("00009", "00035");
 
@@ -247,6 +274,7 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     let holder = |row: AccountHolderRow| (row.id, row.full_name, row.email, row.password_hash, row.feed_seq);
     say("holder", format!("{:?}", tx.holder(c, guardian).await?.map(holder)));
     say("holder by code", format!("{:?}", tx.holder_by_code(c, "RSSMRA80A01H501U").await?.map(holder)));
+    say("holder by name", format!("{:?}", tx.holder_by_username(c, "guardian 10").await?.map(holder)));
     let unregistered = tx.unregistered(c, (NOW.plus_days(60), 5)).await?.into_iter().map(holder);
     say("unregistered", format!("{:?}", unregistered.collect::<Vec<_>>()));
     say("office code", format!("{:?}", tx.office_code(c, guardian).await?));
@@ -351,6 +379,12 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("wallet of a letter", format!("{:?}", found.map(|row| (row.child, row.unit_price_cents))));
     let found = tx.receipt_of_letter(c, "302000000000000001", NOW).await?;
     say("receipt of a letter", format!("{:?}", found.map(|row| (row.receipt_id, row.ours_cents))));
+    let found = tx.holders_by_email(c, "registered@famiglia.example").await?;
+    say("by address", format!("{:?}", found.into_iter().map(holder).collect::<Vec<_>>()));
+    say("privacy", format!("{:?}", tx.privacy_notice(c).await?));
+    say("privacy version", format!("{:?}", tx.privacy_version(c, "2025").await?));
+    say("privacy due", format!("{:?}", tx.privacy_due(c, guardian).await?));
+    say("privacy accepted", format!("{:?}", tx.privacy_acceptances(c).await?));
     ask_documents(tx, c, &mut answers).await?;
     ask_content(tx, c, &mut answers).await?;
     Ok(answers)
@@ -425,6 +459,8 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.forget_push(c, session).await?;
     assert!(!tx.forget_push_token(c, session, Hash::of(b"token")).await?);
     tx.forget_push_before(c, SessionId::from(uuid(SESSION + 1)), Hash::of(b"token")).await?;
+    tx.insert_privacy_acceptance(c, (guardian, "2026"), NOW).await?;
+    assert_eq!(tx.privacy_due(c, guardian).await?, None);
     change_documents(tx, c, guardian).await?;
     change_content(tx, c, guardian).await?;
     tx.forget_push_over(c, guardian, 0).await
