@@ -19,6 +19,9 @@ borsellino_tests::in_both_houses! {
     what_is_written_is_sealed;
 }
 
+/// Fields with what is typed into them.
+type Typed<'a> = &'a [(&'a str, &'a str)];
+
 const BASE: &str = "/comune/99900010010";
 
 fn at(path: &str) -> String {
@@ -52,7 +55,7 @@ async fn every_kind_arrives_at_the_office(house: &House) {
     assert!(maria.get(&at("/messaggi")).await.says("Qui compaiono i messaggi che invii"));
     let child = option(&maria.get(&at("/messaggi/nuovo?tipo=refezione")).await.text(), "Giulia");
     let service = option(&maria.get(&at("/messaggi/nuovo?tipo=valutazione")).await.text(), "Mensa scolastica");
-    let kinds: [(&str, &str, &[(&str, &str)]); 7] = [
+    let kinds: [(&str, &str, Typed<'_>); 7] = [
         ("generica", "general", &[("testo", "Buongiorno, una domanda.\n\nGrazie")]),
         ("recapito", "contact_change", &[("telefono", "333 0000000"), ("email", "nuova@famiglia.example")]),
         ("refezione", "canteen_suspension", &[("figlio", &child), ("dal", "2026-11-23"), ("al", "2026-11-27")]),
@@ -130,7 +133,7 @@ async fn a_form_is_one_message(house: &House) {
 
 async fn what_is_wrong_is_said_and_nothing_typed_is_lost(house: &House) {
     let maria = house.visitor(TOWN, MARIA).await;
-    let cases: [(&str, &[(&str, &str)], &str); 8] = [
+    let cases: [(&str, Typed<'_>, &str); 8] = [
         ("generica", &[("testo", "  ")], "Scrivi il messaggio."),
         ("recapito", &[("testo", "Ho cambiato casa")], "almeno uno tra telefono"),
         ("refezione", &[("dal", "2026-11-23"), ("al", "2026-11-24")], "Scegli il figlio."),

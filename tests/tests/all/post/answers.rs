@@ -57,7 +57,7 @@ async fn what_was_seen_is_no_news(house: &House) {
     let phone = house.phone(MARIA).await;
     house.execute("DELETE FROM letter WHERE kind <> 'answer'").await;
     house.advance(std::time::Duration::from_secs(1));
-    let seen = list(&house.app, identity(house, &phone), None).await.ok().expect("a list");
+    let seen = list(&house.app, identity(house, &phone), None).await.unwrap_or_else(|_| panic!("a list"));
     assert_eq!(seen.len(), 1);
     let _sender = sender(house, &smtp);
     settled(house).await;
