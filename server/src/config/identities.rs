@@ -10,6 +10,13 @@ use zeroize::Zeroizing;
 use super::{Config, ConfigError, read, warn_of_readers};
 use crate::auth::oidc::{Provider, Settings, SetupError};
 
+/// The claims that OpenID Connect Core names itself (5.1, and those of the ID token): none of them is a codice fiscale.
+const STANDARD: [&str; 26] = [
+    "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "name", "given_name", "family_name",
+    "middle_name", "nickname", "preferred_username", "profile", "picture", "website", "email", "gender", "birthdate",
+    "phone_number", "address", "locale", "updated_at",
+];
+
 /// The longest label, in characters: it stands on a button.
 const LONGEST_LABEL: usize = 40;
 
@@ -66,6 +73,17 @@ pub enum OidcError {
     /// What is asked for.
     #[error("oidc.scopes, oidc.levels or oidc.claim of '{0}' holds an empty name, or one with a space")]
     Name(String),
+    /// A claim that means something else.
+    #[error(
+        "oidc.claim of '{id}' is '{claim}', which OpenID Connect keeps for something else and this server does not read: have the \
+         provider send the codice fiscale under a name of its own, e.g. fiscal_number"
+    )]
+    Standard {
+        /// The provider.
+        id: String,
+        /// As written.
+        claim: String,
+    },
     /// For whom.
     #[error("oidc.creditors of '{id}' holds '{code}', which is no creditor's code: write 11 digits")]
     Creditor {
@@ -105,6 +123,9 @@ impl OidcSection {
         let nameless = |name: &String| name.is_empty() || name.contains(char::is_whitespace);
         if self.scopes.iter().chain(&self.levels).chain([&self.claim]).any(nameless) {
             return Err(OidcError::Name(id()));
+        }
+        if STANDARD.contains(&self.claim.as_str()) {
+            return Err(OidcError::Standard { id: id(), claim: self.claim.clone() });
         }
         let creditors = self.creditors.iter().map(|code| {
             CreditorCode::from_digits(code).map_err(|_| OidcError::Creditor { id: id(), code: code.clone() })
@@ -198,6 +219,7 @@ mod tests {
             ("'https://login.regione.example'", "'login'", "oidc.issuer"),
             ("'borsellino'", "''", "oidc.client_id"),
             ("['profile']", "['a b']", "oidc.scopes"),
+            ("['profile']", "['profile']\nclaim = 'preferred_username'", "oidc.claim"),
             ("['99900010010']", "['999']", "oidc.creditors"),
         ] {
             let refused = config(&SPID.replacen(right, wrong, 1)).check().unwrap_err().to_string();

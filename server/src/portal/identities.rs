@@ -171,8 +171,11 @@ pub(super) async fn back(
         // Another browser's answer, an old one, or one that was used: whoever is in stays in, and what is under way goes on.
         return if visit.pass().is_some() { go(&visit.base()) } else { stale(&visit) };
     };
-    let response = came_back(&visit, provider, (away, answer), &headers).await;
-    forget(&visit, &headers, &place, response)
+    match came_back(&visit, provider, (away, answer), &headers).await {
+        Ok(response) => forget(&visit, &headers, &place, response),
+        // The page can be loaded again.
+        Err(error) => failed(&visit, provider, error),
+    }
 }
 
 /// In a time that does not depend on where they differ.
@@ -181,29 +184,33 @@ fn same(ours: &str, theirs: &str) -> bool {
     ours.len() == theirs.len() && differ == 0
 }
 
+/// What becomes of an answer; an error where it was not used, and is good for another try.
 async fn came_back(
     visit: &Visit,
     provider: &Provider,
     (away, answer): (Away, Answer),
     headers: &HeaderMap,
-) -> Response {
-    if let Err(error) = provider.answered(answer.iss.as_deref(), visit.now).await {
-        return failed(visit, provider, error);
+) -> Result<Response, IdentityError> {
+    match provider.answered(answer.iss.as_deref(), visit.now).await {
+        Err(error @ (IdentityError::Busy | IdentityError::Unavailable(_))) => return Err(error),
+        Err(error) => return Ok(failed(visit, provider, error)),
+        Ok(()) => {}
     }
     if !answer.error.is_empty() {
         let by_them = ["access_denied", "login_required", "interaction_required", "consent_required"];
-        return match by_them.contains(&answer.error.as_str()) {
+        return Ok(match by_them.contains(&answer.error.as_str()) {
             true => given_up(visit, provider),
             false => failed(visit, provider, IdentityError::Unavailable("it said no")),
-        };
+        });
     }
     if answer.code.is_empty() || answer.code.len() > LONGEST_CODE {
-        return failed(visit, provider, IdentityError::Untrusted("no code"));
+        return Ok(failed(visit, provider, IdentityError::Untrusted("no code")));
     }
     let identified = provider.identify((&away.secrets, &answer.code), &redirect(visit, provider), visit.now).await;
     let fiscal_code = match identified {
         Ok(fiscal_code) => fiscal_code,
-        Err(error) => return failed(visit, provider, error),
+        Err(IdentityError::Busy) => return Err(IdentityError::Busy),
+        Err(error) => return Ok(failed(visit, provider, error)),
     };
     let proved = Proved {
         creditor: visit.creditor.fiscal_code,
@@ -213,12 +220,12 @@ async fn came_back(
     };
     let signed_in = match enter(&visit.app, proved).await {
         Ok(signed_in) => signed_in,
-        Err(Stop::Refused(IdentityRefusal::Unknown)) => return unknown(visit, provider),
-        Err(Stop::Refused(IdentityRefusal::AccessEnded)) => return access_ended(visit),
-        Err(Stop::Refused(IdentityRefusal::NoCreditor)) => return missing_here(visit),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(Stop::Refused(IdentityRefusal::Unknown)) => return Ok(unknown(visit, provider)),
+        Err(Stop::Refused(IdentityRefusal::AccessEnded)) => return Ok(access_ended(visit)),
+        Err(Stop::Refused(IdentityRefusal::NoCreditor)) => return Ok(missing_here(visit)),
+        Err(Stop::Fault(error)) => return Ok(fault(visit, &error)),
     };
-    let Some(pass) = pass_of(visit, &signed_in, away.stays) else { return refused_for(visit, Reason::Internal) };
+    let Some(pass) = pass_of(visit, &signed_in, away.stays) else { return Ok(refused_for(visit, Reason::Internal)) };
     let inside = visit.clone().of(pass);
     let waiting = cookie(headers, DRAFT).and_then(|draft| open_draft(&inside, draft));
     let mut response = match waiting {
@@ -226,7 +233,7 @@ async fn came_back(
         None => go(&own_path(visit, &away.then)),
     };
     admit(visit, &pass, &mut response);
-    response
+    Ok(response)
 }
 
 fn again(visit: &Visit) -> Option<(String, &'static str)> {
@@ -283,7 +290,15 @@ fn failed(visit: &Visit, provider: &Provider, error: IdentityError) -> Response 
     tracing::warn!(provider = provider.id(), creditor = %visit.creditor.fiscal_code, %error, "nobody was identified");
     let label = provider.label();
     let (status, line) = match error {
-        IdentityError::Busy | IdentityError::Unavailable(_) => {
+        IdentityError::Busy => {
+            let line = visit.words.of([
+                "Stanno accedendo in molti: ricarica questa pagina tra poco.",
+                "Many people are signing in: load this page again in a moment.",
+                "Gerade melden sich viele an: Laden Sie diese Seite gleich noch einmal.",
+            ]);
+            (StatusCode::SERVICE_UNAVAILABLE, line.to_owned())
+        }
+        IdentityError::Unavailable(_) => {
             let line = match visit.language.tag() {
                 "en" => format!(
                     "{label} does not answer right now. Try again in a while, or use your user name and password."

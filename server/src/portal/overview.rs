@@ -19,11 +19,13 @@ use super::frame::{Frame, ended, fault, refused_for, show};
 use super::home::of_bill;
 use super::visit::{Parent, Visit, renew};
 use crate::usecases::Stop;
+use crate::usecases::documents::{DocumentRefusal, receipts_of};
 use crate::usecases::home::home;
 use crate::usecases::overview::{
     ConsumerView, FamilyView, MOST_SEARCHED, PositionView, bills_of_year, family, holds, paid_of, positions,
 };
 use crate::usecases::pay::{PayRefusal, bill as read_bill};
+use crate::usecases::proof::Payment;
 use crate::usecases::views::BillView;
 
 /// How many school years one can look back to.
@@ -217,7 +219,7 @@ pub(super) async fn bills(parent: Parent, Query(asked): Query<Year>) -> Response
         f: visit.frame(w.of(["Bollettini", "Bills", "Rechnungen"]), "/bollettini"),
         years: years.rev().map(|one| (one, text(one), one == year)).collect(),
         rows: bills.iter().map(|bill| row(bill, &text(year), &base, &w)).collect(),
-        total: w.money(sum(&bills, |bill| bill.total.as_cents())),
+        total: w.money(sum(&bills, |bill| bill.total.as_cents().minus(bill.withdrawn).unwrap_or(Cents::ZERO))),
         paid: w.money(sum(&bills, paid_of)),
         left: w.money(sum(&bills, |bill| bill.state.residual().map_or(Cents::ZERO, |left| left.as_cents()))),
     };
@@ -241,6 +243,8 @@ struct Bill {
     pay: bool,
     /// Where its receipts are.
     receipts: Option<String>,
+    /// There are some, and they are another adult's.
+    withheld: bool,
 }
 
 pub(super) async fn bill(parent: Parent, Path((_, id)): Path<(String, String)>) -> Response {
@@ -262,7 +266,7 @@ pub(super) async fn bill(parent: Parent, Path((_, id)): Path<(String, String)>) 
     };
     let (w, base) = (visit.words, visit.base());
     let name = |id| view.children.iter().find(|child| child.id == id).map(|child| child.given_name.clone());
-    let year = bill.due_date.parse().map(|day| SchoolYear::of(day).text()).unwrap_or_default();
+    let year = bill.first_due.parse().map(|day| SchoolYear::of(day).text()).unwrap_or_default();
     let state = |payment: PaymentState| match payment {
         PaymentState::Payable | PaymentState::NotCompleted => w.of(["Da pagare", "To pay", "Zu zahlen"]),
         PaymentState::InProgress { .. } => w.in_progress(),
@@ -271,6 +275,17 @@ pub(super) async fn bill(parent: Parent, Path((_, id)): Path<(String, String)>) 
         PaymentState::Cancelled => w.cancelled(),
     };
     let title = format!("{} {}", w.of(["Bollettino", "Bill", "Rechnung"]), bill.number);
+    let paid = paid_of(&bill) > Cents::ZERO;
+    // Whoever sees the bill need not be whoever paid it.
+    let own = match paid {
+        true => match receipts_of(&visit.app, parent.who, Payment::Bill(id.into()), false).await {
+            Ok(_) => true,
+            Err(Stop::Refused(DocumentRefusal::Session(refusal))) => return ended(visit, refusal),
+            Err(Stop::Refused(_)) => false,
+            Err(Stop::Fault(error)) => return fault(visit, &error),
+        },
+        false => false,
+    };
     let page = Bill {
         f: visit.frame(&title, "/bollettini"),
         row: row(&bill, &year, &base, &w),
@@ -290,7 +305,8 @@ pub(super) async fn bill(parent: Parent, Path((_, id)): Path<(String, String)>) 
             .collect(),
         pay: bill.notice.is_some() && !matches!(bill.payment, PaymentState::InProgress { .. }),
         notice: bill.notice.as_ref().map(|notice| format!("{base}/avviso/{}", notice.number)),
-        receipts: (paid_of(&bill) > Cents::ZERO).then(|| format!("{base}/ricevuta/bollettino/{id}/pdf")),
+        receipts: own.then(|| format!("{base}/ricevuta/bollettino/{id}/pdf")),
+        withheld: paid && !own,
     };
     let mut response = show(StatusCode::OK, &page);
     renew(&parent, &mut response).await;

@@ -16,7 +16,7 @@ use crate::usecases::privacy::{Notice, Reading, accept, due};
 /// Below a portal's own path.
 pub(super) const PATH: &str = "/privacy";
 
-/// What goes on before it is accepted: papers that are theirs already, and how a payment that has begun stands.
+/// What goes on before it is accepted, beside what keeps an account safe: papers that are theirs already, and how a payment that has begun stands.
 const THEIRS: [&str; 3] = ["/ricevuta/", "/certificazione", "/estratto/"];
 
 #[derive(Template)]
@@ -59,7 +59,9 @@ fn is_open(visit: &Visit) -> bool {
     let below = path.strip_prefix(&visit.base()).unwrap_or_default();
     let paper = THEIRS.iter().any(|start| below.starts_with(start));
     let notice = below.starts_with("/avviso/") && below.ends_with("/pdf");
-    paper || notice || (below.starts_with("/esito/") && below.ends_with("/vivo")) || below == "/esci"
+    // Nobody has to accept anything first to shut a stranger out.
+    let safety = ["/recuperi", "/dispositivi", "/password", "/esci"].contains(&below);
+    paper || notice || safety || (below.starts_with("/esito/") && below.ends_with("/vivo"))
 }
 
 /// The page to be shown in place of what was asked for, where the notice has still to be accepted.

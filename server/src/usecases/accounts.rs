@@ -291,6 +291,10 @@ async fn open(
         Some(_) => return Ok(Err(AccountRefusal::UsernameTaken)),
         None => {}
     }
+    // Somebody else's address as a name would keep them from signing in with it.
+    if name.contains('@') && !tx.holders_by_email(code, name).await?.iter().all(|holder| holder.id == guardian) {
+        return Ok(Err(AccountRefusal::UsernameTaken));
+    }
     if !tx.use_office_code(code, (guardian, digest), (now, MOST_TRIES)).await? {
         return Ok(Ok(Written::Overtaken));
     }

@@ -307,8 +307,8 @@ pub async fn list(
         })
     });
     let (rows, answers) = read.await?.map_err(Stop::Refused)?;
-    // By the clock that was ahead: the office's may be another machine's.
-    let unseen: Arc<[(Uuid, Millis)]> = rows.iter().filter_map(|row| Some((row.id, unseen(row)?.max(now)))).collect();
+    // By the instant of the answer that was read, whatever the clocks say: one that comes meanwhile stays new.
+    let unseen: Arc<[(Uuid, Millis)]> = rows.iter().filter_map(|row| Some((row.id, unseen(row)?))).collect();
     let views = rows.into_iter().map(|row| opened(&app.keys, row, &answers)).collect();
     if !unseen.is_empty() {
         let seen = app.store.write::<(), (), _>("see answers", move |tx| {

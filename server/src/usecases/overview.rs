@@ -96,7 +96,8 @@ fn consumer(
         owed: Cents::ZERO
             .minus(sum(Box::new(due.iter().map(|bill| share(bill, child.id, left(bill)))))?)
             .map_err(|_| Fault::BadData("what a family owes"))?,
-        last_bill: last_bill.map(|bill| (bill.id, share(bill, child.id, bill.total.as_cents()), bill.due_date.clone())),
+        last_bill: last_bill
+            .map(|bill| (bill.id, share(bill, child.id, bill.total.as_cents()), bill.first_due.clone())),
         diet: own.clone().find_map(|row| row.diet.clone()).unwrap_or_default(),
         child,
     })
@@ -127,7 +128,7 @@ pub fn paid_of(bill: &BillView) -> Cents {
     }
 }
 
-/// The bills of a school year, which is that of the day a bill is due; the latest first.
+/// The bills of a school year, which is that of the day a bill, or its first instalment, is due; the latest first.
 ///
 /// # Errors
 /// [`SessionRefusal`], or a [`Fault`].

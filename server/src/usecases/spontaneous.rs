@@ -1,7 +1,7 @@
 //! `Pagamento Spontaneo`: whoever knows a child's codice fiscale puts money into its balance for a service that allows it, without a
 //! notice and without signing in. The notice is made on the spot, as for somebody at a PSP ([`super::demand`]), and names nobody.
 //!
-//! An unknown child and a child without the service are one answer, and wrong tries make the next one wait.
+//! An unknown child and a child without the service are one answer, and tries make the next one wait, per child and per network.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 
 use super::demand::{Demand, DemandRefusal, demand};
 use super::open_notices::{OpenNotice, OpenRefusal, hand_over};
-use super::sessions::Tries;
+use super::sessions::{Tries, address_key};
 use super::{App, Fault, Stop};
 
 /// A service that can be paid without a notice.
@@ -91,13 +91,12 @@ pub async fn begin(
     if amount < min || amount > max {
         return Err(Stop::Refused(SpontaneousRefusal::Bounds { min, max }));
     }
-    let tries = try_it(app, creditor, code.as_str(), from).await?;
+    try_it(app, creditor, code.as_str(), from).await?;
     let (catalogue_service, catalogue_subject) = offer.catalogue;
     let wish = Demand { catalogue_service, catalogue_subject, child_code: code.as_str().to_owned(), amount };
     let made = match demand(app, creditor, wish).await {
         Ok((number, _)) => Ok(number),
         Err(Stop::Refused(DemandRefusal::UnknownWallet)) => {
-            // What was wrong stays counted.
             return Err(Stop::Refused(SpontaneousRefusal::UnknownChild));
         }
         Err(Stop::Refused(DemandRefusal::UnknownService)) => Err(SpontaneousRefusal::UnknownService),
@@ -107,13 +106,15 @@ pub async fn begin(
         Err(Stop::Refused(DemandRefusal::Limit(_))) => Err(SpontaneousRefusal::NotNow),
         Err(Stop::Fault(fault)) => return Err(Stop::Fault(fault)),
     };
-    let code = creditor.fiscal_code;
+    let number: NoticeNumber = made.map_err(Stop::Refused)?;
+    // For the network alone: for the child a right try stays counted, so that nobody keeps making notices, or finds out by amounts that
+    // do not fit how much there is.
+    let (code, network) = (creditor.fiscal_code, Tries::from_address(from.map(address_key)));
     let uncounted = app.store.write::<(), (), _>("a right try is none", move |tx| {
-        let tries = tries.clone();
-        Box::pin(async move { tries.uncount(tx, &code).await.map(Ok) })
+        let network = network.clone();
+        Box::pin(async move { network.uncount(tx, &code).await.map(Ok) })
     });
     let _committed = uncounted.await?;
-    let number: NoticeNumber = made.map_err(Stop::Refused)?;
     hand_over(app, creditor, number).await.map_err(|stop: Stop<OpenRefusal>| match stop {
         Stop::Fault(fault) => Stop::Fault(fault),
         Stop::Refused(_) => Stop::Fault(Fault::BadData("a notice that was just made is gone")),
@@ -121,10 +122,10 @@ pub async fn begin(
 }
 
 /// Counts a try. The code stands in no table: what is counted is a digest under the server's key.
-async fn try_it(app: &App, creditor: &CreditorRow, code: &str, from: Option<IpAddr>) -> Result<Tries, Refused> {
+async fn try_it(app: &App, creditor: &CreditorRow, code: &str, from: Option<IpAddr>) -> Result<(), Refused> {
     let name = HEXLOWER.encode(&app.keys.digest("spontaneous.child", code.as_bytes()).0);
     let tries = Tries::of_notice(&name, from);
-    let (now, code, kept) = (app.now(), creditor.fiscal_code, tries.clone());
+    let (now, code) = (app.now(), creditor.fiscal_code);
     let counted = app.store.write("count a try", move |tx| {
         let tries = tries.clone();
         Box::pin(async move {
@@ -134,6 +135,5 @@ async fn try_it(app: &App, creditor: &CreditorRow, code: &str, from: Option<IpAd
             })
         })
     });
-    counted.await?.map_err(Stop::Refused)?;
-    Ok(kept)
+    counted.await?.map_err(Stop::Refused)
 }

@@ -171,6 +171,8 @@ pub struct BillView {
     pub period: String,
     /// ISO date; of the next instalment, where it has several.
     pub due_date: String,
+    /// ISO date, of the first instalment where it has several: by it a bill belongs to its school year.
+    pub first_due: String,
     /// What it was issued for.
     pub total: Amount,
     /// What of it the creditor no longer asks for.
@@ -267,6 +269,7 @@ impl BillView {
             number: first.bill_number.clone().unwrap_or_default(),
             period: first.period.clone().unwrap_or_default(),
             due_date: next.due_date.clone(),
+            first_due: notices.iter().map(|row| row.due_date.clone()).min().unwrap_or_default(),
             total,
             withdrawn,
             state,

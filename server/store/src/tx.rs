@@ -262,8 +262,8 @@ forward! {
     fn insert_pay_link(creditor: &CreditorCode, row: &NewPayLink) -> ();
     /// A link to pay.
     fn pay_link(creditor: &CreditorCode, digest: Hash) -> Option<PayLinkRow>;
-    /// The links to a notice that a guardian made and that were not taken back, the newest first.
-    fn pay_links(creditor: &CreditorCode, whose: (&str, GuardianId)) -> Vec<OwnPayLinkRow>;
+    /// The links to a notice that a guardian made and that are good at an instant, the newest first.
+    fn pay_links(creditor: &CreditorCode, whose: (&str, GuardianId), now: Millis) -> Vec<OwnPayLinkRow>;
     /// Takes a link to pay back.
     fn revoke_pay_link(creditor: &CreditorCode, digest: Hash, at: Millis) -> ();
     /// Says whether a guardian wants a kind of letters.

@@ -99,7 +99,7 @@ pub async fn links(app: &App, who: Identity, notice: NoticeNumber) -> Result<Vec
             if let Err(refusal) = standing(session.as_ref(), now) {
                 return Ok(Err(OwnLinkRefusal::Session(refusal)));
             }
-            Ok(Ok(tx.pay_links(&who.creditor, (notice.as_str(), who.guardian)).await?))
+            Ok(Ok(tx.pay_links(&who.creditor, (notice.as_str(), who.guardian), now).await?))
         })
     });
     let rows = read.await?.map_err(Stop::Refused)?;
@@ -136,7 +136,7 @@ pub async fn make(app: &App, who: Identity, notice: NoticeNumber) -> Result<(), 
             let Some(found) = payable(tx, creditor, notice, now).await? else {
                 return Ok(Err(OwnLinkRefusal::NotPayable));
             };
-            let known = tx.pay_links(&creditor, (notice.as_str(), who.guardian)).await?;
+            let known = tx.pay_links(&creditor, (notice.as_str(), who.guardian), now).await?;
             if known.iter().any(|link| link.made_by == PAGE) {
                 return Ok(Ok(()));
             }
@@ -173,7 +173,7 @@ pub async fn take_back(
             if let Err(refusal) = standing(session.as_ref(), now) {
                 return Ok(Err(OwnLinkRefusal::Session(refusal)));
             }
-            let own = tx.pay_links(&who.creditor, (notice.as_str(), who.guardian)).await?;
+            let own = tx.pay_links(&who.creditor, (notice.as_str(), who.guardian), now).await?;
             if own.iter().any(|its| its.id == link) {
                 tx.revoke_pay_link(&who.creditor, digest, now).await?;
             }

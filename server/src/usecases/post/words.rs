@@ -434,13 +434,13 @@ pub(super) fn event(frame: &Frame, event: Event, at: Millis) -> Content {
             ["Accesso da un dispositivo", "A device signed in", "Ein Gerät hat sich angemeldet"],
             [
                 format!(
-                    "Qualcuno ha fatto l'accesso con il tuo nome utente ai pagamenti scolastici di {town}: {when}. Nell'app e sul portale vedi tutti i dispositivi e puoi disconnetterli."
+                    "Qualcuno ha fatto l'accesso a tuo nome ai pagamenti scolastici di {town}: {when}. Nell'app e sul portale vedi tutti i dispositivi e puoi disconnetterli."
                 ),
                 format!(
-                    "Somebody signed in with your user name to the school payments of {town}: {when}. In the app and on the portal you see all devices and can sign them out."
+                    "Somebody signed in to your account for the school payments of {town}: {when}. In the app and on the portal you see all devices and can sign them out."
                 ),
                 format!(
-                    "Jemand hat sich mit Ihrem Benutzernamen bei den Schulzahlungen von {town} angemeldet: {when}. In der App und im Portal sehen Sie alle Geräte und können sie abmelden."
+                    "Jemand hat sich in Ihrem Namen bei den Schulzahlungen von {town} angemeldet: {when}. In der App und im Portal sehen Sie alle Geräte und können sie abmelden."
                 ),
             ],
         ),

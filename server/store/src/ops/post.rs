@@ -66,7 +66,8 @@ crate::tx::statements! {
         WHERE l.creditor = $1 AND l.digest = $2";
     PAY_LINKS = "SELECT id, made_by, created_at_ms FROM pay_link
         WHERE creditor = $1 AND notice = $2 AND guardian = $3 AND revoked_at_ms IS NULL AND id IS NOT NULL
-        ORDER BY created_at_ms DESC, id LIMIT 20";
+            AND (expires_at_ms IS NULL OR expires_at_ms > $4)
+        ORDER BY created_at_ms DESC, id LIMIT 500";
     REVOKE_PAY_LINK = "UPDATE pay_link SET revoked_at_ms = COALESCE(revoked_at_ms, $3)
         WHERE creditor = $1 AND digest = $2";
     PUT_MAIL_CHOICE = "INSERT INTO mail_choice (creditor, guardian, kind, off, at_ms) VALUES ($1, $2, $3, $4, $5)
@@ -286,8 +287,10 @@ pub(crate) async fn pay_links(
     c: &mut Conn,
     creditor: &CreditorCode,
     (notice, guardian): (&str, GuardianId),
+    now: Millis,
 ) -> sqlx::Result<Vec<OwnPayLinkRow>> {
-    query_as(PAY_LINKS).bind(creditor.as_str()).bind(notice).bind(guardian.uuid()).fetch_all(c).await
+    let select = query_as(PAY_LINKS).bind(creditor.as_str()).bind(notice).bind(guardian.uuid());
+    select.bind(now.get()).fetch_all(c).await
 }
 
 pub(crate) async fn revoke_pay_link(

@@ -207,6 +207,15 @@ async fn guesses_of_children_wait(house: &House) {
     assert!(!slowed.header("retry-after").is_empty() && slowed.says("role=\"alert\""), "{}", slowed.text());
     // What waits names no child in the database.
     assert_eq!(house.number("SELECT COUNT(*) FROM demand").await, 0);
+    // Nor is a balance found out by amounts that don't fit it: right tries wait, too, for the child.
+    let code = giulia(house).await;
+    house.advance(Duration::from_secs(3_600));
+    let mut waits = false;
+    for cents in 0..40 {
+        let page = give(&anybody, (&service, &code, &format!("19,{:02}", 99 - cents))).await;
+        waits |= page.status == 429;
+    }
+    assert!(waits, "somebody steps through the amounts");
     // Another child is another matter, once the network's own tries are forgotten.
     house.advance(Duration::from_secs(3_600));
     assert_eq!(give(&anybody, (&service, &giulia(house).await, "15")).await.status, 200);

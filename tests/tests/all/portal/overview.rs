@@ -128,6 +128,9 @@ async fn bills_of_a_school_year_say_what_is_left(house: &House) {
     {
         assert!(detail.says(text), "{text}: {}", detail.text());
     }
+    let paolo = house.visitor(TOWN, PAOLO).await.get(&at(&format!("/bollettini/{}", bill.id))).await;
+    assert!(paolo.says("16,00 €") && !paolo.says("/ricevuta/"), "the receipt is Maria's: {}", paolo.text());
+    assert!(paolo.says("La ricevuta è dell"), "{}", paolo.text());
     // Another year, and no year.
     let none = maria.get(&at("/bollettini?anno=2024")).await;
     assert!(none.says("Nessun bollettino") && !none.says("2026/204"), "{}", none.text());

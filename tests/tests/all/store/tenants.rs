@@ -367,7 +367,7 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("payer of a bill", format!("{:?}", tx.payer_of_notice(c, number(2).as_str()).await?));
     say("letters", format!("{:?}", tx.letters(c, 9).await?));
     say("mailed", format!("{:?}", tx.mailed_notices(c, guardian, NOW).await?));
-    let links = tx.pay_links(c, (number(1).as_str(), guardian)).await?;
+    let links = tx.pay_links(c, (number(1).as_str(), guardian), NOW).await?;
     say("pay links", format!("{:?}", links.into_iter().map(|row| row.id).collect::<Vec<_>>()));
     say("pay link", format!("{:?}", tx.pay_link(c, Hash::of(b"link")).await?));
     say("documents", format!("{:?}", tx.document_choice(c).await?));
