@@ -217,8 +217,9 @@ async fn whoever_asks_often_leaves_room_for_the_next(house: &House) {
         // Past the delays.
         house.advance(Duration::from_secs(3_601));
     }
-    assert_eq!(house.phone(MARIA).await.recoveries().await.expect("recoveries").len(), 5);
+    // Before the phone signs in: a letter tells Maria of that, and may come first.
     let last = smtp.taken().pop().expect("a letter");
+    assert_eq!(house.phone(MARIA).await.recoveries().await.expect("recoveries").len(), 5);
     assert!(house.door().prove_email(&token, &code(&last)).await.is_ok());
 }
 
