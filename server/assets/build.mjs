@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync, copyFileSync, readdirSync } from 'node:fs';
 import { PurgeCSS } from 'purgecss';
 import CleanCSS from 'clean-css';
+import { Resvg } from '@resvg/resvg-js';
 
 const from = (path) => `node_modules/${path}`;
 const templates = readdirSync('../templates/portal').map((name) => `../templates/portal/${name}`);
@@ -43,6 +44,17 @@ for (const [name, path] of Object.entries(drawn)) {
   symbols.push(`<symbol id="${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round">${path}</symbol>`);
 }
 writeFileSync('icons.svg', `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join('')}</svg>\n`);
+
+// The purse on a parent's home screen: drawn here, full to the edge, so that a phone may cut it to its own shape.
+const purse = '<rect width="512" height="512" fill="#0059b3"/>'
+  + '<g fill="none" stroke="#fff" stroke-width="26" stroke-linejoin="round" stroke-linecap="round">'
+  + '<path d="M136 204h240a28 28 0 0 1 28 28v132a28 28 0 0 1-28 28H136a28 28 0 0 1-28-28V180a36 36 0 0 1 36-36h196v60"/></g>'
+  + '<circle cx="340" cy="298" r="24" fill="#f0b400"/>';
+const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 512 512">${purse}</svg>\n`;
+writeFileSync('icon.svg', icon);
+for (const side of [180, 192, 512]) {
+  writeFileSync(`icon-${side}.png`, new Resvg(icon, { fitTo: { mode: 'width', value: side } }).render().asPng());
+}
 
 const script = (path) => readFileSync(from(path), 'utf8').trim();
 writeFileSync('htmx.js', `/* htmx ${JSON.parse(script('htmx.org/package.json')).version} and htmx-ext-sse ${JSON.parse(script('htmx-ext-sse/package.json')).version} (0BSD) */\n${script('htmx.org/dist/htmx.min.js')}\n${script('htmx-ext-sse/dist/sse.min.js')}\n`);

@@ -62,6 +62,17 @@
       place.append(button);
     }
   }
+  // On a device of the parent's own, the last balances and notices can be read without a network.
+  const { lavoro, portale } = document.documentElement.dataset;
+  if (lavoro && navigator.serviceWorker) {
+    navigator.serviceWorker.register(lavoro, { scope: portale }).then(async () => {
+      const { active } = await navigator.serviceWorker.ready;
+      if (!navigator.serviceWorker.controller) active.postMessage('keep');
+    }, () => {});
+  }
+  // The notice that was asked for, on the page that is kept of all.
+  const asked = /\/avviso\/(\d{18})/.exec(location.pathname);
+  if (asked) document.getElementById(`avviso-${asked[1]}`)?.focus();
   // Where something went wrong is where the eye and the screen reader go first.
   document.getElementById('problema')?.focus();
 })();

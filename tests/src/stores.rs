@@ -172,6 +172,8 @@ pub async fn add_creditors(store: &Store, codes: &[&str]) -> anyhow::Result<Vec<
             postal_iban: None,
             help_phone: String::new(),
             top_up_days: 30,
+            colour: None,
+            logo_mark: None,
         })
     };
     let rows = codes.iter().zip(1..).map(creditor).collect::<anyhow::Result<Vec<_>>>()?;

@@ -71,10 +71,11 @@ impl Logo {
         if bytes.len() > MAX_BYTES {
             return Err(LogoError::TooLarge);
         }
-        let (kind, format) = match bytes.as_slice() {
-            [0x89, b'P', b'N', b'G', ..] => (Kind::Png, Some((ExchangeFormat::Png, png_size(&bytes)))),
-            [0xff, 0xd8, 0xff, ..] => (Kind::Jpeg, Some((ExchangeFormat::Jpg, jpeg_size(&bytes)))),
-            _ => (Kind::Svg, None),
+        let kind = kind(&bytes);
+        let format = match kind {
+            Kind::Png => Some((ExchangeFormat::Png, png_size(&bytes))),
+            Kind::Jpeg => Some((ExchangeFormat::Jpg, jpeg_size(&bytes))),
+            Kind::Svg => None,
         };
         let logo = Self { picture: Bytes::new(bytes), kind };
         if let Some((format, size)) = format {
@@ -104,6 +105,15 @@ impl Logo {
         &self.picture
     }
 
+    /// What a browser calls a file that was read as a logo.
+    pub fn media_type(bytes: &[u8]) -> &'static str {
+        match kind(bytes) {
+            Kind::Png => "image/png",
+            Kind::Jpeg => "image/jpeg",
+            Kind::Svg => "image/svg+xml",
+        }
+    }
+
     /// How typst knows what it is.
     pub(crate) fn extension(&self) -> &'static str {
         match self.kind {
@@ -111,6 +121,15 @@ impl Logo {
             Kind::Jpeg => "jpg",
             Kind::Svg => "svg",
         }
+    }
+}
+
+/// By the first bytes.
+fn kind(bytes: &[u8]) -> Kind {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Kind::Png,
+        [0xff, 0xd8, 0xff, ..] => Kind::Jpeg,
+        _ => Kind::Svg,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::press::Press;
 use crate::usecases::Stop;
+use crate::usecases::appearance::HEAVIEST_LOGO;
 use crate::usecases::documents::{
     Batch, DocumentRefusal, File, Letterhead, LetterheadError, Printer, Reader, Requested, Run, Selected, Wanted,
     certificate_of, letterhead, make, put_letterhead,
@@ -182,6 +183,9 @@ pub(super) struct LetterheadArgs {
     /// The coat of arms: a PNG, JPEG or SVG of at most 1 MiB; an empty file takes it away.
     #[arg(long)]
     logo: Option<PathBuf>,
+    /// The colour of the portal's head, links and buttons: # and six hexadecimal digits, dark enough for white letters.
+    #[arg(long)]
+    colour: Option<String>,
     /// Why, for a change. Kept for good: name no person.
     #[arg(long)]
     reason: Option<String>,
@@ -355,6 +359,7 @@ async fn head(args: LetterheadArgs) -> anyhow::Result<ExitCode> {
         postal_authorisation: args.postal_authorisation,
         wording: args.wording,
         logo,
+        colour: args.colour,
     };
     let signed = Signed {
         creditor: args.creditor,
@@ -372,11 +377,13 @@ async fn head(args: LetterheadArgs) -> anyhow::Result<ExitCode> {
     changed.map_err(told::<LetterheadError>)?;
     let row = row?;
     let logo = row.logo.as_ref().map_or(0, Vec::len);
+    let shown = row.logo_mark.is_some();
     if args.json {
         say(json!({
             "name_german": row.name_german, "sector": row.sector, "contacts": row.contacts,
             "own_counter": row.own_counter, "postal_holder": row.postal_holder,
             "postal_authorisation": row.postal_authorisation, "wording": row.wording, "logo_bytes": logo,
+            "logo_in_portal": shown, "colour": row.colour,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -388,7 +395,13 @@ async fn head(args: LetterheadArgs) -> anyhow::Result<ExitCode> {
     say(format_args!("postal account of      {}", text(&row.postal_holder)))?;
     say(format_args!("Poste's authorisation  {}", text(&row.postal_authorisation)))?;
     say(format_args!("wording of notices     {}", row.wording))?;
-    say(format_args!("logo                   {}", if logo == 0 { "-".to_owned() } else { format!("{logo} bytes") }))?;
+    let told = match (logo, shown) {
+        (0, _) => "-".to_owned(),
+        (_, true) => format!("{logo} bytes"),
+        (_, false) => format!("{logo} bytes; not in the portal, whose pages show at most {HEAVIEST_LOGO}"),
+    };
+    say(format_args!("logo                   {told}"))?;
+    say(format_args!("colour of the portal   {}", text(&row.colour)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,6 +15,10 @@ pub(crate) async fn run(app: App) {
     let mut stopping = app.stopping.clone();
     let mut whole_due: Option<Millis> = None;
     while !*stopping.borrow_and_update() {
+        // Creditors that came since, and what they are called and look like now.
+        if let Err(error) = app.directory.reload(&app.store).await {
+            tracing::warn!(%error, "the directory could not be read");
+        }
         let now = app.now();
         let sweep = if whole_due.is_none_or(|due| now >= due) { Sweep::Whole } else { Sweep::Recent };
         if seal_all(&app, sweep).await && sweep == Sweep::Whole {

@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::forms::{Posted, Sent, open_draft};
 use super::frame::{Frame, confirm, fault, go, refused_for, show};
 use super::identities::offered;
+use super::offline::{self, Order};
 use super::visit::{Visit, admit, dismiss, speak};
 use crate::auth::token::Pass;
 use crate::sentences;
@@ -58,7 +59,10 @@ pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Response {
 /// The form.
 pub(super) fn form(visit: &Visit, status: StatusCode, going: Going) -> Response {
     let title = visit.words.of(["Accedi", "Sign in", "Anmelden"]);
-    show(status, &Access { f: visit.frame(title, "-"), going, others: offered(visit) })
+    let mut response = show(status, &Access { f: visit.frame(title, "-"), going, others: offered(visit) });
+    // Nobody is signed in, or not any more: nothing of a family stays.
+    offline::tell(Order::Forget, &mut response);
+    response
 }
 
 /// A path of this portal; else its home: nobody is led elsewhere by an address that was sent to them.

@@ -21,11 +21,15 @@ struct Asset {
     packed: Option<Vec<u8>>,
 }
 
-const FILES: [(&str, &str, &[u8]); 7] = [
+const FILES: [(&str, &str, &[u8]); 11] = [
     ("titillium-400.woff2", "font/woff2", include_bytes!("../../assets/titillium-400.woff2")),
     ("titillium-600.woff2", "font/woff2", include_bytes!("../../assets/titillium-600.woff2")),
     ("titillium-700.woff2", "font/woff2", include_bytes!("../../assets/titillium-700.woff2")),
     ("icons.svg", "image/svg+xml", include_bytes!("../../assets/icons.svg")),
+    ("icon.svg", "image/svg+xml", include_bytes!("../../assets/icon.svg")),
+    ("icon-180.png", "image/png", include_bytes!("../../assets/icon-180.png")),
+    ("icon-192.png", "image/png", include_bytes!("../../assets/icon-192.png")),
+    ("icon-512.png", "image/png", include_bytes!("../../assets/icon-512.png")),
     ("portal.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/portal.js")),
     ("htmx.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/htmx.js")),
     ("portal.css", "text/css; charset=utf-8", include_bytes!("../../assets/portal.css")),
@@ -45,7 +49,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         }
         let mark: String = Hash::of(&bytes).to_string().chars().take(12).collect();
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-        let packed = (ending != "woff2").then(|| pack(&bytes)).flatten();
+        let packed = (!matches!(ending, "woff2" | "png")).then(|| pack(&bytes)).flatten();
         assets.push(Asset { name, file: format!("{stem}.{mark}.{ending}"), media_type, bytes, packed });
     }
     assets

@@ -31,6 +31,11 @@ impl Fields {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
+    /// What a form begins with.
+    pub(super) fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
     /// What was typed into a field, without blanks around it; empty where it was not.
     pub(super) fn get(&self, name: &str) -> &str {
         self.raw(name).trim()

@@ -8,10 +8,11 @@ use borsellino_domain::language::Language;
 use borsellino_domain::words::Words;
 use borsellino_proto::reason::Reason;
 
-use super::assets;
 use super::forms::{Fields, TOKEN};
 use super::visit::{Visit, accepted, base, dismiss};
+use super::{assets, looks, offline};
 use crate::sentences;
+use crate::usecases::appearance::{self, Colour};
 use crate::usecases::sessions::SessionRefusal;
 use crate::usecases::{App, Fault};
 
@@ -59,6 +60,14 @@ pub(super) struct Frame {
     pub(super) css: String,
     pub(super) js: String,
     pub(super) icons: String,
+    /// The creditor's colour: its styles, and for the browser's own frame.
+    pub(super) colours: Option<String>,
+    pub(super) theme: String,
+    pub(super) logo: Option<String>,
+    pub(super) manifest: String,
+    pub(super) icon: [String; 2],
+    /// The service worker, where the device is the parent's own.
+    pub(super) worker: Option<String>,
 }
 
 impl Frame {
@@ -81,6 +90,12 @@ impl Frame {
             css: assets::path("portal.css"),
             js: assets::path("portal.js"),
             icons: assets::path("icons.svg"),
+            colours: looks::colours_path(visit),
+            theme: appearance::colour(&visit.creditor).unwrap_or(Colour::OWN).to_string(),
+            logo: looks::logo_path(visit),
+            manifest: format!("{}{}", visit.base(), offline::MANIFEST_PATH),
+            icon: ["icon.svg", "icon-180.png"].map(assets::path),
+            worker: visit.stays().then(|| format!("{}{}", visit.base(), offline::WORKER_PATH)),
         }
     }
 

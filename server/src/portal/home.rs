@@ -10,12 +10,13 @@ use borsellino_domain::words::Words;
 
 use super::frame::{Frame, ended, fault, show};
 use super::movements::{Line, lines};
+use super::offline::keep_up;
 use super::visit::{Parent, renew};
 use crate::usecases::Stop;
 use crate::usecases::content::{Board, board};
 use crate::usecases::home::home;
 use crate::usecases::recovery;
-use crate::usecases::views::{BillView, HomeView, PaymentView, WalletView};
+use crate::usecases::views::{BillView, ChildView, HomeView, PaymentView, WalletView};
 
 #[derive(Template)]
 #[template(path = "portal/home.html")]
@@ -48,22 +49,22 @@ pub(super) struct Due {
     pub(super) payable: bool,
 }
 
-struct Card {
-    name: String,
-    place: String,
-    services: Vec<Service>,
+pub(super) struct Card {
+    pub(super) name: String,
+    pub(super) place: String,
+    pub(super) services: Vec<Service>,
 }
 
-struct Service {
-    icon: &'static str,
-    name: String,
-    balance: String,
-    spoken: String,
-    covers: String,
-    low: bool,
+pub(super) struct Service {
+    pub(super) icon: &'static str,
+    pub(super) name: String,
+    pub(super) balance: String,
+    pub(super) spoken: String,
+    pub(super) covers: String,
+    pub(super) low: bool,
     /// Where it is filled; empty where it takes no money.
-    top_up: String,
-    movements: String,
+    pub(super) top_up: String,
+    pub(super) movements: String,
 }
 
 pub(super) async fn page(parent: Parent) -> Response {
@@ -95,22 +96,25 @@ pub(super) async fn page(parent: Parent) -> Response {
         asked_for,
         strip: strip(&view, &base, &w),
         all_due: several.then(|| w.money(view.total_due.get())),
-        movements: lines(&view.movements, &view, &w),
-        children: view
-            .children
-            .iter()
-            .map(|child| {
-                let place = [child.class_name.as_str(), child.school.as_str()];
-                let place = place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
-                let services = child.wallets.iter().map(|wallet| service(wallet, &child.given_name, &base, &w));
-                Card { name: child.given_name.clone(), place, services: services.collect() }
-            })
-            .collect(),
+        movements: lines(&view.movements, &view, &base, &w),
+        children: cards(&view, &base, &w),
         f: frame,
     };
     let mut response = show(StatusCode::OK, &page);
     renew(&parent, &mut response).await;
+    keep_up(visit, &mut response);
     response
+}
+
+/// The children, each with the balances of their services.
+pub(super) fn cards(view: &HomeView, base: &str, w: &Words) -> Vec<Card> {
+    let card = |child: &ChildView| {
+        let place = [child.class_name.as_str(), child.school.as_str()];
+        let place = place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        let services = child.wallets.iter().map(|wallet| service(wallet, &child.given_name, base, w));
+        Card { name: child.given_name.clone(), place, services: services.collect() }
+    };
+    view.children.iter().map(card).collect()
 }
 
 fn service(wallet: &WalletView, child: &str, base: &str, w: &Words) -> Service {
@@ -198,6 +202,6 @@ pub(super) fn of_payment(payment: &PaymentView, view: &HomeView, base: &str, w: 
         amount: w.money(payment.amount.cents()),
         state,
         mood,
-        payable: matches!(payment.state, PaymentState::Payable | PaymentState::NotCompleted),
+        payable: payment.can_be_paid(),
     }
 }

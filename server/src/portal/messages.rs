@@ -13,9 +13,12 @@ use uuid::Uuid;
 
 use super::forms::{Fields, Posted, Wrong};
 use super::frame::{self, Frame, ended, fault, go, refused_for, show};
+use super::movements::lines;
 use super::prose::{Block, Span, blocks};
 use super::visit::{Parent, Visit, renew};
+use crate::usecases::home::{MovementsRefusal, home, movement};
 use crate::usecases::messages::{self, Choices, MessageRefusal, MessageView, PAGE};
+use crate::usecases::views::ChildView;
 use crate::usecases::{Fault, Stop};
 
 /// What a kind is called in an address.
@@ -267,18 +270,65 @@ fn field_name(field: Field) -> &'static str {
 pub(super) struct Kind {
     #[serde(default)]
     tipo: String,
+    /// A movement that the parent asks about: its wallet, and its number there.
+    #[serde(default)]
+    saldo: String,
+    #[serde(default)]
+    movimento: String,
 }
 
-pub(super) async fn new(parent: Parent, Query(kind): Query<Kind>) -> Response {
+/// What a form about a movement says to begin with: what it is, so that the office need not search. Nothing of it stands in the address.
+async fn about_movement(parent: &Parent, asked: &Kind) -> Result<Fields, Response> {
     let visit = &parent.visit;
-    let Some(kind) = of_slug(&kind.tipo) else { return go(&format!("{}/messaggi", visit.base())) };
+    if asked.movimento.is_empty() {
+        return Ok(Fields::default());
+    }
+    let (Ok(wallet), Ok(seq)) = (asked.saldo.parse::<Uuid>(), asked.movimento.parse::<i64>()) else {
+        return Err(refused_for(visit, Reason::UnknownWallet));
+    };
+    let (view, found) = match home(&visit.app, parent.who).await {
+        Ok(view) => (view, movement(&visit.app, parent.who, wallet.into(), seq).await),
+        Err(Stop::Refused(refusal)) => return Err(ended(visit, refusal)),
+        Err(Stop::Fault(error)) => return Err(fault(visit, &error)),
+    };
+    let found = found.map_err(|stop| match stop {
+        Stop::Refused(MovementsRefusal::Session(refusal)) => ended(visit, refusal),
+        Stop::Refused(MovementsRefusal::UnknownWallet) => refused_for(visit, Reason::UnknownWallet),
+        Stop::Fault(error) => fault(visit, &error),
+    })?;
+    let Some(found) = found else { return Err(refused_for(visit, Reason::UnknownWallet)) };
+    let its = |child: &&ChildView| child.wallets.iter().any(|wallet| wallet.id == found.wallet);
+    let child = view.children.iter().find(its).map(|child| child.id.to_string());
+    let w = visit.words;
+    let line = lines(std::slice::from_ref(&found), &view, &visit.base(), &w).pop();
+    let text = line.map(|line| {
+        let begins = w.of([
+            "Non mi torna questo movimento:",
+            "Something is wrong with this movement:",
+            "Mit dieser Buchung stimmt etwas nicht:",
+        ]);
+        let after = w.of(["saldo dopo", "balance after", "Guthaben danach"]);
+        let whose = if line.whose.is_empty() { String::new() } else { format!("{}\n", line.whose) };
+        format!("{begins}\n{}\n{whose}{}, {after} {}\n\n", line.why, line.amount, line.after)
+    });
+    let fields = [("figlio", child), ("testo", text)];
+    Ok(Fields::of(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))))
+}
+
+pub(super) async fn new(parent: Parent, Query(asked): Query<Kind>) -> Response {
+    let visit = &parent.visit;
+    let Some(kind) = of_slug(&asked.tipo) else { return go(&format!("{}/messaggi", visit.base())) };
     let id = match fresh(visit) {
         Ok(id) => id,
         Err(error) => return fault(visit, &error),
     };
+    let typed = match about_movement(&parent, &asked).await {
+        Ok(typed) => typed,
+        Err(response) => return response,
+    };
     match messages::choices(&visit.app, parent.who).await {
         Ok(choices) => {
-            let form = Filled { id, kind, typed: Fields::default(), wrong: Wrong::default(), problem: None };
+            let form = Filled { id, kind, typed, wrong: Wrong::default(), problem: None };
             let mut response = form.show(visit, &choices, StatusCode::OK);
             renew(&parent, &mut response).await;
             response

@@ -13,9 +13,11 @@ mod forms;
 mod frame;
 mod home;
 mod identities;
+mod looks;
 mod messages;
 mod movements;
 mod notices;
+mod offline;
 mod open;
 mod outcome;
 mod overview;
@@ -57,6 +59,12 @@ pub fn router(app: App) -> Router {
         .route(&at(recovery::PATH), get(recovery::page).post(recovery::step))
         .route(&at("/recuperi"), get(recoveries::page).post(recoveries::answer))
         .route(&at("/profilo"), get(profile::page))
+        .route(&at(offline::MANIFEST_PATH), get(offline::manifest))
+        .route(&at(offline::WORKER_PATH), get(offline::worker))
+        .route(&at(offline::PATH), get(offline::page))
+        .route(&at(offline::EMPTY_PATH), get(offline::empty))
+        .route(&at("/colori/{file}"), get(looks::colours))
+        .route(&at("/logo/{mark}"), get(looks::logo))
         .route(&at("/esci"), get(frame::instead).post(access::leave))
         .route(&at("/lingua"), get(frame::instead).post(access::language))
         .route(&at("/ricarica"), get(top_up::page).post(top_up::start))

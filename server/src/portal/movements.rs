@@ -31,10 +31,12 @@ pub(super) struct Line {
     pub(super) amount: String,
     pub(super) after: String,
     pub(super) incoming: bool,
+    /// Where one asks about it.
+    pub(super) ask: String,
 }
 
 /// Movements in words; those of wallets that are not on the home screen any more without a name.
-pub(super) fn lines(movements: &[MovementView], view: &HomeView, w: &Words) -> Vec<Line> {
+pub(super) fn lines(movements: &[MovementView], view: &HomeView, base: &str, w: &Words) -> Vec<Line> {
     let place = |id: WalletId| {
         view.children.iter().find_map(|child| {
             let wallet = child.wallets.iter().find(|wallet| wallet.id == id)?;
@@ -59,6 +61,7 @@ pub(super) fn lines(movements: &[MovementView], view: &HomeView, w: &Words) -> V
             amount: format!("{sign}{}", w.money(cents)),
             after: w.balance(movement.balance_after.get()),
             incoming: cents > 0,
+            ask: format!("{base}/messaggi/nuovo?tipo=generica&saldo={}&movimento={}", movement.wallet, movement.seq),
         }
     };
     movements.iter().map(line).collect()
@@ -158,7 +161,7 @@ pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response
     let page = Movements {
         f: visit.frame(w.of(["Movimenti", "Movements", "Buchungen"]), "/movimenti"),
         choices: std::iter::once(all).chain(each).collect(),
-        months: by_month(lines(&read.movements, &view, &w)),
+        months: by_month(lines(&read.movements, &view, &base, &w)),
         next,
         statement: wallet.map(|wallet| format!("{base}/estratto/{wallet}")),
         from: begins.map(|day| day.to_string()).unwrap_or_default(),

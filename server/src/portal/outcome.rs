@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::frame::{Frame, ended, fault, refused_for, show};
 use super::home::{Due, of_bill, of_payment};
+use super::offline::keep_up;
 use super::visit::{Parent, Visit, paying, renew};
 use crate::live::Listening;
 use crate::usecases::carts::MAX_NOTICES;
@@ -148,6 +149,7 @@ pub(super) async fn page(
     };
     let mut response = show(StatusCode::OK, &page);
     renew(&parent, &mut response).await;
+    keep_up(visit, &mut response);
     response
 }
 

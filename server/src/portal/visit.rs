@@ -13,6 +13,7 @@ use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
 
 use super::frame::{self, Frame};
+use super::offline::{self, Order};
 use super::privacy;
 use crate::auth::token::{IDLE_MILLIS, Identity, Pass, REFRESH_MILLIS};
 use crate::usecases::App;
@@ -67,6 +68,11 @@ impl Visit {
     /// Who is visiting, as far as the cookie says.
     pub(super) fn pass(&self) -> Option<&Pass> {
         self.pass.as_ref()
+    }
+
+    /// The device is theirs: they said so when they signed in.
+    pub(super) fn stays(&self) -> bool {
+        self.pass.is_some_and(|pass| pass.stays)
     }
 
     /// Who is visiting, or was until the pass ran out.
@@ -168,6 +174,7 @@ pub(super) fn dismiss(visit: &Visit, response: &mut Response) {
     headers.append(header::SET_COOKIE, set(&visit.app, PASS, "", &visit.base(), Some(0)));
     headers.append(header::SET_COOKIE, set(&visit.app, PAYING, "", RETURN_PATH, Some(0)));
     headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
+    offline::tell(Order::Forget, response);
 }
 
 /// Keeps the language that a parent chose.
@@ -204,6 +211,9 @@ pub(crate) fn returning(headers: &HeaderMap) -> Option<String> {
 /// Renews the pass of a visit that goes on, so that it does not end under somebody's hands.
 pub(super) async fn renew(parent: &Parent, response: &mut Response) {
     let Some(pass) = parent.visit.pass() else { return };
+    if !pass.stays {
+        offline::tell(Order::Forget, response);
+    }
     let old = if pass.stays { REFRESH_MILLIS / 60 } else { IDLE_MILLIS / 6 };
     let now = parent.visit.now;
     if now < pass.renewed.plus(old) {

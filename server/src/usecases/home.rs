@@ -222,6 +222,21 @@ pub async fn movements(
     Ok(MovementPage { movements: rows.into_iter().map(MovementView::from).collect(), next })
 }
 
+/// One movement of a wallet of the caller's family, by its number there.
+///
+/// # Errors
+/// See [`movements`].
+pub async fn movement(
+    app: &App,
+    who: Identity,
+    wallet: WalletId,
+    seq: i64,
+) -> Result<Option<MovementView>, Stop<MovementsRefusal>> {
+    let end = PageEnd { at: app.now(), seq: seq.saturating_add(1), entry: Uuid::max() };
+    let page = movements(app, who, Some(wallet), Some(end), 1).await?;
+    Ok(page.movements.into_iter().next().filter(|movement| movement.seq == seq))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 //! Each writes in one transaction, announces after the commit, and does nothing external inside it.
 
 pub mod accounts;
+pub mod appearance;
 pub mod archive;
 pub mod carts;
 pub mod content;

@@ -95,6 +95,11 @@ pub fn live_page(url: Option<&str>, opened_at_ms: Option<i64>, now: Millis) -> O
 }
 
 impl PaymentView {
+    /// Whether its notice can be paid now.
+    pub const fn can_be_paid(&self) -> bool {
+        matches!(self.state, PaymentState::Payable | PaymentState::NotCompleted)
+    }
+
     /// The view of a stored top-up at `now`.
     pub fn new(creditor: CreditorCode, row: &TopUpRow, now: Millis) -> Self {
         let opened = row.page_opened_at_ms.map(Millis::new);

@@ -114,6 +114,8 @@ pub(super) fn found(town: usize, now: i64, dice: &mut Dice) -> anyhow::Result<(B
         postal_iban: None,
         help_phone: String::new(),
         top_up_days: days,
+        colour: None,
+        logo_mark: None,
     };
     let mut steps = vec![step!(tx, (row, creditor) => {
         tx.insert_station(&row).await?;

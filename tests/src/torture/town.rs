@@ -280,6 +280,8 @@ async fn creditors(tx: &mut Tx) -> anyhow::Result<()> {
             postal_iban: None,
             help_phone: String::new(),
             top_up_days: 30,
+            colour: None,
+            logo_mark: None,
         };
         tx.insert_creditor(&row).await?;
     }

@@ -9,6 +9,7 @@ mod giving;
 mod identities;
 mod messages;
 mod names;
+mod offline;
 mod open;
 mod overview;
 mod privacy;

@@ -59,6 +59,8 @@ pub(super) async fn fill(app: &App) -> anyhow::Result<()> {
             postal_iban: seed.postal_iban.map(str::to_owned),
             help_phone: seed.help_phone.to_owned(),
             top_up_days: 30,
+            colour: None,
+            logo_mark: None,
         });
     }
     let sower = Arc::new(Sower { app: app.clone(), now, today, password_hash, creditors });

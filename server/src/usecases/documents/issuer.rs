@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::{DocumentRefusal, Refused};
 use crate::usecases::Stop;
+use crate::usecases::appearance::{Colour, ColourError, mark};
 use crate::usecases::office::{Act, OfficeRefusal, check};
 
 /// What the office may change; what is `None` stays as it is, an empty text takes it away.
@@ -33,6 +34,8 @@ pub struct Letterhead {
     pub wording: Option<String>,
     /// A picture's bytes; none take it away.
     pub logo: Option<Vec<u8>>,
+    /// The colour of the creditor's pages, `#rrggbb`.
+    pub colour: Option<String>,
 }
 
 /// Why a letterhead is not taken.
@@ -47,6 +50,9 @@ pub enum LetterheadError {
     /// No logo.
     #[error(transparent)]
     Logo(#[from] LogoError),
+    /// No colour for a page.
+    #[error(transparent)]
+    Colour(#[from] ColourError),
     /// No reason or name.
     #[error(transparent)]
     Office(#[from] OfficeRefusal),
@@ -105,6 +111,9 @@ pub async fn put_letterhead(
     if change.wording.as_deref().is_some_and(|code| wording(code).is_none()) {
         return Err(Stop::Refused(LetterheadError::Wording));
     }
+    if let Some(text) = change.colour.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        Colour::parse(text).map_err(|error| Stop::Refused(LetterheadError::Colour(error)))?;
+    }
     if let Some(bytes) = change.logo.as_ref().filter(|bytes| !bytes.is_empty()) {
         Logo::parse(bytes.clone()).map_err(|error| Stop::Refused(LetterheadError::Logo(error)))?;
     }
@@ -128,6 +137,11 @@ fn merged(row: LetterheadRow, change: Letterhead) -> LetterheadRow {
         None => old,
         Some(text) => Some(text).filter(|text| !text.is_empty()),
     };
+    let (logo, logo_mark) = match change.logo {
+        None => (row.logo, row.logo_mark),
+        Some(bytes) if bytes.is_empty() => (None, None),
+        Some(bytes) => (Some(bytes.clone()), mark(&bytes)),
+    };
     LetterheadRow {
         name_german: text(change.name_german, row.name_german),
         sector: text(change.sector, Some(row.sector)).unwrap_or_default(),
@@ -136,10 +150,9 @@ fn merged(row: LetterheadRow, change: Letterhead) -> LetterheadRow {
         postal_holder: text(change.postal_holder, row.postal_holder),
         postal_authorisation: text(change.postal_authorisation, row.postal_authorisation),
         wording: change.wording.unwrap_or(row.wording),
-        logo: match change.logo {
-            None => row.logo,
-            Some(bytes) => Some(bytes).filter(|bytes| !bytes.is_empty()),
-        },
+        logo,
+        logo_mark,
+        colour: text(change.colour, row.colour),
     }
 }
 

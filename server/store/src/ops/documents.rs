@@ -14,13 +14,14 @@ use crate::rows::*;
 type Conn = <Db as sqlx::Database>::Connection;
 
 crate::tx::statements! {
-    LETTERHEAD = "SELECT name_german, sector, contacts, own_counter, postal_holder, postal_authorisation, wording, logo
+    LETTERHEAD = "SELECT name_german, sector, contacts, own_counter, postal_holder, postal_authorisation, wording, logo,
+            colour, logo_mark
         FROM letterhead WHERE creditor = $1";
     PUT_LETTERHEAD = "INSERT INTO letterhead (creditor, name_german, sector, contacts, own_counter, postal_holder,
-            postal_authorisation, wording, logo)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            postal_authorisation, wording, logo, colour, logo_mark)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (creditor) DO UPDATE SET name_german = $2, sector = $3, contacts = $4, own_counter = $5,
-            postal_holder = $6, postal_authorisation = $7, wording = $8, logo = $9";
+            postal_holder = $6, postal_authorisation = $7, wording = $8, logo = $9, colour = $10, logo_mark = $11";
     SET_ADDRESS = "UPDATE guardian SET address = $3 WHERE creditor = $1 AND id = $2";
     NOTICE_OWNER = "SELECT COALESCE(t.guardian, b.guardian) AS owner, g.address, n.bill
         FROM notice n
@@ -93,7 +94,7 @@ pub(crate) async fn put_letterhead(c: &mut Conn, creditor: &CreditorCode, row: &
     let put =
         query(PUT_LETTERHEAD).bind(creditor.as_str()).bind(&row.name_german).bind(&row.sector).bind(&row.contacts);
     let put = put.bind(&row.own_counter).bind(&row.postal_holder).bind(&row.postal_authorisation);
-    put.bind(&row.wording).bind(&row.logo).execute(c).await.map(drop)
+    put.bind(&row.wording).bind(&row.logo).bind(&row.colour).bind(&row.logo_mark).execute(c).await.map(drop)
 }
 
 pub(crate) async fn set_address(

@@ -13,8 +13,9 @@ type Conn = <Db as sqlx::Database>::Connection;
 
 crate::tx::statements! {
     CREDITORS = "SELECT c.fiscal_code, c.name, c.office_name, c.station, s.broker, s.duplicate_is_ko,
-            c.segregation_code, c.cbill, c.iban, c.postal_iban, c.help_phone, c.top_up_days
-        FROM creditor c JOIN station s ON s.id = c.station ORDER BY c.fiscal_code";
+            c.segregation_code, c.cbill, c.iban, c.postal_iban, c.help_phone, c.top_up_days,
+            l.colour, l.logo_mark
+        FROM creditor c JOIN station s ON s.id = c.station LEFT JOIN letterhead l ON l.creditor = c.fiscal_code ORDER BY c.fiscal_code";
     STATIONS = "SELECT id, broker, duplicate_is_ko FROM station ORDER BY id";
     ACTIVATION = "SELECT creditor FROM activation_code WHERE code = $1";
     INSERT_STATION = "INSERT INTO station (id, broker, duplicate_is_ko) VALUES ($1, $2, $3)";

@@ -30,6 +30,10 @@ pub struct LetterheadRow {
     pub wording: String,
     /// A picture.
     pub logo: Option<Vec<u8>>,
+    /// The colour of its pages, `#rrggbb`.
+    pub colour: Option<String>,
+    /// Which logo its pages show; `None` where they show none.
+    pub logo_mark: Option<String>,
 }
 
 /// Whose a notice is.

@@ -44,6 +44,10 @@ pub struct CreditorRow {
     pub help_phone: String,
     /// How many days an unpaid top-up's notice stays payable.
     pub top_up_days: i64,
+    /// The colour of its pages, `#rrggbb`.
+    pub colour: Option<String>,
+    /// Which logo its pages show; `None` where they show none.
+    pub logo_mark: Option<String>,
 }
 
 /// A station of ours.

@@ -1,0 +1,104 @@
+// A parent whose phone loses its network, played by a real browser with its service worker. The environment as for stories.mjs.
+import assert from 'node:assert/strict';
+import { at, base, press, scripts, visit, finish } from './harness.mjs';
+
+async function enter(page, stays) {
+  await page.goto(`${base}/accesso`);
+  await page.fill('#utente', at.username);
+  await page.fill('#password', at.password);
+  if (stays) await page.check('#resta');
+  await press(page, 'main form button:has-text("Accedi")');
+  await page.waitForSelector('.portal-child');
+}
+
+// What a browser has kept of a family, in any of its caches.
+const kept = (page) => page.evaluate(async () => {
+  const texts = [];
+  for (const name of await caches.keys()) {
+    const cache = await caches.open(name);
+    for (const request of await cache.keys()) {
+      const text = await (await cache.match(request)).text();
+      if (/Giulia|Luca|portal-qr/.test(text)) texts.push(new URL(request.url).pathname);
+    }
+  }
+  return texts;
+});
+
+const settled = async (page, wanted) => {
+  const reads = async () => JSON.stringify(await kept(page)) === JSON.stringify(wanted);
+  for (let tries = 0; tries < 400 && !(await reads()); tries += 1) await page.waitForTimeout(50);
+  assert.deepEqual(await kept(page), wanted);
+};
+
+if (scripts) {
+  const page_kept = new URL(`${base}/senza-rete`).pathname;
+
+  await visit('without a network', async (page, look) => {
+    await enter(page, true);
+    await settled(page, [page_kept]);
+    await page.goto(`${base}/senza-rete`);
+    await look('the page that is kept');
+    const number = await page.locator('section[id^=avviso-]').first().getAttribute('id');
+    await page.goto(base);
+    await page.waitForSelector('.portal-child');
+    await page.context().setOffline(true);
+    // Whatever is asked for, this is what there is; the notice that was asked for is where the eye goes.
+    await page.goto(`${base}/avviso/${number.slice('avviso-'.length)}`);
+    assert.match(await page.innerText('main'), /Ora non c'è rete/);
+    assert.match(await page.innerText('main'), /aggiornato il \d+ \w+ \d{4} alle/);
+    assert.ok(await page.locator(`#${number} svg[role=img]`).isVisible());
+    assert.equal(await page.evaluate('document.activeElement.id'), number);
+    assert.ok((await page.evaluate("getComputedStyle(document.querySelector('h1')).fontFamily")).includes('Titillium'));
+    await look('a notice without a network');
+    await page.goto(base);
+    assert.ok(await page.locator('.portal-child').first().isVisible());
+    await look('home without a network');
+    // Back with the network, the pages are the server's again.
+    await page.context().setOffline(false);
+    await page.goto(`${base}/ricarica`);
+    assert.ok(!(await page.innerText('main')).includes('rete'));
+    await page.check('input[type=radio][value]:not([value=altro])');
+    await page.context().setOffline(true);
+    await press(page, 'main form button[value=avviso], main form button:has-text("PSP")');
+    await page.waitForSelector('[data-senza=invio]:not([hidden])');
+    await look('the network went away while sending');
+    // Signing out is heard on this device at once, by the server when there is one.
+    await press(page, 'button:has-text("Esci")');
+    await page.waitForSelector('[data-senza=uscita]:not([hidden])');
+    await look('signed out without a network');
+    assert.deepEqual(await kept(page), []);
+    await page.goto(base);
+    assert.equal(await page.locator('.portal-child').count(), 0);
+    await look('nothing is kept');
+    await page.context().setOffline(false);
+  });
+
+  await visit('signing out leaves nothing', async (page) => {
+    await enter(page, true);
+    await settled(page, [page_kept]);
+    await press(page, 'button:has-text("Esci")');
+    await page.waitForSelector('#utente');
+    assert.deepEqual(await kept(page), []);
+    await page.context().setOffline(true);
+    await page.goto(base).catch(() => {});
+    assert.equal(await page.locator('.portal-child').count(), 0);
+    await page.context().setOffline(false);
+  });
+
+  await visit('a shared computer keeps nothing', async (page) => {
+    await enter(page, false);
+    assert.deepEqual(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length), 0);
+    assert.deepEqual(await kept(page), []);
+    // Nor what somebody kept on it before.
+    await press(page, 'button:has-text("Esci")');
+    await page.waitForSelector('#utente');
+    await enter(page, true);
+    await settled(page, [page_kept]);
+    await page.context().clearCookies();
+    await page.goto(base);
+    await page.waitForSelector('#utente');
+    assert.deepEqual(await kept(page), []);
+  });
+}
+
+await finish();
