@@ -252,6 +252,16 @@ pub(crate) fn try_later(millis: i64, language: Language) -> Refused {
     Refused { retry_after_ms: u64::try_from(millis).ok(), ..Refused::new(Reason::TryLater, sentence) }
 }
 
+/// The refusal of a recovery for which a secret question is to be answered: the portal asks it.
+pub(crate) fn question_in_the_portal(language: Language) -> Refused {
+    let sentence = language.choose([
+        "Per questo accesso serve anche la risposta alla tua domanda segreta: ricomincia dal portale del Comune, in Problemi con accesso.",
+        "For this account the answer to your secret question is needed, too: start again on the municipality's portal, under Trouble signing in.",
+        "Für diesen Zugang braucht es auch die Antwort auf Ihre Geheimfrage: Beginnen Sie im Portal der Gemeinde neu, unter Probleme bei der Anmeldung.",
+    ]);
+    Refused::new(Reason::RecoveryIncomplete, sentence)
+}
+
 /// The refusal of a password that somebody chose.
 pub(crate) fn password(rule: PasswordRule, language: Language) -> Refused {
     let sentence = rule.sentence(language);

@@ -331,6 +331,98 @@ fn in_a_row(text: &[char]) -> usize {
     text.windows(2).filter(|pair| follows(pair)).count()
 }
 
+crate::ledger::coded! {
+    /// A secret question. Which of them somebody chose is no secret; none of the answers stands in what the creditor knows of a family.
+    SecretQuestion, "secret question" {
+        /// What their pet is called.
+        Pet = "pet",
+        /// The dish they liked best as a child.
+        Dish = "dish",
+        /// The street where they grew up.
+        Street = "street",
+        /// Their best friend of the first school years.
+        Friend = "friend",
+        /// Their first teacher.
+        Teacher = "teacher",
+    }
+}
+
+impl SecretQuestion {
+    /// Every question, in the order in which they are offered.
+    pub const ALL: [Self; 5] = [Self::Pet, Self::Dish, Self::Street, Self::Friend, Self::Teacher];
+
+    /// As it is asked.
+    pub fn sentence(self, language: Language) -> &'static str {
+        language.choose(match self {
+            Self::Pet => {
+                ["Qual è il nome del tuo animale domestico?", "What is your pet called?", "Wie heißt Ihr Haustier?"]
+            }
+            Self::Dish => [
+                "Qual era il tuo piatto preferito da bambino?",
+                "Which dish did you like best as a child?",
+                "Was war als Kind Ihr Lieblingsgericht?",
+            ],
+            Self::Street => [
+                "In quale via sei cresciuto?",
+                "In which street did you grow up?",
+                "In welcher Straße sind Sie aufgewachsen?",
+            ],
+            Self::Friend => [
+                "Come si chiamava il tuo migliore amico delle elementari?",
+                "Who was your best friend at primary school?",
+                "Wie hieß Ihr bester Freund in der Grundschule?",
+            ],
+            Self::Teacher => [
+                "Come si chiamava la tua prima maestra?",
+                "What was your first teacher called?",
+                "Wie hieß Ihre erste Lehrerin?",
+            ],
+        })
+    }
+}
+
+/// Why a text is no answer to a secret question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SecretAnswerError {
+    /// Fewer than three letters and digits.
+    #[error("an answer has at least 3 letters or digits")]
+    Short,
+    /// More than 64.
+    #[error("an answer has at most 64 letters and digits")]
+    Long,
+}
+
+/// The answer to a secret question, as it is compared: letters and digits in small letters, whatever stands between them. `Debug` shows
+/// nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretAnswer(String);
+
+impl fmt::Debug for SecretAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretAnswer(…)")
+    }
+}
+
+impl SecretAnswer {
+    /// Reads an answer as typed: years later nobody knows whether they wrote `Via Roma, 3` or `via roma 3`.
+    ///
+    /// # Errors
+    /// [`SecretAnswerError`].
+    pub fn parse(text: &str) -> Result<Self, SecretAnswerError> {
+        let plain: String = text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect();
+        match plain.chars().count() {
+            0..=2 => Err(SecretAnswerError::Short),
+            3..=64 => Ok(Self(plain)),
+            _ => Err(SecretAnswerError::Long),
+        }
+    }
+
+    /// What is hashed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -425,5 +517,17 @@ mod tests {
         for rule in ["short", "long", "simple", "common", "personal"] {
             assert_eq!(PasswordRule::from_code(rule).unwrap().code(), rule);
         }
+    }
+
+    #[test]
+    fn an_answer_is_the_same_however_it_is_written() {
+        let plain = |text: &str| SecretAnswer::parse(text).map(|answer| answer.as_str().to_owned());
+        for text in ["Via Roma, 3", " via  roma 3 ", "VIA-ROMA 3"] {
+            assert_eq!(plain(text).as_deref(), Ok("viaroma3"), "{text}");
+        }
+        assert_eq!(plain("Fürst Élan").as_deref(), Ok("fürstélan"));
+        assert_eq!(plain("a b!"), Err(SecretAnswerError::Short));
+        assert_eq!(plain(&"x".repeat(65)), Err(SecretAnswerError::Long));
+        assert_eq!(format!("{:?}", SecretAnswer::parse("Fido")), "Ok(SecretAnswer(…))");
     }
 }

@@ -41,6 +41,10 @@ coded! {
         ContentRemoved = "content_removed",
         /// A guardian's message was answered, or moved on; the subject is its id.
         MessageAnswered = "message_answered",
+        /// A guardian's secret question was taken away.
+        QuestionForgotten = "question_forgotten",
+        /// What the creditor asks of whoever forgot their password was changed; the subject is `secret_question on` or `off`.
+        AccessRuleChanged = "access_rule_changed",
         /// The privacy notice that guardians accept was changed; the subject is its version.
         PrivacyChanged = "privacy_changed",
     }

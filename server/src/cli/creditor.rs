@@ -11,8 +11,8 @@ use serde_json::json;
 use super::office::Desk;
 use super::output::say;
 use super::{Place, SignedArgs};
-use crate::usecases::Stop;
 use crate::usecases::privacy::{Notice, Reading, accepted, current, set};
+use crate::usecases::{Stop, questions};
 
 /// The longest text that is read at all, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -23,6 +23,37 @@ pub(super) enum CreditorCommand {
     Privacy {
         #[command(subcommand)]
         command: PrivacyCommand,
+    },
+    /// Whether somebody who forgot their password is asked the secret question that they chose, beside the two proofs.
+    SecretQuestion {
+        #[command(subcommand)]
+        command: QuestionCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QuestionCommand {
+    /// It is asked from now on, of whoever has chosen one on their profile page.
+    On {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// It is not asked; what was chosen stays.
+    Off {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// Say whether it is asked.
+    Show {
+        #[command(flatten)]
+        place: Place,
+        /// Whose (11 digits).
+        #[arg(long)]
+        creditor: String,
     },
 }
 
@@ -90,7 +121,10 @@ impl ReadingArgs {
 }
 
 pub(super) async fn run(command: CreditorCommand) -> anyhow::Result<ExitCode> {
-    let CreditorCommand::Privacy { command } = command;
+    let command = match command {
+        CreditorCommand::Privacy { command } => command,
+        CreditorCommand::SecretQuestion { command } => return question(command).await,
+    };
     match command {
         PrivacyCommand::Set { version, reading, place, signed } => {
             let wanted = Some((version, reading.reading()?));
@@ -99,6 +133,28 @@ pub(super) async fn run(command: CreditorCommand) -> anyhow::Result<ExitCode> {
         PrivacyCommand::Clear { place, signed } => put(&place, signed, None, "no privacy notice is asked for").await,
         PrivacyCommand::Show { place, creditor, json } => show(&place, &creditor, json).await,
     }
+}
+
+async fn question(command: QuestionCommand) -> anyhow::Result<ExitCode> {
+    let words = |asked| if asked { "is asked, of whoever has chosen one" } else { "is not asked" };
+    let (place, signed, asked) = match command {
+        QuestionCommand::On { place, signed } => (place, signed, true),
+        QuestionCommand::Off { place, signed } => (place, signed, false),
+        QuestionCommand::Show { place, creditor } => {
+            let store = super::ledger::open_for_reading(&place.database()?).await?;
+            let row = super::ledger::chosen(&store, Some(&creditor)).await?.into_iter().next().context("--creditor")?;
+            let asked = questions::asks(&store, row.fiscal_code).await;
+            store.close().await;
+            println!("{}: the secret question {}", row.name, words(asked?));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let desk = Desk::open(&place.database()?, signed.into()).await?;
+    let (act, town) = (desk.act()?, desk.creditor.name.clone());
+    let outcome = questions::set_asks(&desk.store, act, asked).await;
+    desk.close(outcome).await?;
+    println!("{town}: the secret question {} from now on", words(asked));
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn put(

@@ -71,6 +71,8 @@ pub(super) enum GuardianCommand {
     Restore(ChangeArgs),
     /// Take user name and password away, so that somebody who has neither e-mail nor device left registers anew, with a code.
     Reset(ChangeArgs),
+    /// Take away the secret question of somebody who forgot the answer; two proofs are still wanted for a new password.
+    ForgetQuestion(ChangeArgs),
     /// Change the address that letters go to; with an empty one, there is none.
     Email {
         /// The address.
@@ -158,6 +160,11 @@ pub(super) async fn run(command: GuardianCommand) -> anyhow::Result<ExitCode> {
         GuardianCommand::Reset(args) => {
             let name = changed(args, Change::Reset).await?;
             println!("{name}: user name and password taken away; they register anew, with `borsellino guardian code`");
+            Ok(ExitCode::SUCCESS)
+        }
+        GuardianCommand::ForgetQuestion(args) => {
+            let name = changed(args, Change::ForgetQuestion).await?;
+            println!("{name}: no secret question is asked until they choose another");
             Ok(ExitCode::SUCCESS)
         }
         GuardianCommand::Address { address, change } => {

@@ -192,7 +192,7 @@ impl v1::accounts_server::Accounts for Service {
     ) -> Result<Response<v1::FinishRecoveryResponse>, Status> {
         let language = language(&request);
         let message = request.into_inner();
-        let finished = recovery::finish(&self.0, &message.recovery_token, message.new_password).await;
+        let finished = recovery::finish(&self.0, &message.recovery_token, (message.new_password, None)).await;
         let (tokens, guardian, creditor, username) = parts(finished.map_err(|stop| recovery_refused(stop, language))?);
         Ok(Response::new(v1::FinishRecoveryResponse { tokens, guardian, creditor, username }))
     }
@@ -270,6 +270,9 @@ fn recovery_refused(stop: Stop<RecoveryRefusal>, language: Language) -> Status {
         RecoveryRefusal::Wrong => plain(Reason::ProofRefused, language),
         RecoveryRefusal::Ended => plain(Reason::RecoveryEnded, language),
         RecoveryRefusal::Incomplete => plain(Reason::RecoveryIncomplete, language),
+        RecoveryRefusal::Question | RecoveryRefusal::WrongAnswer => {
+            refuse(&sentences::question_in_the_portal(language), language)
+        }
         RecoveryRefusal::Password(rule) => refuse(&sentences::password(rule, language), language),
     }
 }

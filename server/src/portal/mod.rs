@@ -25,6 +25,7 @@ mod pay;
 mod privacy;
 mod profile;
 mod prose;
+mod question;
 mod recoveries;
 mod recovery;
 mod register;
@@ -86,6 +87,7 @@ pub fn router(app: App) -> Router {
         .route(&at("/certificazione"), get(archive::certificate))
         .route(&at("/dispositivi"), get(devices::page).post(devices::revoke))
         .route(&at("/password"), get(devices::password).post(devices::change_password))
+        .route(&at(question::PATH), get(question::page).post(question::send))
         .route(&at("/novita"), get(content::news))
         .route(&at("/novita/feed"), get(content::feed))
         .route(&at("/novita/{id}"), get(content::news_item))

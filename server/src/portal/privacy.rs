@@ -60,7 +60,7 @@ fn is_open(visit: &Visit) -> bool {
     let paper = THEIRS.iter().any(|start| below.starts_with(start));
     let notice = below.starts_with("/avviso/") && below.ends_with("/pdf");
     // Nobody has to accept anything first to shut a stranger out.
-    let safety = ["/recuperi", "/dispositivi", "/password", "/esci"].contains(&below);
+    let safety = ["/recuperi", "/dispositivi", "/password", "/domanda-segreta", "/esci"].contains(&below);
     paper || notice || safety || (below.starts_with("/esito/") && below.ends_with("/vivo"))
 }
 

@@ -8,12 +8,15 @@ use super::frame::{Frame, ended, fault, show};
 use super::visit::{Parent, renew};
 use crate::usecases::Stop;
 use crate::usecases::accounts::{ProfileView, profile};
+use crate::usecases::questions::settings;
 
 #[derive(Template)]
 #[template(path = "portal/profile.html")]
 struct Profile {
     f: Frame,
     view: ProfileView,
+    /// A secret question can be chosen.
+    question: bool,
 }
 
 pub(super) async fn page(parent: Parent) -> Response {
@@ -23,8 +26,13 @@ pub(super) async fn page(parent: Parent) -> Response {
         Err(Stop::Refused(refusal)) => return ended(visit, refusal),
         Err(Stop::Fault(error)) => return fault(visit, &error),
     };
+    let question = match settings(&visit.app, parent.who).await {
+        Ok(settings) => settings.asked && settings.password,
+        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+    };
     let f = visit.frame(visit.words.of(["Modifica il tuo profilo", "Your details", "Ihre Angaben"]), "-");
-    let mut response = show(StatusCode::OK, &Profile { f, view });
+    let mut response = show(StatusCode::OK, &Profile { f, view, question });
     renew(&parent, &mut response).await;
     response
 }

@@ -95,8 +95,10 @@ pub(super) async fn answer(Posted { parent, fields }: Posted) -> Response {
             let sentence = sentences::of(Reason::ProofRefused, visit.language).to_owned();
             list(&parent, StatusCode::UNPROCESSABLE_ENTITY, Some((id, sentence))).await
         }
-        RecoveryRefusal::Ended | RecoveryRefusal::Incomplete | RecoveryRefusal::Password(_) => {
-            refused_for(visit, Reason::RecoveryEnded)
-        }
+        RecoveryRefusal::Ended
+        | RecoveryRefusal::Incomplete
+        | RecoveryRefusal::Password(_)
+        | RecoveryRefusal::Question
+        | RecoveryRefusal::WrongAnswer => refused_for(visit, Reason::RecoveryEnded),
     }
 }

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use borsellino_domain::account::OfficeCode;
+use borsellino_domain::account::{OfficeCode, SecretAnswer};
 use borsellino_domain::time::Millis;
 use borsellino_proto::reason::Reason;
 use data_encoding::BASE64URL_NOPAD;
@@ -21,7 +21,7 @@ use super::register::passwords_differ;
 use super::visit::{Visit, admit, cookie, set};
 use crate::clock::random;
 use crate::sentences;
-use crate::usecases::recovery::{Forgetful, PROOFS, Proving, RecoveryRefusal, Started, finish, prove, start};
+use crate::usecases::recovery::{Forgetful, PROOFS, Proving, RecoveryRefusal, Started, finish, prove, question, start};
 use crate::usecases::{App, ProofKind, Stop};
 
 /// Below a portal's own path.
@@ -113,6 +113,8 @@ struct Shown {
     email: bool,
     device: bool,
     enough: bool,
+    /// The secret question, where it is asked.
+    question: Option<&'static str>,
 }
 
 /// What is said on a page beside the recovery itself.
@@ -155,7 +157,13 @@ async fn stands(visit: &Visit, kept: &Kept, status: StatusCode, said: Said) -> R
         Err(Stop::Refused(_)) => return over(visit, status),
         Err(Stop::Fault(error)) => return fault(visit, &error),
     };
+    let question = match question(&visit.app, &kept.token).await {
+        Ok(question) => question.map(|question| question.sentence(visit.language)),
+        Err(Stop::Refused(_)) => return over(visit, status),
+        Err(Stop::Fault(error)) => return fault(visit, &error),
+    };
     let shown = Shown {
+        question,
         mark: kept.mark(&visit.app),
         number: kept.number.clone(),
         until: visit.words.day_and_hour(kept.until),
@@ -291,6 +299,15 @@ async fn refused(visit: &Visit, kept: &Kept, field: &'static str, stop: Stop<Rec
         RecoveryRefusal::TryLater(millis) => {
             (StatusCode::TOO_MANY_REQUESTS, Said::problem(sentences::try_later(millis, visit.language).sentence))
         }
+        RecoveryRefusal::Question => (StatusCode::UNPROCESSABLE_ENTITY, Said::wrong("risposta", unanswered(visit))),
+        RecoveryRefusal::WrongAnswer => {
+            let sentence = visit.words.of([
+                "La risposta non è quella che avevi dato. Dopo cinque errori si ricomincia; se non la ricordi, chiama l'ufficio scuola.",
+                "This is not the answer that you gave. After five errors you start again; if you don't remember it, call the school office.",
+                "Das ist nicht die Antwort, die Sie gegeben hatten. Nach fünf Fehlern beginnt man von vorn; wissen Sie sie nicht mehr, rufen Sie die Gemeinde an.",
+            ]);
+            (StatusCode::UNPROCESSABLE_ENTITY, Said::wrong("risposta", sentence))
+        }
         RecoveryRefusal::Incomplete => {
             let sentence = sentences::of(Reason::RecoveryIncomplete, visit.language);
             (StatusCode::CONFLICT, Said::problem(sentence))
@@ -303,13 +320,31 @@ async fn refused(visit: &Visit, kept: &Kept, field: &'static str, stop: Stop<Rec
     stands(visit, kept, status, said).await
 }
 
+fn unanswered(visit: &Visit) -> &'static str {
+    visit.words.of([
+        "Scrivi la risposta alla domanda segreta: ha almeno tre lettere.",
+        "Type the answer to the secret question: it has three letters at least.",
+        "Geben Sie die Antwort auf die Geheimfrage ein: Sie hat mindestens drei Buchstaben.",
+    ])
+}
+
 async fn end(visit: &Visit, kept: &Kept, fields: &Fields) -> Response {
     let password = fields.raw("password");
     if password != fields.raw("password-ripetuta") {
         let said = Said::wrong("password-ripetuta", passwords_differ(visit));
         return stands(visit, kept, StatusCode::UNPROCESSABLE_ENTITY, said).await;
     }
-    let (signed_in, username) = match finish(&visit.app, &kept.token, password.to_owned()).await {
+    let answer = match fields.get("risposta") {
+        "" => None,
+        text => match SecretAnswer::parse(text) {
+            Ok(answer) => Some(answer),
+            Err(_) => {
+                let said = Said::wrong("risposta", unanswered(visit));
+                return stands(visit, kept, StatusCode::UNPROCESSABLE_ENTITY, said).await;
+            }
+        },
+    };
+    let (signed_in, username) = match finish(&visit.app, &kept.token, (password.to_owned(), answer)).await {
         Ok(finished) => finished,
         Err(stop) => return refused(visit, kept, "password", stop).await,
     };

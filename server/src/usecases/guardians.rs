@@ -142,6 +142,8 @@ pub enum Change {
     Restore,
     /// User name and password are taken away: they register anew, with a new code.
     Reset,
+    /// Their secret question is taken away: they forgot the answer.
+    ForgetQuestion,
 }
 
 /// Changes somebody's access. What ends it ends every session, code and recovery with it.
@@ -168,8 +170,13 @@ pub async fn change(store: &Store, by: Act, (who, change): (String, Change)) -> 
                 }
                 Change::Reset => {
                     tx.reset_credentials(&creditor, holder.id, &nameless(holder.id)).await?;
+                    tx.put_secret_question(&creditor, holder.id, None).await?;
                     close(tx, &creditor, holder.id, by.at()).await?;
                     OfficeAction::AccessReset
+                }
+                Change::ForgetQuestion => {
+                    tx.put_secret_question(&creditor, holder.id, None).await?;
+                    OfficeAction::QuestionForgotten
                 }
             };
             by.keep(tx, (action, &holder.id.to_string()), None).await?;

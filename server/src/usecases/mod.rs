@@ -31,6 +31,7 @@ pub mod privacy;
 pub mod proof;
 pub mod proof_file;
 pub mod push;
+pub mod questions;
 pub mod queues;
 pub mod receipts;
 pub mod recovery;

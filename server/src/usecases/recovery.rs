@@ -10,14 +10,14 @@
 
 use std::net::IpAddr;
 
-use borsellino_domain::account::{MOST_TRIES, NewPassword, OfficeCode, PasswordRule};
+use borsellino_domain::account::{MOST_TRIES, NewPassword, OfficeCode, PasswordRule, SecretAnswer, SecretQuestion};
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::fiscal_code::PersonalCode;
 use borsellino_domain::id::{GuardianId, uuid_v7};
 use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
-use borsellino_store::rows::{AccountHolderRow, NewDelivery, NewRecovery, ProofKind, RecoveryRow};
+use borsellino_store::rows::{AccountHolderRow, NewDelivery, NewRecovery, ProofKind, RecoveryRow, SecretQuestionRow};
 use borsellino_store::{StoreError, Tx};
 use uuid::Uuid;
 
@@ -62,6 +62,10 @@ pub enum RecoveryRefusal {
     Incomplete,
     /// The new password breaks a rule.
     Password(PasswordRule),
+    /// The answer to the secret question is wanted too, which is asked on the portal.
+    Question,
+    /// It is wrong.
+    WrongAnswer,
 }
 
 /// A recovery that was opened.
@@ -303,22 +307,81 @@ async fn by_office(
     Ok(None)
 }
 
+/// The secret question that is to be answered, too: only once both proofs are there, else it would tell that there is such an account.
+///
+/// # Errors
+/// [`RecoveryRefusal`], or a [`super::Fault`].
+pub async fn question(app: &App, token: &str) -> Result<Option<SecretQuestion>, Stop<RecoveryRefusal>> {
+    let (token, now) = (decode(token)?, app.now());
+    let creditor = token.creditor;
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let row = tx.recovery(&creditor, token.id).await?;
+            let row = row.filter(|row| row.digest == token.digest() && open(row, now));
+            let Some(row) = row.filter(|row| proofs(row).len() >= PROOFS) else { return Ok(None) };
+            asked(tx, &creditor, row.guardian).await
+        })
+    });
+    Ok(read.await?.map(|row| row.question))
+}
+
+/// What a guardian is asked, if their creditor has it asked and they have chosen one.
+async fn asked(
+    tx: &mut Tx,
+    creditor: &CreditorCode,
+    guardian: Option<Uuid>,
+) -> Result<Option<SecretQuestionRow>, StoreError> {
+    let Some(guardian) = guardian else { return Ok(None) };
+    if !tx.asks_question(creditor).await? {
+        return Ok(None);
+    }
+    tx.secret_question(creditor, guardian.into()).await
+}
+
+/// Holds an answer against what is asked. A wrong one counts as a wrong proof does, before it is looked at.
+async fn answered(
+    app: &App,
+    token: &RecoveryToken,
+    (asked, answer): (&SecretQuestionRow, Option<&SecretAnswer>),
+) -> Result<(), Stop<RecoveryRefusal>> {
+    let Some(answer) = answer else { return Err(Stop::Refused(RecoveryRefusal::Question)) };
+    let (creditor, id) = (token.creditor, token.id);
+    let counted = app.store.write::<_, (), _>("count an answer", move |tx| {
+        Box::pin(async move { tx.try_recovery(&creditor, id).await.map(Ok) })
+    });
+    if counted.await?.unwrap_or_default().is_none_or(|row| row.tries > MOST_TRIES) {
+        return Err(Stop::Refused(RecoveryRefusal::Ended));
+    }
+    match check(app, (answer.as_str(), Some(&asked.answer_hash)), RecoveryRefusal::TryLater).await? {
+        true => Ok(()),
+        false => Err(Stop::Refused(RecoveryRefusal::WrongAnswer)),
+    }
+}
+
 /// Sets the new password, ends every session, and signs in. The same again, because the answer was lost, signs in again.
 /// Answers the user name, too.
 ///
 /// # Errors
 /// [`RecoveryRefusal`], or a [`super::Fault`].
-pub async fn finish(app: &App, token: &str, new: String) -> Result<(SignedIn, String), Stop<RecoveryRefusal>> {
+pub async fn finish(
+    app: &App,
+    token: &str,
+    (new, answer): (String, Option<SecretAnswer>),
+) -> Result<(SignedIn, String), Stop<RecoveryRefusal>> {
     // Once more, where the same came twice at once and the other one wrote first.
     for _ in 0..2 {
-        if let Some(finished) = finish_once(app, token, &new).await? {
+        if let Some(finished) = finish_once(app, token, (&new, answer.as_ref())).await? {
             return Ok(finished);
         }
     }
     Err(Stop::Refused(RecoveryRefusal::Ended))
 }
 
-async fn finish_once(app: &App, token: &str, new: &str) -> Result<Option<(SignedIn, String)>, Stop<RecoveryRefusal>> {
+async fn finish_once(
+    app: &App,
+    token: &str,
+    (new, answer): (&str, Option<&SecretAnswer>),
+) -> Result<Option<(SignedIn, String)>, Stop<RecoveryRefusal>> {
     let refused = |refusal| Stop::Refused(refusal);
     let (token, now) = (decode(token)?, app.now());
     let creditor = token.creditor;
@@ -331,10 +394,11 @@ async fn finish_once(app: &App, token: &str, new: &str) -> Result<Option<(Signed
                 Some(guardian) => tx.holder(&creditor, guardian.into()).await?,
                 None => None,
             };
-            Ok(Some((row, holder)))
+            let asked = asked(tx, &creditor, row.guardian).await?;
+            Ok(Some((row, holder, asked)))
         })
     });
-    let (row, holder) = read.await?.ok_or(refused(RecoveryRefusal::Ended))?;
+    let (row, holder, asked) = read.await?.ok_or(refused(RecoveryRefusal::Ended))?;
     let repeated = row.finished_at_ms.is_some();
     let over = row.expires_at_ms <= now || row.tries >= MOST_TRIES || (repeated && row.ended_at_ms.is_some());
     if row.digest != token.digest() || over {
@@ -347,6 +411,10 @@ async fn finish_once(app: &App, token: &str, new: &str) -> Result<Option<(Signed
     NewPassword::parse(new, &own(&holder)).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
     let view = app.directory.listing().creditor(creditor.as_str()).map(Into::into);
     let view = view.ok_or(refused(RecoveryRefusal::Ended))?;
+    if let Some(asked) = asked.as_ref().filter(|_| !repeated) {
+        answered(app, &token, (asked, answer)).await?;
+    }
+    let counted = asked.is_some();
     let opening = Opening::new(app, (creditor, holder.id), (&row.device_name, None))?;
     let stored = holder.password_hash.clone().unwrap_or_default();
     if repeated {
@@ -385,6 +453,9 @@ async fn finish_once(app: &App, token: &str, new: &str) -> Result<Option<(Signed
                     tx.forget_push_but(&creditor, (guardian, opening.session())).await?;
                     tx.end_recoveries(&creditor, (guardian, token.id), now).await?;
                     tx.clear_sign_ins(&creditor, account).await?;
+                    if counted {
+                        tx.untry_recovery(&creditor, token.id).await?;
+                    }
                     lay_event(tx, &creditor, (guardian, Event::PasswordRecovered, token.id), now).await?;
                 }
                 None => {

@@ -332,7 +332,16 @@ pub(super) async fn hash<R: std::fmt::Debug>(
     password: &NewPassword,
     busy: impl FnOnce(i64) -> R,
 ) -> Result<String, Stop<R>> {
-    match app.passwords.hash(password.as_str().to_owned(), random()?).await {
+    hash_text(app, password.as_str(), busy).await
+}
+
+/// The hash of another secret of theirs.
+pub(super) async fn hash_text<R: std::fmt::Debug>(
+    app: &App,
+    secret: &str,
+    busy: impl FnOnce(i64) -> R,
+) -> Result<String, Stop<R>> {
+    match app.passwords.hash(secret.to_owned(), random()?).await {
         Ok(hash) => Ok(hash),
         Err(PasswordError::Busy) => Err(Stop::Refused(busy(1_000))),
         Err(PasswordError::Unusable) => Err(Fault::BadData("a password hash").into()),

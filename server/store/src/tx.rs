@@ -773,4 +773,12 @@ forward! {
     fn insert_privacy_acceptance(creditor: &CreditorCode, guardian_version: (GuardianId, &str), at: Millis) -> ();
     /// Who accepted what, in the order they did.
     fn privacy_acceptances(creditor: &CreditorCode) -> Vec<PrivacyAcceptanceRow>;
+    /// Whether a creditor has secret questions asked.
+    fn asks_question(creditor: &CreditorCode) -> bool;
+    /// Has secret questions asked, or not.
+    fn put_asks_question(creditor: &CreditorCode, asked: bool) -> ();
+    /// The secret question that a guardian chose.
+    fn secret_question(creditor: &CreditorCode, guardian: GuardianId) -> Option<SecretQuestionRow>;
+    /// Keeps it, or with `None` takes it back.
+    fn put_secret_question(creditor: &CreditorCode, guardian: GuardianId, row: Option<&SecretQuestionRow>) -> ();
 }

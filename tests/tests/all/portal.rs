@@ -13,4 +13,5 @@ mod offline;
 mod open;
 mod overview;
 mod privacy;
+mod question;
 mod safety;

@@ -11,6 +11,13 @@ use crate::rows::*;
 type Conn = <Db as sqlx::Database>::Connection;
 
 crate::tx::statements! {
+    ACCESS_RULE = "SELECT secret_question FROM access_rule WHERE creditor = $1";
+    PUT_ACCESS_RULE = "INSERT INTO access_rule (creditor, secret_question) VALUES ($1, $2)
+        ON CONFLICT (creditor) DO UPDATE SET secret_question = $2";
+    SECRET_QUESTION = "SELECT question, answer_hash FROM secret_question
+        WHERE creditor = $1 AND guardian = $2 AND question IS NOT NULL AND answer_hash IS NOT NULL";
+    PUT_SECRET_QUESTION = "INSERT INTO secret_question (creditor, guardian, question, answer_hash) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (creditor, guardian) DO UPDATE SET question = $3, answer_hash = $4";
     HOLDER_BY_USERNAME = "SELECT id, username, full_name, fiscal_code, email, NULLIF(password_hash, '') AS password_hash,
             disabled_at_ms, feed_seq
         FROM guardian WHERE creditor = $1 AND username = $2";
@@ -109,4 +116,34 @@ pub(crate) async fn privacy_acceptances(
     creditor: &CreditorCode,
 ) -> sqlx::Result<Vec<PrivacyAcceptanceRow>> {
     query_as(PRIVACY_ACCEPTANCES).bind(creditor.as_str()).fetch_all(c).await
+}
+
+/// Whether a creditor has secret questions asked.
+pub(crate) async fn asks_question(c: &mut Conn, creditor: &CreditorCode) -> sqlx::Result<bool> {
+    let row: Option<(i64,)> = query_as(ACCESS_RULE).bind(creditor.as_str()).fetch_optional(c).await?;
+    Ok(row.is_some_and(|(asked,)| asked == 1))
+}
+
+pub(crate) async fn put_asks_question(c: &mut Conn, creditor: &CreditorCode, asked: bool) -> sqlx::Result<()> {
+    query(PUT_ACCESS_RULE).bind(creditor.as_str()).bind(i64::from(asked)).execute(c).await.map(drop)
+}
+
+/// What a guardian chose, whether it is asked or not.
+pub(crate) async fn secret_question(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: GuardianId,
+) -> sqlx::Result<Option<SecretQuestionRow>> {
+    query_as(SECRET_QUESTION).bind(creditor.as_str()).bind(guardian.uuid()).fetch_optional(c).await
+}
+
+pub(crate) async fn put_secret_question(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: GuardianId,
+    row: Option<&SecretQuestionRow>,
+) -> sqlx::Result<()> {
+    let put = query(PUT_SECRET_QUESTION).bind(creditor.as_str()).bind(guardian.uuid());
+    let put = put.bind(row.map(|row| row.question.code())).bind(row.map(|row| row.answer_hash.as_str()));
+    put.execute(c).await.map(drop)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use borsellino_domain::account::SecretQuestion;
 use borsellino_domain::time::Millis;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -40,5 +41,22 @@ pub struct PrivacyAcceptanceRow {
 impl fmt::Debug for PrivacyAcceptanceRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PrivacyAcceptanceRow({}, {})", self.version, self.at_ms.get())
+    }
+}
+
+/// A secret question that was chosen.
+#[derive(Clone, FromRow)]
+pub struct SecretQuestionRow {
+    /// Which.
+    #[sqlx(try_from = "String")]
+    pub question: SecretQuestion,
+    /// argon2id in PHC form, of [`borsellino_domain::account::SecretAnswer`].
+    pub answer_hash: String,
+}
+
+/// What it holds is a secret.
+impl std::fmt::Debug for SecretQuestionRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretQuestionRow({:?})", self.question)
     }
 }

@@ -1,4 +1,4 @@
-//! The parent's stories in a real browser (`tests/portal/stories.mjs`), and what everybody reads (`content.mjs`): Chromium of the size of
+//! The parent's stories in a real browser (`tests/portal/stories.mjs`), and what everybody reads (`content.mjs`), without a network (`offline.mjs`): Chromium of the size of
 //! a phone and of a desk, with scripts and without. Pictures of every page lie in `target/portal` afterwards, for a person to look at.
 
 use std::path::Path;
@@ -52,6 +52,7 @@ stories! {
     at_a_desk: Fresh::sqlite(), "stories", "desktop", "yes";
     at_a_desk_without_scripts: Fresh::sqlite(), "stories", "desktop", "no";
     what_everybody_reads_on_a_phone: Fresh::sqlite(), "content", "phone", "yes";
+    on_a_phone_without_a_network: Fresh::sqlite(), "offline", "phone", "yes";
     what_everybody_reads_at_a_desk: Fresh::sqlite(), "content", "desktop", "yes";
     on_a_phone_with_postgresql: Fresh::postgres("portal"), "stories", "phone", "yes";
 }

@@ -1,5 +1,6 @@
 //! Two creditors with the same ids for everything: what is asked under one never answers, or changes, the other's.
 
+use borsellino_domain::account::SecretQuestion;
 use borsellino_domain::content::ContentKind;
 use borsellino_domain::id::{BillId, CartId, ChildId, EnrolmentId, OutboxId, SessionId, TopUpId};
 use borsellino_domain::language::Language;
@@ -11,6 +12,7 @@ use borsellino_store::rows::{
     AccountHolderRow, FeeTableRow, KeptMessage, LetterheadRow, NewAnswer, NewBill, NewCart, NewCertificate, NewContent,
     NewContentText, NewDelivery, NewDemand, NewDocumentChoice, NewLetter, NewMailedNotice, NewMessage, NewNotice,
     NewPayLink, NewPushToken, NewRecovery, NewSession, NewTopUp, OfficeActionRow, PrivacyNoticeRow, ProofKind,
+    SecretQuestionRow,
 };
 
 use super::*;
@@ -251,6 +253,9 @@ async fn fill_identities(
         password_hash: name.to_owned(),
     };
     tx.insert_guardian(c, &registered).await?;
+    tx.put_asks_question(c, name == "Alfa").await?;
+    let question = if name == "Alfa" { SecretQuestion::Pet } else { SecretQuestion::Dish };
+    tx.put_secret_question(c, guardian, Some(&SecretQuestionRow { question, answer_hash: name.to_owned() })).await?;
     let at = if name == "Alfa" { NOW } else { NOW.plus(1) };
     tx.insert_privacy_acceptance(c, (guardian, "2025"), at).await
 }
@@ -381,6 +386,9 @@ async fn ask(tx: &mut Tx, c: &CreditorCode) -> Result<Vec<(&'static str, String)
     say("receipt of a letter", format!("{:?}", found.map(|row| (row.receipt_id, row.ours_cents))));
     let found = tx.holders_by_email(c, "registered@famiglia.example").await?;
     say("by address", format!("{:?}", found.into_iter().map(holder).collect::<Vec<_>>()));
+    say("asks a question", tx.asks_question(c).await?.to_string());
+    let found = tx.secret_question(c, guardian).await?;
+    say("secret question", format!("{:?}", found.map(|row| (row.question, row.answer_hash))));
     say("privacy", format!("{:?}", tx.privacy_notice(c).await?));
     say("privacy version", format!("{:?}", tx.privacy_version(c, "2025").await?));
     say("privacy due", format!("{:?}", tx.privacy_due(c, guardian).await?));
@@ -461,6 +469,8 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.forget_push_before(c, SessionId::from(uuid(SESSION + 1)), Hash::of(b"token")).await?;
     tx.insert_privacy_acceptance(c, (guardian, "2026"), NOW).await?;
     assert_eq!(tx.privacy_due(c, guardian).await?, None);
+    tx.put_asks_question(c, false).await?;
+    tx.put_secret_question(c, guardian, None).await?;
     change_documents(tx, c, guardian).await?;
     change_content(tx, c, guardian).await?;
     tx.forget_push_over(c, guardian, 0).await
