@@ -1,91 +1,7 @@
-// A parent's stories, played by a real browser against a running house. The environment says where and how:
-//
-//     PORTAL={"web":…,"sandbox":…,"creditor":…,"username":…,"password":…} DEVICE=phone|desktop SCRIPTS=yes|no SHOTS=folder node stories.mjs
-//
-// On every page and in every state: axe finds nothing, nothing is wider than the screen, the console stays silent, and a picture is kept
-// for a person to look at. Ends with 1 and says what is wrong.
-import { readFileSync, mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
+// A parent's stories, played by a real browser against a running house (`harness.mjs`). PORTAL says besides: sandbox, username, password,
+// and of a notice its number and whom it names (notice, debtor).
 import assert from 'node:assert/strict';
-import { chromium } from 'playwright-core';
-
-const at = JSON.parse(process.env.PORTAL);
-const phone = process.env.DEVICE === 'phone';
-const scripts = process.env.SCRIPTS !== 'no';
-const shots = process.env.SHOTS;
-mkdirSync(shots, { recursive: true });
-
-const base = `${at.web}/comune/${at.creditor}`;
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'];
-// A phone in the hand of somebody at the school gate; the narrowest that WCAG asks for is tried besides.
-const viewport = phone ? { width: 360, height: 740 } : { width: 1280, height: 900 };
-const wrong = [];
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
-
-async function visit(name, story) {
-  const context = await browser.newContext({ viewport, locale: 'it-IT', javaScriptEnabled: scripts });
-  // Long, for the machine may be busy: a page that does not come fails all the same.
-  context.setDefaultTimeout(60_000);
-  const page = await context.newPage();
-  const loud = [];
-  page.on('console', (message) => { if (message.type() === 'error') loud.push(message.text()); });
-  page.on('pageerror', (error) => loud.push(error.message));
-  const cdp = await context.newCDPSession(page);
-  let shown = 0;
-  // Looks at the page as it is now.
-  const look = async (what) => {
-    shown += 1;
-    const title = `${name} ${String(shown).padStart(2, '0')} ${what}`;
-    await page.screenshot({ path: `${shots}/${title.replaceAll(' ', '-')}.png`, fullPage: true });
-    const widths = [viewport.width, ...(phone ? [320] : [])];
-    for (const width of widths) {
-      await page.setViewportSize({ ...viewport, width });
-      const { cssContentSize } = await cdp.send('Page.getLayoutMetrics');
-      if (cssContentSize.width > width) wrong.push(`${title}: ${cssContentSize.width} px wide on a screen of ${width}`);
-    }
-    await page.setViewportSize(viewport);
-    // Axe is a script itself; without scripts the markup is the same.
-    if (!scripts) return;
-    // By the debugger, so that the page's own rules against foreign scripts stay in force.
-    await cdp.send('Runtime.evaluate', { expression: axe });
-    const run = `axe.run(document, { runOnly: ${JSON.stringify(rules)} }).then((found) => JSON.stringify(found.violations))`;
-    const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', { expression: run, awaitPromise: true, returnByValue: true });
-    if (exceptionDetails) wrong.push(`${title}: axe did not run`);
-    for (const { id, nodes } of JSON.parse(result.value || '[]')) {
-      wrong.push(`${title}: ${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(' | ')}`);
-    }
-    // A refused form and a page that is missing are loud by nature.
-    const ours = loud.splice(0).filter((line) => !/status of 4\d\d/.test(line));
-    if (ours.length) wrong.push(`${title}: ${ours.join(' | ')}`);
-  };
-  try {
-    await story(page, look);
-  } catch (error) {
-    wrong.push(`${name}: ${error.stack}`);
-    await page.screenshot({ path: `${shots}/${name}-failed.png`, fullPage: true }).catch(() => {});
-  }
-  await context.close();
-}
-
-// Whether something stands still a script would have to tell; without, the key does what the finger does.
-const press = (page, selector) => {
-  const found = page.locator(selector).first();
-  return scripts ? found.click() : found.press('Enter');
-};
-
-async function enter(page) {
-  await page.goto(base);
-  await page.fill('#utente', at.username);
-  await page.fill('#password', at.password);
-  await press(page, 'main form button:has-text("Accedi")');
-  await page.waitForSelector('.portal-child');
-}
+import { at, base, enter, finish, press, scripts, visit } from './harness.mjs';
 
 // The page of the sandbox platform: pays as a card would.
 async function pay(url) {
@@ -330,9 +246,5 @@ await visit('by keyboard', async (page) => {
   await page.waitForSelector('.portal-qr');
 });
 
-await browser.close();
-if (wrong.length) {
-  console.error(wrong.join('\n\n'));
-  process.exit(1);
-}
+await finish();
 console.log('every story came to its end');
