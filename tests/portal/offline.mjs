@@ -18,7 +18,7 @@ const kept = (page) => page.evaluate(async () => {
     const cache = await caches.open(name);
     for (const request of await cache.keys()) {
       const text = await (await cache.match(request)).text();
-      if (/Giulia|Luca|portal-qr/.test(text)) texts.push(new URL(request.url).pathname);
+      if (/Giulia|Luca|avviso-\d/.test(text)) texts.push(new URL(request.url).pathname);
     }
   }
   return texts;

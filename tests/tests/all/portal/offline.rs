@@ -107,7 +107,7 @@ async fn only_a_device_of_their_own_keeps_anything(house: &House) {
     let out = own.send(&form).await;
     assert_eq!((out.status, order(&out), out.header("clear-site-data")), (303, "forget", "\"cache\", \"storage\""));
     let other = at_home(house, AMINA).await;
-    house.execute("UPDATE session SET revoked_at_ms = 1").await;
+    house.execute("UPDATE session SET ended_at_ms = 1").await;
     let ended = other.get(&at("/senza-rete")).await;
     assert_eq!((ended.status, order(&ended)), (303, "forget"));
 }

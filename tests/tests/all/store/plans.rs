@@ -8,10 +8,10 @@ use sqlx::{AssertSqlSafe, Row};
 /// Statements that are to read everything, or a table (an index) of a few rows: `ledger verify`, the directory, the demo's
 /// list of what can be paid, a test's count, the office's queues, the sealing of the last days' entries, what an
 /// operator asks of the journal, who has no account yet, what waits to be sent (an index that holds nothing else) and what is
-/// swept now and then; a creditor's one letterhead, its few privacy notices and who accepted them, the few services it offers without a
+/// swept now and then; a creditor's one letterhead, its few privacy notices and who accepted them, its rule of access, the few services it offers without a
 /// notice, and the bills of a billing run (once a month, through its numbers); a creditor's own few questions and documents, and what
 /// the office reads and exports of its pages and messages.
-const WALKERS: [&str; 58] = [
+const WALKERS: [&str; 59] = [
     "CREDITORS", "STATIONS", "ENTRIES", "LAST_ENTRY", "ACCOUNTS", "CHAIN", "TOTALS", "STRAY_POSTING", "ORPHAN_POSTING",
     "STRAY_RECEIPT", "STRAY_ENTRY", "OUTBOX_WAITING", "PAYABLE", "QUEUED_RECEIPTS", "QUEUED_MESSAGES", "RESOLUTIONS",
     "SERVICES", "ACTIONS", "SURPLUS", "LAST_SEAL", "SEALS", "JOURNAL_PAGE_END", "UNSEALED", "UNSEALED_BEFORE",
@@ -20,7 +20,7 @@ const WALKERS: [&str; 58] = [
     "SWEEP_RECOVERIES", "DUE_FOR_LETTERS", "CLAIM_LETTERS", "CLAIM_POST", "EXPIRE_POST", "PRUNE_POST", "LETTERS",
     "BOUNCED_GUARDIANS", "LOW_WALLETS", "FORGET_LOW_TOLD", "DOCUMENT_CHOICE", "LETTERHEAD", "BILLS_OF_RUN",
     "SPONTANEOUS_OFFERS", "CONTENT_OF_KIND", "ALL_CONTENT", "MESSAGES_AFTER", "PRIVACY_NOTICE", "PRIVACY_VERSION",
-    "PRIVACY_DUE", "PRIVACY_ACCEPTANCES",
+    "PRIVACY_DUE", "PRIVACY_ACCEPTANCES", "ACCESS_RULE",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
