@@ -13,3 +13,4 @@ mod open;
 mod overview;
 mod privacy;
 mod safety;
+mod waiting;
