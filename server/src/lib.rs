@@ -147,6 +147,7 @@ pub async fn run(
     let seals = tokio::spawn(jobs::seal::run(app.clone()));
     let pushes = tokio::spawn(jobs::push::run(app.clone()));
     let letters = tokio::spawn(jobs::mail::run(app.clone()));
+    let sweeping = tokio::spawn(jobs::sweep::run(app.clone()));
     let Listeners { public: public_port, node: node_port, reload, drain } = listeners;
     let public = tokio::spawn(public_port.serve(public, reload.clone(), app.stopping.clone()));
     let node = tokio::spawn(node_port.serve(node, reload, app.stopping.clone()));
@@ -160,7 +161,7 @@ pub async fn run(
     tracing::info!("stopping");
     // Streams end, probes say "not ready", listeners take no more calls.
     let _ = stop.send(true);
-    let finished = async { (public.await, node.await, seals.await, pushes.await, letters.await) };
+    let finished = async { (public.await, node.await, seals.await, pushes.await, letters.await, sweeping.await) };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::warn!("some calls did not finish in time");
     }

@@ -7,6 +7,10 @@ use borsellino_domain::service::LimitRefusal;
 use borsellino_domain::top_up::TopUpRefusal;
 use borsellino_proto::reason::{Reason, Refused};
 
+use crate::usecases::documents::DocumentRefusal;
+use crate::usecases::post::PostRefusal;
+use crate::usecases::sessions::SessionRefusal;
+
 /// The sentence of a reason that names no number.
 pub(crate) fn of(reason: Reason, language: Language) -> &'static str {
     let texts = match reason {
@@ -235,6 +239,39 @@ pub(crate) fn top_up(refusal: TopUpRefusal, language: Language) -> Refused {
             limit(Reason::AboveWalletMaximum, room, language)
         }
     }
+}
+
+/// Why there is no document; `unknown` is what there is none of. Ended sessions are told by each edge in its own way.
+pub(crate) fn document(refusal: DocumentRefusal, unknown: Reason) -> Result<Reason, SessionRefusal> {
+    Ok(match refusal {
+        DocumentRefusal::Session(refusal) => return Err(refusal),
+        DocumentRefusal::Busy => Reason::PrinterBusy,
+        DocumentRefusal::Unprintable(field, why) => {
+            tracing::error!(field, why, "a document can't be printed: see `borsellino creditor`");
+            Reason::Unprintable
+        }
+        DocumentRefusal::Unknown => unknown,
+        DocumentRefusal::NotPayable => Reason::NoticeNotPayable,
+        DocumentRefusal::NotPaid => Reason::NotPaid,
+        DocumentRefusal::Withheld => Reason::ReceiptWithheld,
+        DocumentRefusal::Year => Reason::YearInvalid,
+        DocumentRefusal::Period => Reason::PeriodInvalid,
+        DocumentRefusal::NothingPaid => Reason::NothingPaid,
+    })
+}
+
+/// Why a notice was not sent by e-mail. Ended sessions are told by each edge in its own way.
+pub(crate) fn unsent(refusal: PostRefusal) -> Result<Reason, SessionRefusal> {
+    Ok(match refusal {
+        PostRefusal::Session(refusal) => return Err(refusal),
+        PostRefusal::NotConfigured => Reason::NoMail,
+        PostRefusal::UnknownNotice => Reason::UnknownNotice,
+        PostRefusal::NotPayable => Reason::NoticeNotPayable,
+        PostRefusal::NoAddress => Reason::NoAddress,
+        PostRefusal::AddressInvalid(_) => Reason::AddressInvalid,
+        PostRefusal::AddressBounced => Reason::AddressBounced,
+        PostRefusal::Limit { .. } => Reason::MailLimit,
+    })
 }
 
 /// The refusal of a sign-in that has to wait `millis`.

@@ -64,8 +64,8 @@ impl From<i64> for Millis {
     }
 }
 
-/// `12 novembre`, with the year only when it is not `today`'s.
-pub fn day_text(day: Date, today: Date, language: Language) -> String {
+/// `novembre`. January is the `Jänner` that South Tyrol's offices write.
+fn month_name(day: Date, language: Language) -> &'static str {
     const IT: [&str; 12] = [
         "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre", "ottobre",
         "novembre", "dicembre",
@@ -75,18 +75,23 @@ pub fn day_text(day: Date, today: Date, language: Language) -> String {
         "December",
     ];
     const DE: [&str; 12] = [
-        "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
+        "Jänner", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
         "Dezember",
     ];
     let index = usize::from(day.month().unsigned_abs().saturating_sub(1));
-    let (names, dot) = match language {
-        Language::Italian => (IT, ""),
-        Language::English => (EN, ""),
-        Language::German => (DE, "."),
-    };
-    let month = names.get(index).copied().unwrap_or_default();
+    language.choose([IT, EN, DE]).get(index).copied().unwrap_or_default()
+}
+
+/// `12 novembre`, with the year only when it is not `today`'s.
+pub fn day_text(day: Date, today: Date, language: Language) -> String {
+    let dot = language.choose(["", "", "."]);
     let year = if day.year() == today.year() { String::new() } else { format!(" {}", day.year()) };
-    format!("{}{dot} {month}{year}", day.day())
+    format!("{}{dot} {}{year}", day.day(), month_name(day, language))
+}
+
+/// `novembre 2026`: the month of a day.
+pub fn month_text(day: Date, language: Language) -> String {
+    format!("{} {}", month_name(day, language), day.year())
 }
 
 /// A school year, named by the calendar year it begins in: 2026 is `2026/2027`, from 1 September to 31 August.
@@ -137,6 +142,11 @@ mod tests {
         assert_eq!(day_text(day, date(2026, 1, 1), Language::Italian), "12 novembre");
         assert_eq!(day_text(day, date(2027, 1, 1), Language::English), "12 November 2026");
         assert_eq!(day_text(day, date(2027, 1, 1), Language::German), "12. November 2026");
+        let winter = date(2027, 1, 6);
+        assert_eq!(day_text(winter, winter, Language::German), "6. Jänner");
+        assert_eq!(month_text(winter, Language::German), "Jänner 2027");
+        assert_eq!(month_text(day, Language::Italian), "novembre 2026");
+        assert_eq!(month_text(date(2026, 12, 31), Language::English), "December 2026");
     }
 
     #[test]

@@ -19,46 +19,36 @@ const BUSY_MILLIS: u64 = 5_000;
 
 /// `unknown` is what there is none of.
 fn refused(stop: Stop<DocumentRefusal>, unknown: Reason, language: Language) -> Status {
-    let reason = match stop {
+    let refusal = match stop {
         Stop::Fault(error) => return fault(&error, language),
-        Stop::Refused(DocumentRefusal::Session(refusal)) => return session_ended(refusal, language),
-        Stop::Refused(DocumentRefusal::Busy) => {
-            let sentence = sentences::of(Reason::PrinterBusy, language);
-            let refused = Refused::new(Reason::PrinterBusy, sentence);
-            return refuse(&Refused { retry_after_ms: Some(BUSY_MILLIS), ..refused }, language);
-        }
-        Stop::Refused(DocumentRefusal::Unprintable(field, why)) => {
-            tracing::error!(field, why, "a document can't be printed: see `borsellino creditor`");
-            Reason::Unprintable
-        }
-        Stop::Refused(DocumentRefusal::Unknown) => unknown,
-        Stop::Refused(DocumentRefusal::NotPayable) => Reason::NoticeNotPayable,
-        Stop::Refused(DocumentRefusal::NotPaid) => Reason::NotPaid,
-        Stop::Refused(DocumentRefusal::Withheld) => Reason::ReceiptWithheld,
-        Stop::Refused(DocumentRefusal::Year) => Reason::YearInvalid,
-        Stop::Refused(DocumentRefusal::Period) => Reason::PeriodInvalid,
-        Stop::Refused(DocumentRefusal::NothingPaid) => Reason::NothingPaid,
+        Stop::Refused(refusal) => refusal,
     };
-    plain(reason, language)
+    match sentences::document(refusal, unknown) {
+        Err(refusal) => session_ended(refusal, language),
+        Ok(Reason::PrinterBusy) => later(Reason::PrinterBusy, Some(BUSY_MILLIS), language),
+        Ok(reason) => plain(reason, language),
+    }
+}
+
+/// Refused for now: when to try again, in milliseconds.
+fn later(reason: Reason, millis: Option<u64>, language: Language) -> Status {
+    let refused = Refused::new(reason, sentences::of(reason, language));
+    refuse(&Refused { retry_after_ms: millis, ..refused }, language)
 }
 
 fn unsent(stop: Stop<PostRefusal>, app: &App, language: Language) -> Status {
-    let reason = match stop {
+    let refusal = match stop {
         Stop::Fault(error) => return fault(&error, language),
-        Stop::Refused(PostRefusal::Session(refusal)) => return session_ended(refusal, language),
         Stop::Refused(PostRefusal::Limit { until }) => {
             let left = until.get().saturating_sub(app.now().get());
-            let refused = Refused::new(Reason::MailLimit, sentences::of(Reason::MailLimit, language));
-            return refuse(&Refused { retry_after_ms: u64::try_from(left).ok(), ..refused }, language);
+            return later(Reason::MailLimit, u64::try_from(left).ok(), language);
         }
-        Stop::Refused(PostRefusal::NotConfigured) => Reason::NoMail,
-        Stop::Refused(PostRefusal::UnknownNotice) => Reason::UnknownNotice,
-        Stop::Refused(PostRefusal::NotPayable) => Reason::NoticeNotPayable,
-        Stop::Refused(PostRefusal::NoAddress) => Reason::NoAddress,
-        Stop::Refused(PostRefusal::AddressInvalid(_)) => Reason::AddressInvalid,
-        Stop::Refused(PostRefusal::AddressBounced) => Reason::AddressBounced,
+        Stop::Refused(refusal) => refusal,
     };
-    plain(reason, language)
+    match sentences::unsent(refusal) {
+        Err(refusal) => session_ended(refusal, language),
+        Ok(reason) => plain(reason, language),
+    }
 }
 
 fn document(file: File) -> v1::Document {

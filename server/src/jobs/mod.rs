@@ -4,3 +4,4 @@
 pub mod mail;
 pub mod push;
 pub mod seal;
+pub(crate) mod sweep;

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 
 use super::forms::{Posted, Sent, open_draft};
-use super::frame::{Frame, confirm, fault, go, refused_for, show};
+use super::frame::{Frame, fault, go, refused_for, show};
 use super::identities::offered;
 use super::offline::{self, Order};
 use super::visit::{Visit, admit, dismiss, speak};
+use super::waiting::confirm;
 use crate::auth::token::Pass;
 use crate::sentences;
 use crate::usecases::sessions::{self, Credentials, SignInRefusal, SignedIn, identify};
@@ -159,7 +160,7 @@ pub(super) async fn enter(
     let waiting = open_draft(&visit.clone().of(pass), &draft);
     let mut response = match waiting {
         // The form of the new visit: with its token, and shown before it is sent.
-        Some((path, fields)) => confirm(&visit.clone().of(pass), &path, &fields),
+        Some((path, fields)) => confirm(&visit.clone().of(pass), &path, &fields).await,
         None => go(&then),
     };
     admit(&visit, &pass, &mut response);

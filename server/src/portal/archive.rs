@@ -9,8 +9,9 @@ use borsellino_proto::reason::Reason;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::frame::{Frame, ended, fault, refused_for, show};
+use super::frame::{Frame, ended, fault, refused_for, show, stopped};
 use super::visit::{Parent, Visit, renew};
+use crate::sentences;
 use crate::usecases::Stop;
 use crate::usecases::archive::{PaidEnd, PaidView, paid};
 use crate::usecases::documents::{DocumentRefusal, File, Wanted, of_caller, receipts_of};
@@ -58,13 +59,11 @@ pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response
         .and_then(|(at, number)| Some(PaidEnd { at: Millis::new(at.parse().ok()?), number: number.parse().ok()? }));
     let read = match paid(&visit.app, parent.who, after, PAGE).await {
         Ok(read) => read,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let (w, base) = (visit.words, visit.base());
     let this_year = visit.now.day_in_italy().map_or(FIRST_YEAR, |day| day.year());
@@ -131,23 +130,13 @@ pub(super) fn file(document: File) -> Response {
 
 /// Why there is no document, in the words that the app says too.
 pub(super) fn no_document(visit: &Visit, stop: Stop<DocumentRefusal>, unknown: Reason) -> Response {
-    let reason = match stop {
-        Stop::Fault(error) => return fault(visit, &error),
-        Stop::Refused(DocumentRefusal::Session(refusal)) => return ended(visit, refusal),
-        Stop::Refused(DocumentRefusal::Busy) => Reason::PrinterBusy,
-        Stop::Refused(DocumentRefusal::Unprintable(field, why)) => {
-            tracing::error!(field, why, "a document can't be printed: see `borsellino creditor`");
-            Reason::Unprintable
-        }
-        Stop::Refused(DocumentRefusal::Unknown) => unknown,
-        Stop::Refused(DocumentRefusal::NotPayable) => Reason::NoticeNotPayable,
-        Stop::Refused(DocumentRefusal::NotPaid) => Reason::NotPaid,
-        Stop::Refused(DocumentRefusal::Withheld) => Reason::ReceiptWithheld,
-        Stop::Refused(DocumentRefusal::Year) => Reason::YearInvalid,
-        Stop::Refused(DocumentRefusal::Period) => Reason::PeriodInvalid,
-        Stop::Refused(DocumentRefusal::NothingPaid) => Reason::NothingPaid,
-    };
-    refused_for(visit, reason)
+    match stop {
+        Stop::Fault(error) => fault(visit, &error),
+        Stop::Refused(refusal) => match sentences::document(refusal, unknown) {
+            Ok(reason) => refused_for(visit, reason),
+            Err(refusal) => ended(visit, refusal),
+        },
+    }
 }
 
 #[derive(Template)]

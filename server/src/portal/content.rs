@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use borsellino_domain::content::{ContentId, ContentKind};
 use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
-use borsellino_domain::time::{Millis, SchoolYear};
+use borsellino_domain::time::{Millis, SchoolYear, month_text};
 use jiff::civil::{Date, date};
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ const FEED_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=900");
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
 
 /// The address of a month.
-fn month_text(month: Date) -> String {
+fn month_query(month: Date) -> String {
     format!("{:04}-{:02}", month.year(), month.month())
 }
 
@@ -222,24 +222,6 @@ pub(super) struct Month {
     mese: String,
 }
 
-/// `novembre 2026`
-fn month_words(month: Date, language: Language) -> String {
-    const IT: [&str; 12] = [
-        "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre", "ottobre",
-        "novembre", "dicembre",
-    ];
-    const EN: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-        "December",
-    ];
-    const DE: [&str; 12] = [
-        "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
-        "Dezember",
-    ];
-    let index = usize::from(month.month().unsigned_abs().saturating_sub(1));
-    format!("{} {}", language.choose([IT, EN, DE]).get(index).copied().unwrap_or_default(), month.year())
-}
-
 pub(super) async fn events(visit: Visit, Query(asked): Query<Month>) -> Response {
     let today = visit.now.day_in_italy().unwrap_or(date(2026, 1, 1));
     let asked = format!("{}-01", asked.mese).parse::<Date>().ok().filter(|day| YEARS.contains(&day.year()));
@@ -260,12 +242,12 @@ pub(super) async fn events(visit: Visit, Query(asked): Query<Month>) -> Response
     }
     let link = |day: Option<Date>| {
         let day = day.filter(|day| YEARS.contains(&day.year()))?.first_of_month();
-        let address = format!("{}/calendario?mese={}", visit.base(), month_text(day));
-        Some((address, month_words(day, visit.language)))
+        let address = format!("{}/calendario?mese={}", visit.base(), month_query(day));
+        Some((address, month_text(day, visit.language)))
     };
     let page = Events {
         f: visit.frame(visit.words.of(["Calendario eventi", "Calendar of events", "Veranstaltungskalender"]), "-"),
-        month: month_words(month, visit.language),
+        month: month_text(month, visit.language),
         previous: link(month.yesterday().ok()),
         next: link(last.tomorrow().ok()),
         this_month: today.first_of_month() == month,

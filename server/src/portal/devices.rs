@@ -7,7 +7,7 @@ use borsellino_proto::reason::Reason;
 use uuid::Uuid;
 
 use super::forms::Posted;
-use super::frame::{Frame, ended, fault, go, refused_for, say, show};
+use super::frame::{Frame, ended, fault, go, refused_for, say, show, stopped};
 use super::visit::{Parent, Visit, renew};
 use crate::sentences;
 use crate::usecases::Stop;
@@ -33,8 +33,7 @@ pub(super) async fn page(parent: Parent) -> Response {
     let visit = &parent.visit;
     let devices = match list(&visit.app, parent.who).await {
         Ok(devices) => devices,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let w = visit.words;
     let shown = devices.into_iter().map(|device| Device {
@@ -75,8 +74,7 @@ pub(super) async fn password(parent: Parent) -> Response {
     match accounts::profile(&visit.app, parent.who).await {
         Ok(view) if view.username.is_empty() => none_to_change(visit),
         Ok(_) => form(&parent, StatusCode::OK, None),
-        Err(Stop::Refused(refusal)) => ended(visit, refusal),
-        Err(Stop::Fault(error)) => fault(visit, &error),
+        Err(stop) => stopped(visit, stop),
     }
 }
 

@@ -11,6 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use super::frame;
 use super::privacy;
 use super::visit::{Parent, Visit};
+use super::waiting::confirm;
 use crate::auth::token::LONGEST_VISIT_MILLIS;
 use crate::clock::random;
 use crate::usecases::App;
@@ -139,12 +140,11 @@ impl FromRequest<App> for Posted {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let Sent { visit, fields } = Sent::from_request(request, app).await?;
-        let Some(who) = visit.pass().map(|pass| pass.identity) else {
-            return Err(frame::sign_in_and_go_on(&visit, draft(&visit, &fields)));
-        };
+        let visit = visit.keeping(&fields);
+        let Some(who) = visit.pass().map(|pass| pass.identity) else { return Err(frame::sign_in_again(&visit)) };
         if fields.get(TOKEN) != visit.form_token() {
             // A form of an earlier visit, or of another person's on this computer: shown to whoever is here now, and not done.
-            return Err(frame::confirm(&visit, &visit.asked, &fields));
+            return Err(confirm(&visit, &visit.asked, &fields).await);
         }
         if let Some(first) = privacy::before(&visit, Some(&fields)).await {
             return Err(first);

@@ -8,13 +8,18 @@ use borsellino_domain::language::Language;
 use borsellino_domain::words::Words;
 use borsellino_proto::reason::Reason;
 
+<<<<<<< HEAD
 use super::forms::{Fields, TOKEN};
+=======
+use super::assets;
+use super::forms::{TOKEN, draft};
+>>>>>>> wip-tidy
 use super::visit::{Visit, accepted, base, dismiss};
 use super::{assets, looks, offline};
 use crate::sentences;
 use crate::usecases::appearance::{self, Colour};
 use crate::usecases::sessions::SessionRefusal;
-use crate::usecases::{App, Fault};
+use crate::usecases::{App, Fault, Stop};
 
 /// The pages of the menu: their path below the portal's, and what they are called.
 const MENU: [(&str, [&str; 3]); 9] = [
@@ -194,11 +199,20 @@ pub(super) fn fault(visit: &Visit, error: &Fault) -> Response {
     refused_for(visit, if error.is_passing() { Reason::Unavailable } else { Reason::Internal })
 }
 
-/// The session has ended: whoever comes back signs in again. What was lost with a phone leaves nothing in this browser.
+/// The session has ended: whoever comes back signs in again. What was lost with a phone leaves nothing in this browser but a form that
+/// was just sent, sealed for whoever sent it.
 pub(super) fn ended(visit: &Visit, _: SessionRefusal) -> Response {
-    let mut response = sign_in_first(visit);
+    let mut response = sign_in_again(visit);
     dismiss(visit, &mut response);
     response
+}
+
+/// Why a page of somebody who is signed in does not come.
+pub(super) fn stopped(visit: &Visit, stop: Stop<SessionRefusal>) -> Response {
+    match stop {
+        Stop::Refused(refusal) => ended(visit, refusal),
+        Stop::Fault(error) => fault(visit, &error),
+    }
 }
 
 /// To the sign-in page, and from there to what was asked for.
@@ -219,24 +233,18 @@ pub(super) async fn instead(visit: Visit) -> Response {
     go(&notice.map_or_else(|| visit.base(), str::to_owned))
 }
 
-/// The session ended while a form was filled in: the sign-in page keeps it.
+/// To sign in again, where the session has ended while a page was open: the sign-in page keeps a form that was filled in.
+pub(super) fn sign_in_again(visit: &Visit) -> Response {
+    match visit.posted().filter(|_| visit.keeps()) {
+        Some(fields) => sign_in_and_go_on(visit, draft(visit, fields)),
+        None => sign_in_first(visit),
+    }
+}
+
+/// The sign-in page, which keeps a form.
 pub(super) fn sign_in_and_go_on(visit: &Visit, draft: String) -> Response {
-    super::access::form(visit, StatusCode::OK, super::access::Going { draft, ..Default::default() })
-}
-
-#[derive(Template)]
-#[template(path = "portal/confirm.html")]
-struct Confirm {
-    f: Frame,
-    to: String,
-    fields: Vec<(String, String)>,
-}
-
-/// A form that waited: sent when the parent says so.
-pub(super) fn confirm(visit: &Visit, to: &str, fields: &Fields) -> Response {
-    let title = visit.words.of(["Riprendi da dove eri", "Go on where you were", "Dort weitermachen, wo Sie waren"]);
-    let fields = fields.pairs().cloned().collect();
-    show(StatusCode::OK, &Confirm { f: visit.frame(title, "-"), to: to.to_owned(), fields })
+    let outside = visit.clone().outside();
+    super::access::form(&outside, StatusCode::OK, super::access::Going { draft, ..Default::default() })
 }
 
 /// A form that another site sent.

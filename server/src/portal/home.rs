@@ -8,11 +8,10 @@ use borsellino_domain::service::ServiceKind;
 use borsellino_domain::top_up::PaymentState;
 use borsellino_domain::words::Words;
 
-use super::frame::{Frame, ended, fault, show};
+use super::frame::{Frame, show, stopped};
 use super::movements::{Line, lines};
 use super::offline::keep_up;
 use super::visit::{Parent, renew};
-use crate::usecases::Stop;
 use crate::usecases::content::{Board, board};
 use crate::usecases::home::home;
 use crate::usecases::recovery;
@@ -71,18 +70,15 @@ pub(super) async fn page(parent: Parent) -> Response {
     let visit = &parent.visit;
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let asked_for = match recovery::list(&visit.app, parent.who).await {
         Ok(recoveries) => !recoveries.is_empty(),
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let board = match board(&visit.app, parent.who, visit.language).await {
         Ok(board) => board,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let base = visit.base();
     let w = visit.words;

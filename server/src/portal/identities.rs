@@ -16,8 +16,9 @@ use serde::Deserialize;
 
 use super::access::{device, own_path, pass_of};
 use super::forms::{Fields, Sent, open_draft};
-use super::frame::{Frame, confirm, fault, go, missing_here, refused_for, say, show};
+use super::frame::{Frame, fault, go, missing_here, refused_for, say, show};
 use super::visit::{Visit, admit, cookie, set};
+use super::waiting::confirm;
 use crate::auth::oidc::{IdentityError, Provider, Secrets};
 use crate::clock::random;
 use crate::usecases::identities::{IdentityRefusal, Proved, enter};
@@ -229,7 +230,7 @@ async fn came_back(
     let inside = visit.clone().of(pass);
     let waiting = cookie(headers, DRAFT).and_then(|draft| open_draft(&inside, draft));
     let mut response = match waiting {
-        Some((path, fields)) => confirm(&inside, &path, &fields),
+        Some((path, fields)) => confirm(&inside, &path, &fields).await,
         None => go(&own_path(visit, &away.then)),
     };
     admit(visit, &pass, &mut response);

@@ -12,8 +12,12 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::forms::{Fields, Posted, Wrong};
+<<<<<<< HEAD
 use super::frame::{self, Frame, ended, fault, go, refused_for, show};
 use super::movements::lines;
+=======
+use super::frame::{self, Frame, ended, fault, go, refused_for, show, stopped};
+>>>>>>> wip-tidy
 use super::prose::{Block, Span, blocks};
 use super::visit::{Parent, Visit, renew};
 use crate::usecases::home::{MovementsRefusal, home, movement};
@@ -178,8 +182,7 @@ pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response
         .and_then(|(at, id)| Some((Millis::new(at.parse().ok()?), id.parse::<Uuid>().ok()?)));
     let views = match messages::list(&visit.app, parent.who, before).await {
         Ok(views) => views,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let w = visit.words;
     let full = i64::try_from(views.len()).is_ok_and(|count| count == PAGE);
@@ -204,6 +207,28 @@ pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response
     let mut response = show(StatusCode::OK, &page);
     renew(&parent, &mut response).await;
     response
+}
+
+/// What was filled into the form of a message, in words, but for the text itself.
+pub(super) fn told(choices: &Choices, fields: &Fields, w: &Words) -> Vec<(String, String)> {
+    let kind = of_slug(fields.get("tipo")).map(|kind| name(kind, w).to_owned());
+    let child = choices.children.iter().find(|(id, _)| id.to_string() == fields.get("figlio"));
+    let service = choices.services.iter().find(|(id, _)| id.to_string() == fields.get("servizio"));
+    let day = |name| Some(fields.get(name)).filter(|day| !day.is_empty()).map(|day| w.iso_day(day));
+    let plain = |name| Some(fields.get(name).to_owned());
+    let facts = [
+        (["Tipo", "Kind", "Art"], kind),
+        (["Figlio", "Child", "Kind"], child.map(|(_, name)| name.clone())),
+        (["Servizio", "Service", "Dienst"], service.map(|(_, name)| name.clone())),
+        (["Dal", "From", "Von"], day("dal")),
+        (["Al", "To", "Bis"], day("al")),
+        (["Voto", "Rating", "Bewertung"], plain("voto")),
+        (["Telefono", "Phone", "Telefon"], plain("telefono")),
+        (["E-mail", "E-mail", "E-Mail"], plain("email")),
+        (["Indirizzo", "Address", "Adresse"], plain("indirizzo")),
+    ];
+    let facts = facts.into_iter().filter_map(|(words, value)| Some((w.of(words).to_owned(), value?)));
+    facts.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 #[derive(Template)]
@@ -333,8 +358,7 @@ pub(super) async fn new(parent: Parent, Query(asked): Query<Kind>) -> Response {
             renew(&parent, &mut response).await;
             response
         }
-        Err(Stop::Refused(refusal)) => ended(visit, refusal),
-        Err(Stop::Fault(error)) => fault(visit, &error),
+        Err(stop) => stopped(visit, stop),
     }
 }
 
@@ -442,8 +466,7 @@ pub(super) async fn send(Posted { parent, fields }: Posted) -> Response {
     };
     let choices = match messages::choices(&visit.app, parent.who).await {
         Ok(choices) => choices,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let child = match fields.get("figlio") {
         "" => None,

@@ -32,6 +32,7 @@ mod register;
 mod spontaneous;
 mod top_up;
 mod visit;
+mod waiting;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

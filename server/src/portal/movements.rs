@@ -5,7 +5,7 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::Response;
 use borsellino_domain::id::WalletId;
-use borsellino_domain::time::Millis;
+use borsellino_domain::time::{Millis, month_text};
 use borsellino_domain::words::Words;
 use borsellino_proto::reason::Reason;
 use jiff::civil::Date;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::archive::{file, no_document};
-use super::frame::{Frame, ended, fault, refused_for, show};
+use super::frame::{Frame, ended, fault, refused_for, show, stopped};
 use super::visit::{Parent, renew};
 use crate::usecases::Stop;
 use crate::usecases::documents::{Wanted, of_caller};
@@ -50,7 +50,7 @@ pub(super) fn lines(movements: &[MovementView], view: &HomeView, base: &str, w: 
             (movement.day.as_deref().unwrap_or_default(), movement.tariff.as_deref().unwrap_or_default());
         let sign = if cents > 0 { "+" } else { "" };
         Line {
-            month: month(movement.at, w),
+            month: movement.at.day_in_italy().map(|day| month_text(day, w.language)).unwrap_or_default(),
             why: w.movement(
                 Some(movement.kind),
                 place.as_ref().map(|(kind, _)| *kind),
@@ -65,27 +65,6 @@ pub(super) fn lines(movements: &[MovementView], view: &HomeView, base: &str, w: 
         }
     };
     movements.iter().map(line).collect()
-}
-
-/// `novembre 2026`
-fn month(at: Millis, w: &Words) -> String {
-    let names = match w.language {
-        borsellino_domain::language::Language::Italian => [
-            "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre", "ottobre",
-            "novembre", "dicembre",
-        ],
-        borsellino_domain::language::Language::English => [
-            "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-            "November", "December",
-        ],
-        borsellino_domain::language::Language::German => [
-            "Jänner", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
-            "Dezember",
-        ],
-    };
-    let Some(day) = at.day_in_italy() else { return String::new() };
-    let index = usize::try_from(day.month()).unwrap_or(1).saturating_sub(1);
-    format!("{} {}", names.get(index).copied().unwrap_or_default(), day.year())
 }
 
 #[derive(Deserialize)]
@@ -127,8 +106,7 @@ pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response
     };
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let read = match movements(&visit.app, parent.who, wallet, end(&asked.dopo), PAGE).await {
         Ok(read) => read,

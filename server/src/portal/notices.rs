@@ -1,24 +1,26 @@
 //! `Avviso`: what a parent shows or types at a PSP. QR, code, amount, the creditor's codes, where one can pay; as PDF and by e-mail.
 
 use askama::Template;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use borsellino_domain::notice::NoticeNumber;
+use borsellino_domain::words::Words;
 use borsellino_proto::reason::Reason;
 use qrcode::{EcLevel, QrCode, Version};
 
 use super::archive::{file, no_document};
-use super::forms::Posted;
-use super::frame::{Frame, ended, fault, go, refused_for, say, show};
+use super::forms::{Fields, Posted};
+use super::frame::{Frame, ended, fault, go, refused_for, say, show, stopped};
 use super::pay::outcome;
 use super::visit::{Parent, Visit, renew};
+use crate::sentences;
+use crate::usecases::Stop;
 use crate::usecases::documents::{Wanted, of_caller};
 use crate::usecases::home::home;
 use crate::usecases::post::pay_link::{self, OwnLinkRefusal};
-use crate::usecases::post::{PostRefusal, send_notice};
+use crate::usecases::post::send_notice;
 use crate::usecases::views::{HomeView, NoticeView};
-use crate::usecases::{App, Stop};
 
 #[derive(Template)]
 #[template(path = "portal/notice.html")]
@@ -61,6 +63,22 @@ fn find<'a>(view: &'a HomeView, number: &NoticeNumber) -> Option<(&'a NoticeView
     bills.chain(top_ups).find(|(notice, _)| notice.number == *number)
 }
 
+/// What a notice of this family is for, and how much it asks for.
+pub(super) fn told(view: &HomeView, number: &NoticeNumber, w: &Words) -> Option<(String, String)> {
+    let (notice, _) = find(view, number)?;
+    Some((notice.reason.clone(), w.money(notice.amount.cents())))
+}
+
+/// Where a notice is to be sent by e-mail.
+pub(super) fn address(fields: &Fields, w: &Words) -> String {
+    let own = w.of([
+        "l'indirizzo e-mail che il Comune ha di te",
+        "the address that the municipality has of you",
+        "die Adresse, die die Gemeinde von Ihnen hat",
+    ]);
+    Some(fields.get("indirizzo")).filter(|typed| !typed.is_empty()).unwrap_or(own).to_owned()
+}
+
 /// The squares of a QR code, version 4, level M, as pagoPA's guide asks (guide 3.3).
 pub(super) fn squares(text: &str) -> (String, usize) {
     let code = QrCode::with_version(text.as_bytes(), Version::Normal(4), EcLevel::M);
@@ -84,8 +102,7 @@ pub(super) async fn page(parent: Parent, Path((_, number)): Path<(String, String
     let Ok(number) = number.parse::<NoticeNumber>() else { return refused_for(visit, Reason::UnknownNotice) };
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let Some((notice, due)) = find(&view, &number) else { return refused_for(visit, Reason::UnknownNotice) };
     let w = visit.words;
@@ -142,21 +159,13 @@ fn no_link(visit: &Visit, stop: Stop<OwnLinkRefusal>) -> Response {
 }
 
 /// Makes a link under which somebody else pays the notice, or takes one back.
-pub(super) async fn link(
-    State(app): State<App>,
-    Path((_, number)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    let Posted { parent, fields } = match Posted::from_request(request, &app).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub(super) async fn link(Path((_, number)): Path<(String, String)>, Posted { parent, fields }: Posted) -> Response {
     let visit = &parent.visit;
     let Ok(number) = number.parse::<NoticeNumber>() else { return refused_for(visit, Reason::UnknownNotice) };
     let done = match fields.get("revoca") {
-        "" => pay_link::make(&app, parent.who, number).await,
+        "" => pay_link::make(&visit.app, parent.who, number).await,
         text => match text.parse() {
-            Ok(id) => pay_link::take_back(&app, parent.who, (number, id)).await,
+            Ok(id) => pay_link::take_back(&visit.app, parent.who, (number, id)).await,
             Err(_) => return refused_for(visit, Reason::UnknownNotice),
         },
     };
@@ -166,20 +175,12 @@ pub(super) async fn link(
     }
 }
 
-pub(super) async fn send(
-    State(app): State<App>,
-    Path((_, number)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    let Posted { parent, fields } = match Posted::from_request(request, &app).await {
-        Ok(posted) => posted,
-        Err(response) => return response,
-    };
+pub(super) async fn send(Path((_, number)): Path<(String, String)>, Posted { parent, fields }: Posted) -> Response {
     let visit = &parent.visit;
     let Ok(number) = number.parse::<NoticeNumber>() else { return refused_for(visit, Reason::UnknownNotice) };
     let address = Some(fields.get("indirizzo").to_owned()).filter(|typed| !typed.is_empty());
-    let sent = send_notice(&app, parent.who, number, address, visit.language).await;
-    let reason = match sent {
+    let sent = send_notice(&visit.app, parent.who, number, address, visit.language).await;
+    match sent {
         Ok(sent) => {
             let title = visit.words.of(["E-mail in partenza", "E-mail on its way", "E-Mail unterwegs"]);
             let line = if sent.own {
@@ -197,17 +198,12 @@ pub(super) async fn send(
             };
             let back = visit.words.of(["Torna all'avviso", "Back to the notice", "Zurück zur Mitteilung"]);
             let next = Some((format!("{}/avviso/{number}", visit.base()), back));
-            return say(visit, (StatusCode::OK, "ok"), title, &[line], next);
+            say(visit, (StatusCode::OK, "ok"), title, &[line], next)
         }
-        Err(Stop::Fault(error)) => return fault(visit, &error),
-        Err(Stop::Refused(PostRefusal::Session(refusal))) => return ended(visit, refusal),
-        Err(Stop::Refused(PostRefusal::NotConfigured)) => Reason::NoMail,
-        Err(Stop::Refused(PostRefusal::UnknownNotice)) => Reason::UnknownNotice,
-        Err(Stop::Refused(PostRefusal::NotPayable)) => Reason::NoticeNotPayable,
-        Err(Stop::Refused(PostRefusal::NoAddress)) => Reason::NoAddress,
-        Err(Stop::Refused(PostRefusal::AddressInvalid(_))) => Reason::AddressInvalid,
-        Err(Stop::Refused(PostRefusal::AddressBounced)) => Reason::AddressBounced,
-        Err(Stop::Refused(PostRefusal::Limit { .. })) => Reason::MailLimit,
-    };
-    refused_for(visit, reason)
+        Err(Stop::Fault(error)) => fault(visit, &error),
+        Err(Stop::Refused(refusal)) => match sentences::unsent(refusal) {
+            Ok(reason) => refused_for(visit, reason),
+            Err(refusal) => ended(visit, refusal),
+        },
+    }
 }

@@ -330,7 +330,7 @@ pub(super) async fn pay(State(app): State<App>, Sent { visit, fields }: Sent) ->
     let (status, problem) = match open::pay(&app, &visit.creditor, ticket).await {
         Ok((Some(page), afterwards)) => {
             let outcome = format!("{}/esito", base(&visit));
-            let mut response = to_pagopa(&visit, notice.amount.cents(), &page, &outcome);
+            let mut response = to_pagopa(&visit, (notice.amount.cents(), 1), &page, &outcome);
             holding(&visit, &afterwards, &outcome, &mut response);
             return response;
         }

@@ -10,17 +10,20 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use borsellino_domain::bill::BillState;
+use borsellino_domain::language::Language;
+use borsellino_domain::notice::NoticeNumber;
 use borsellino_domain::top_up::{PAYMENT_TOKEN_MILLIS, PaymentState};
+use borsellino_domain::words::Words;
 use borsellino_proto::reason::Reason;
 use futures_util::stream;
 use uuid::Uuid;
 
-use super::frame::{Frame, ended, fault, refused_for, show};
+use super::frame::{Frame, ended, fault, refused_for, show, stopped};
 use super::home::{Due, of_bill, of_payment};
 use super::offline::keep_up;
 use super::visit::{Parent, Visit, paying, renew};
 use crate::live::Listening;
-use crate::usecases::carts::MAX_NOTICES;
+use crate::usecases::carts::{MAX_NOTICES, notices_on_page};
 use crate::usecases::feed::{After, after};
 use crate::usecases::home::home;
 use crate::usecases::pay::{PayRefusal, bill, top_up};
@@ -45,6 +48,8 @@ struct Outcome {
 struct Item {
     due: Due,
     advice: String,
+    /// The pagoPA page asks for more than this.
+    together: String,
     /// The pagoPA page, while one is live.
     page: Option<String>,
     /// Its notice, where one may still pay with it.
@@ -63,6 +68,8 @@ struct Leaving {
     f: Frame,
     page: String,
     amount: String,
+    /// It is for several notices.
+    together: String,
     outcome: String,
 }
 
@@ -121,19 +128,28 @@ pub(super) async fn page(
         Err(response) => return response,
     };
     let outcome = format!("{}/esito/{kind}/{text}", visit.base());
-    // One page that all of them are on: else the sum would not be what it asks for.
+    let view = match home(&visit.app, parent.who).await {
+        Ok(view) => view,
+        Err(stop) => return stopped(visit, stop),
+    };
+    let mut items: Vec<Item> = looked.iter().map(|one| item(visit, &view, one)).collect();
+    for (item, one) in items.iter_mut().zip(&looked) {
+        let (Some(page), Some(number)) = (page_of(one), number_of(one)) else { continue };
+        let here = looked.iter().filter(|other| page_of(other) == Some(page)).count();
+        match notices_on_page(&visit.app, parent.who, number).await {
+            Ok(Some(all)) if all > here => item.together = together(&visit.words, all, whole(&view, page, all)),
+            Ok(_) => {}
+            Err(stop) => return stopped(visit, stop),
+        }
+    }
+    // One page that all of them are on, and nothing else is: else the sum would not be what it asks for.
     if query.as_deref() == Some("vai")
         && let Some(page) = looked.first().and_then(page_of)
         && looked.iter().all(|one| page_of(one) == Some(page))
+        && items.iter().all(|item| item.together.is_empty())
     {
         return leave(visit, &looked, page, &outcome);
     }
-    let view = match home(&visit.app, parent.who).await {
-        Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
-    };
-    let items: Vec<Item> = looked.iter().map(|one| item(visit, &view, one)).collect();
     let settled = items.iter().all(|item| item.due.mood != "wait" && !(item.due.payable && item.page.is_some()));
     let title = if items.iter().all(|item| item.due.payable) {
         visit.words.of(["Da pagare", "To pay", "Zu bezahlen"])
@@ -160,22 +176,50 @@ fn page_of(one: &Looked) -> Option<&str> {
     }
 }
 
+fn number_of(one: &Looked) -> Option<NoticeNumber> {
+    match one {
+        Looked::TopUp(payment) => Some(payment.notice.number),
+        Looked::Bill(bill) => bill.notice.as_ref().map(|notice| notice.number),
+    }
+}
+
+/// What a page asks for, where this family sees all the notices that are on it.
+fn whole(view: &HomeView, page: &str, notices: usize) -> Option<i64> {
+    let on = |url: &Option<String>| url.as_deref() == Some(page);
+    let bills = view.bills.iter().filter(|bill| on(&bill.page_url)).filter_map(|bill| bill.notice.as_ref());
+    let top_ups = view.payments.iter().filter(|payment| on(&payment.page_url)).map(|payment| &payment.notice);
+    let seen: Vec<i64> = bills.chain(top_ups).map(|notice| notice.amount.cents()).collect();
+    (seen.len() == notices).then(|| seen.into_iter().fold(0, i64::saturating_add))
+}
+
+/// That a page is for several notices, and how much it asks for.
+fn together(w: &Words, notices: usize, cents: Option<i64>) -> String {
+    let begins = match w.language {
+        Language::Italian => format!("Su pagoPA si pagano insieme {notices} avvisi"),
+        Language::English => format!("At pagoPA {notices} notices are paid together"),
+        Language::German => format!("Bei pagoPA werden {notices} Mitteilungen zusammen bezahlt"),
+    };
+    let whole = cents.map(|cents| format!(": {} {}", w.of(["in tutto", "in all", "insgesamt"]), w.money(cents)));
+    format!("{begins}{}.", whole.unwrap_or_default())
+}
+
 /// To pagoPA. By a page of ours in between, as a form of ours may lead to ours only.
 fn leave(visit: &Visit, looked: &[Looked], page: &str, outcome: &str) -> Response {
     let cents = looked.iter().map(|one| match one {
         Looked::TopUp(payment) => payment.amount.cents(),
         Looked::Bill(bill) => bill.notice.as_ref().map_or(0, |notice| notice.amount.cents()),
     });
-    to_pagopa(visit, cents.fold(0, i64::saturating_add), page, outcome)
+    to_pagopa(visit, (cents.fold(0, i64::saturating_add), looked.len()), page, outcome)
 }
 
-/// The page in between: how much, where to, and where one sees afterwards how it stands.
-pub(super) fn to_pagopa(visit: &Visit, cents: i64, page: &str, outcome: &str) -> Response {
+/// The page in between: how much and for how many notices, where to, and where one sees afterwards how it stands.
+pub(super) fn to_pagopa(visit: &Visit, (cents, notices): (i64, usize), page: &str, outcome: &str) -> Response {
     let title = visit.words.of(["Ti portiamo su pagoPA", "On to pagoPA", "Weiter zu pagoPA"]);
     let shown = Leaving {
         f: visit.frame(title, "/paga"),
         page: page.to_owned(),
         amount: visit.words.money(cents),
+        together: if notices > 1 { together(&visit.words, notices, None) } else { String::new() },
         outcome: outcome.to_owned(),
     };
     let mut response = show(StatusCode::OK, &shown);
@@ -211,6 +255,7 @@ fn item(visit: &Visit, view: &HomeView, one: &Looked) -> Item {
             let number = payment.notice.number.to_string();
             Item {
                 advice,
+                together: String::new(),
                 page: payment.page_url.clone(),
                 notice: open.then(|| format!("{base}/avviso/{number}")),
                 number: (due.payable || (open && payment.page_url.is_none())).then_some(number),
@@ -241,6 +286,7 @@ fn item(visit: &Visit, view: &HomeView, one: &Looked) -> Item {
             });
             Item {
                 advice,
+                together: String::new(),
                 page: bill.page_url.clone(),
                 notice: number.as_ref().map(|number| format!("{base}/avviso/{number}")),
                 number: number.filter(|_| due.payable || bill.page_url.is_none()),

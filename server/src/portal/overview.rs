@@ -15,7 +15,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::forms::Posted;
-use super::frame::{Frame, ended, fault, refused_for, show};
+use super::frame::{Frame, ended, fault, refused_for, show, stopped};
 use super::home::of_bill;
 use super::visit::{Parent, Visit, renew};
 use crate::usecases::Stop;
@@ -75,8 +75,7 @@ pub(super) async fn consumers(parent: Parent) -> Response {
     let visit = &parent.visit;
     let view = match family(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let (w, base) = (visit.words, visit.base());
     let page = Consumers {
@@ -210,8 +209,7 @@ pub(super) async fn bills(parent: Parent, Query(asked): Query<Year>) -> Response
     };
     let bills = match bills_of_year(&visit.app, parent.who, year).await {
         Ok(bills) => bills,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let (w, base) = (visit.words, visit.base());
     let text = |year: i16| format!("{year}/{}", year.saturating_add(1));
@@ -261,8 +259,7 @@ pub(super) async fn bill(parent: Parent, Path((_, id)): Path<(String, String)>) 
     };
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let (w, base) = (visit.words, visit.base());
     let name = |id| view.children.iter().find(|child| child.id == id).map(|child| child.given_name.clone());
@@ -367,8 +364,7 @@ pub(super) async fn search(Posted { parent, fields }: Posted) -> Response {
     }
     let all = match positions(&visit.app, parent.who).await {
         Ok(all) => all,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let base = visit.base();
     let bounded = i64::try_from(all.len()).unwrap_or(i64::MAX) >= MOST_SEARCHED;

@@ -11,7 +11,7 @@ use borsellino_proto::reason::Reason;
 use serde::Deserialize;
 
 use super::forms::{Fields, Posted};
-use super::frame::{Frame, ended, fault, go, refused_for, show};
+use super::frame::{Frame, ended, fault, go, refused_for, show, stopped};
 use super::home::{of_bill, of_payment};
 use super::top_up::fee;
 use super::visit::{Parent, renew};
@@ -67,8 +67,7 @@ pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response
     let visit = &parent.visit;
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let mut response = table(&parent, &view, StatusCode::OK, (None, &asked.categoria), None).await;
     renew(&parent, &mut response).await;
@@ -86,8 +85,7 @@ async fn table(
     let w = visit.words;
     let fees = match fees::of_caller(&visit.app, parent.who).await {
         Ok(fees) => fees,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let all = rows(view, &visit.base(), &w, fields);
     let mut names: Vec<String> = all.iter().flat_map(|row| row.services.clone()).collect();
@@ -212,8 +210,7 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
     let visit = &parent.visit;
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let again = async |words: [&'static str; 3]| {
         let problem = Some(visit.words.of(words).to_owned());

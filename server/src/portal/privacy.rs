@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::access::own_path;
 use super::forms::{Fields, Sent, TOKEN, draft, open_draft};
-use super::frame::{Frame, confirm, ended, fault, go, show, sign_in_first};
+use super::frame::{Frame, fault, go, show, sign_in_again, sign_in_first, stopped};
 use super::visit::Visit;
+use super::waiting::confirm;
 use crate::usecases::Stop;
 use crate::usecases::privacy::{Notice, Reading, accept, due};
 
@@ -55,8 +56,7 @@ fn page_of(
 
 /// Whether a path of the portal is open to whoever has still to accept.
 fn is_open(visit: &Visit) -> bool {
-    let path = visit.asked.split('?').next().unwrap_or_default();
-    let below = path.strip_prefix(&visit.base()).unwrap_or_default();
+    let below = visit.below();
     let paper = THEIRS.iter().any(|start| below.starts_with(start));
     let notice = below.starts_with("/avviso/") && below.ends_with("/pdf");
     // Nobody has to accept anything first to shut a stranger out.
@@ -107,26 +107,30 @@ pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Response {
     match due(&visit.app, pass.identity).await {
         Ok(Some(notice)) => page_of(&visit, StatusCode::OK, notice, (then, String::new()), false),
         Ok(None) => go(&then),
-        Err(Stop::Refused(refusal)) => ended(&visit, refusal),
-        Err(Stop::Fault(error)) => fault(&visit, &error),
+        Err(stop) => stopped(&visit, stop),
     }
 }
 
 pub(super) async fn answer(Sent { visit, fields }: Sent) -> Response {
-    let Some(pass) = visit.pass() else { return sign_in_first(&visit) };
-    let (then, waiting) = (own_path(&visit, fields.get("poi")), fields.get("bozza").to_owned());
+    let (then, draft) = (own_path(&visit, fields.get("poi")), fields.get("bozza").to_owned());
+    let waiting = open_draft(&visit, &draft);
+    // The form that waits goes on waiting where the visit has ended meanwhile.
+    let sent = match &waiting {
+        Some((path, waiting)) => visit.clone().at(path).keeping(waiting),
+        None => visit.clone(),
+    };
+    let Some(pass) = visit.pass() else { return sign_in_again(&sent) };
     let ticked = fields.get("accetto") == "si" && fields.get(TOKEN) == visit.form_token();
     let left = match ticked {
         true => accept(&visit.app, pass.identity, fields.get("versione").to_owned()).await,
         false => due(&visit.app, pass.identity).await,
     };
     match left {
-        Ok(Some(notice)) => page_of(&visit, StatusCode::UNPROCESSABLE_ENTITY, notice, (then, waiting), !ticked),
-        Ok(None) => match open_draft(&visit, &waiting) {
-            Some((path, fields)) => confirm(&visit, &path, &fields),
+        Ok(Some(notice)) => page_of(&visit, StatusCode::UNPROCESSABLE_ENTITY, notice, (then, draft), !ticked),
+        Ok(None) => match waiting {
+            Some((path, fields)) => confirm(&visit, &path, &fields).await,
             None => go(&then),
         },
-        Err(Stop::Refused(refusal)) => ended(&visit, refusal),
-        Err(Stop::Fault(error)) => fault(&visit, &error),
+        Err(stop) => stopped(&sent, stop),
     }
 }

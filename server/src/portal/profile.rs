@@ -4,9 +4,8 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::frame::{Frame, ended, fault, show};
+use super::frame::{Frame, show, stopped};
 use super::visit::{Parent, renew};
-use crate::usecases::Stop;
 use crate::usecases::accounts::{ProfileView, profile};
 use crate::usecases::questions::settings;
 
@@ -23,8 +22,7 @@ pub(super) async fn page(parent: Parent) -> Response {
     let visit = &parent.visit;
     let view = match profile(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let question = match settings(&visit.app, parent.who).await {
         Ok(settings) => settings.asked && settings.password,

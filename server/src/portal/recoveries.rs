@@ -7,7 +7,7 @@ use borsellino_proto::reason::Reason;
 use uuid::Uuid;
 
 use super::forms::Posted;
-use super::frame::{Frame, ended, fault, go, refused, refused_for, show};
+use super::frame::{Frame, ended, fault, go, refused, refused_for, show, stopped};
 use super::visit::{Parent, renew};
 use crate::sentences;
 use crate::usecases::Stop;
@@ -42,8 +42,7 @@ async fn list(parent: &Parent, status: StatusCode, wrong: Option<(Uuid, String)>
     let visit = &parent.visit;
     let views = match recovery::list(&visit.app, parent.who).await {
         Ok(views) => views,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let w = visit.words;
     let asked = views.into_iter().map(|view| Asked {

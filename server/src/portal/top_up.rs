@@ -14,7 +14,7 @@ use borsellino_proto::reason::Reason;
 use serde::Deserialize;
 
 use super::forms::{Fields, Posted};
-use super::frame::{Frame, ended, fault, go, refused_for, show};
+use super::frame::{Frame, ended, fault, go, refused_for, show, stopped};
 use super::home::{Due, of_payment};
 use super::visit::{Parent, Visit, renew};
 use crate::sentences;
@@ -72,8 +72,7 @@ pub(super) async fn page(parent: Parent, Query(asked): Query<Asked>) -> Response
     let visit = &parent.visit;
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let known = wallets(&view).any(|(_, wallet)| wallet.id.to_string() == asked.saldo);
     if !asked.saldo.is_empty() && !known {
@@ -108,8 +107,7 @@ async fn form(
     let w = visit.words;
     let fees = match fees::of_caller(&visit.app, parent.who).await {
         Ok(fees) => fees,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let chosen = |wallet: &WalletView| wallet.id.to_string() == first;
     let mut sorted: Vec<_> = wallets(view).filter(|(_, wallet)| wallet.open).collect();
@@ -204,8 +202,7 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
     let visit = &parent.visit;
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     // A wallet that is none of theirs stands in no field of ours: somebody changed the form.
     let theirs: Vec<String> = wallets(&view).map(|(_, wallet)| wallet.id.to_string()).collect();
@@ -279,6 +276,20 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
         Err(Stop::Refused(_)) => go(&outcome),
         Err(Stop::Fault(error)) => fault(visit, &error),
     }
+}
+
+/// What was asked for, in words: for each balance how much, as far as it is an amount.
+pub(super) fn told(view: &HomeView, fields: &Fields, w: &Words) -> Vec<(String, String)> {
+    let of = |(child, wallet): (&str, &WalletView)| {
+        let typed = fields.get(&format!("altro-{}", wallet.id));
+        let amount = match fields.get(&format!("importo-{}", wallet.id)) {
+            "" | "niente" if typed.is_empty() => return None,
+            "" | "niente" | "altro" => Amount::parse(typed).map_or(typed.to_owned(), |amount| w.money(amount.cents())),
+            cents => w.money(cents.parse().ok()?),
+        };
+        Some((format!("{child}, {}", wallet.service_name), amount))
+    };
+    wallets(view).filter_map(of).collect()
 }
 
 /// What was asked for; and what is wrong with it.

@@ -12,6 +12,7 @@ use borsellino_store::rows::CreditorRow;
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
 
+use super::forms::Fields;
 use super::frame::{self, Frame};
 use super::offline::{self, Order};
 use super::privacy;
@@ -50,6 +51,8 @@ pub(super) struct Visit {
     pass: Option<Pass>,
     /// Whose pass has run out.
     was: Option<Identity>,
+    /// The form that is being sent.
+    posted: Option<Fields>,
 }
 
 /// A visit of somebody who is signed in.
@@ -83,6 +86,37 @@ impl Visit {
     /// The same visit, of whoever just signed in.
     pub(super) fn of(self, pass: Pass) -> Self {
         Self { pass: Some(pass), ..self }
+    }
+
+    /// The same visit, of whoever is not signed in any more.
+    pub(super) fn outside(self) -> Self {
+        Self { pass: None, ..self }
+    }
+
+    /// The same visit, at another address of this portal.
+    pub(super) fn at(self, asked: &str) -> Self {
+        Self { asked: asked.to_owned(), ..self }
+    }
+
+    /// The same visit, which sends a form.
+    pub(super) fn keeping(self, fields: &Fields) -> Self {
+        Self { posted: Some(fields.clone()), ..self }
+    }
+
+    /// The form that is being sent by somebody who is, or was, signed in.
+    pub(super) fn posted(&self) -> Option<&Fields> {
+        self.posted.as_ref()
+    }
+
+    /// The path that was asked for, below the portal's own.
+    pub(super) fn below(&self) -> &str {
+        let path = self.asked.split('?').next().unwrap_or_default();
+        path.strip_prefix(&self.base()).unwrap_or_default()
+    }
+
+    /// Whether a form that is sent here is worth keeping: passwords are typed again, and whoever wanted out is.
+    pub(super) fn keeps(&self) -> bool {
+        !["/password", "/esci"].contains(&self.below())
     }
 
     /// What every page of this visit has around it.
@@ -123,7 +157,7 @@ impl FromRequestParts<App> for Visit {
         let scripted = parts.headers.contains_key("hx-request");
         let asked = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         let words = Words { language, server_now: Some(now) };
-        Ok(Self { app: app.clone(), creditor, language, words, now, asked, scripted, pass, was })
+        Ok(Self { app: app.clone(), creditor, language, words, now, asked, scripted, pass, was, posted: None })
     }
 }
 

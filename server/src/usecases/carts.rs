@@ -102,6 +102,33 @@ pub async fn open_cart(app: &App, who: Identity, numbers: Vec<NoticeNumber>) -> 
     Ok(CartPage { url: page.map(|(url, _)| url), until })
 }
 
+/// How many notices the page asks for that is open for this one; `None` where none is open, or the notice is none of theirs.
+///
+/// # Errors
+/// [`SessionRefusal`], or a [`Fault`].
+pub async fn notices_on_page(
+    app: &App,
+    who: Identity,
+    number: NoticeNumber,
+) -> Result<Option<usize>, Stop<SessionRefusal>> {
+    let now = app.now();
+    let read = app.store.read(move |tx| {
+        Box::pin(async move {
+            let session = tx.session(&who.creditor, who.session).await?;
+            if let Err(refusal) = standing(session.as_ref(), now) {
+                return Ok(Err(refusal));
+            }
+            if !is_theirs(tx, who, number).await? {
+                return Ok(Ok(None));
+            }
+            let page = tx.cart_of_notice(&who.creditor, number.as_str()).await?;
+            Ok(Ok(page.filter(|page| now < page.opened_at_ms.plus(PAYMENT_TOKEN_MILLIS)).map(|page| page.notices)))
+        })
+    });
+    let notices = read.await?.map_err(Stop::Refused)?;
+    Ok(notices.and_then(|notices| usize::try_from(notices).ok()))
+}
+
 async fn find(
     tx: &mut Tx,
     who: Identity,

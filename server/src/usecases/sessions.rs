@@ -254,6 +254,19 @@ impl Tries {
     }
 }
 
+/// Forgets the counts of tries that are too old to count. Who guesses names leaves a row for each.
+///
+/// # Errors
+/// A [`Fault`].
+pub async fn sweep(app: &App, creditor: CreditorCode) -> Result<(), Fault> {
+    let since = app.now().plus(-FORGET_MILLIS);
+    let swept = app.store.write::<u64, (), _>("sweep sign-ins", move |tx| {
+        Box::pin(async move { Ok(Ok(tx.sweep_sign_ins(&creditor, since).await?)) })
+    });
+    let _committed = swept.await?;
+    Ok(())
+}
+
 /// A session that is about to be opened.
 #[derive(Clone)]
 pub(super) struct Opening {

@@ -429,6 +429,8 @@ forward! {
     fn uncount_sign_in(creditor: &CreditorCode, who: Hash) -> ();
     /// Forgets all tries.
     fn clear_sign_ins(creditor: &CreditorCode, who: Hash) -> ();
+    /// Forgets the tries of whoever has not tried since; answers of how many.
+    fn sweep_sign_ins(creditor: &CreditorCode, since: Millis) -> u64;
 }
 
 forward! {

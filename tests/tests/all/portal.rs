@@ -15,3 +15,4 @@ mod overview;
 mod privacy;
 mod question;
 mod safety;
+mod waiting;

@@ -23,6 +23,7 @@ borsellino_tests::in_both_houses! {
     tokens_have_their_time;
     the_office_ends_it_at_once;
     sixteen_refreshes_at_once;
+    old_tries_are_swept;
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -218,4 +219,28 @@ async fn sixteen_refreshes_at_once(house: &House) {
     assert!(answers.iter().all(|tokens| tokens.refresh_token == answers[0].refresh_token));
     let next = phone.refresh(&answers[0].refresh_token).await.expect("tokens");
     assert!(phone.with_token(&next.access_token).home().await.is_ok());
+}
+
+/// The count itself begins anew by itself (`the_delay_grows_and_ends`); this is about the rows that guessed names leave.
+async fn old_tries_are_swept(house: &House) {
+    let left = "SELECT COUNT(*) FROM sign_in_failure";
+    let gone = async |rows: i64| {
+        while house.number(left).await > rows {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    for user in 0..9 {
+        let _refused = house.try_sign_in(TOWN, &format!("nessuno{user}"), "sbagliata").await;
+        let _refused = house.try_sign_in(UNION, &format!("nessuno{user}"), "sbagliata").await;
+    }
+    // A row for each name at each creditor, and one for the address at each.
+    assert_eq!(house.number(left).await, 20);
+    house.advance(Duration::from_secs(40 * 60));
+    let _refused = house.try_sign_in(TOWN, "nessuno0", "sbagliata").await;
+    // What was tried again within the hour counts on.
+    house.advance(Duration::from_secs(30 * 60));
+    tokio::time::timeout(SOON, gone(2)).await.expect("swept in time");
+    assert_eq!(house.number(left).await, 2);
+    house.advance(Duration::from_secs(2 * 3_600));
+    tokio::time::timeout(SOON, gone(0)).await.expect("swept in time");
 }

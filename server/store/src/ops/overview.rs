@@ -20,12 +20,8 @@ crate::tx::statements! {
                 WHERE m.creditor = $1 AND m.wallet = w.id AND m.state = 'paid')
         WHERE gc.creditor = $1 AND gc.guardian = $2";
     SET_DIET = "UPDATE child SET diet = $3 WHERE creditor = $1 AND id = $2";
-    FAMILY_BILLS = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
-            k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
-            CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,
-            a.balance_cents AS bill_balance_cents, l.child AS line_child, v.name AS line_service,
-            l.cents AS line_cents, l.line, n.instalment, n.held_cents, b.withdrawn_cents, n.paid_twice_at_ms
-        FROM guardian_child gc
+    FAMILY_BILLS = bill_due!(
+        "FROM guardian_child gc
         JOIN bill_line l ON l.creditor = $1 AND l.child = gc.child
         JOIN bill b ON b.creditor = $1 AND b.id = l.bill AND b.due_date >= $3 AND b.due_date < $4
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
@@ -33,7 +29,8 @@ crate::tx::statements! {
         JOIN service v ON v.creditor = $1 AND v.id = l.service
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         WHERE gc.creditor = $1 AND gc.guardian = $2
-        ORDER BY b.due_date DESC, b.number DESC, n.due_date, n.number, l.line LIMIT 5000";
+        ORDER BY b.due_date DESC, b.number DESC, n.due_date, n.number, l.line LIMIT 5000"
+    );
     POSITIONS = "SELECT n.number, n.amount_cents, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms, n.due_date,
             n.paid_twice_at_ms, k.opened_at_ms AS page_opened_at_ms, t.id AS top_up, t.guardian, n.bill,
             CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, c.given_name AS child, v.name AS service

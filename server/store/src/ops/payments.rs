@@ -74,7 +74,8 @@ crate::tx::statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (creditor, number) DO NOTHING";
     INSERT_BILL_LINE = "INSERT INTO bill_line (creditor, bill, line, child, service, cents)
         VALUES ($1, $2, $3, $4, $5, $6)";
-    OPEN_TOP_UPS = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms,
+    OPEN_TOP_UPS = concat!(
+        "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms,
             n.settled_at_ms, k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, t.id AS top_up, t.wallet,
             t.pay_by, n.bill, CAST(NULL AS TEXT) AS bill_number, CAST(NULL AS TEXT) AS period, n.due_date,
             CAST(NULL AS BIGINT) AS total_cents, CAST(NULL AS BIGINT) AS bill_balance_cents, n.bill AS line_child,
@@ -85,11 +86,9 @@ crate::tx::statements! {
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         WHERE t.creditor = $1 AND t.guardian = $2 AND n.state = 'open' AND n.expires_at_ms > $3
         UNION ALL
-        SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
-            k.url, k.opened_at_ms, n.wallet, n.wallet, CAST(NULL AS TEXT), b.id, b.number, b.period, n.due_date,
-            b.total_cents, a.balance_cents, l.child, v.name, l.cents, l.line, n.instalment,
-            n.held_cents, b.withdrawn_cents, n.paid_twice_at_ms
-        FROM bill b
+        ",
+        bill_due!(
+            "FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
         JOIN bill_line l ON l.creditor = $1 AND l.bill = b.id
@@ -98,13 +97,11 @@ crate::tx::statements! {
         JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = l.child AND gc.guardian = $2
         WHERE b.creditor = $1 AND a.balance_cents < 0 AND n.state <> 'cancelled'
             AND EXISTS (SELECT 1 FROM notice o WHERE o.creditor = $1 AND o.bill = b.id AND o.state = 'open')
-        ORDER BY due_date, number, line";
-    BILL_DUE = "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
-            k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
-            CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,
-            a.balance_cents AS bill_balance_cents, l.child AS line_child, v.name AS line_service,
-            l.cents AS line_cents, l.line, n.instalment, n.held_cents, b.withdrawn_cents, n.paid_twice_at_ms
-        FROM bill b
+        ORDER BY due_date, number, line"
+        )
+    );
+    BILL_DUE = bill_due!(
+        "FROM bill b
         JOIN notice n ON n.creditor = $1 AND n.bill = b.id
         JOIN account a ON a.creditor = $1 AND a.kind = 'bill' AND a.id = b.id
         JOIN bill_line l ON l.creditor = $1 AND l.bill = b.id
@@ -112,7 +109,8 @@ crate::tx::statements! {
         LEFT JOIN cart k ON k.creditor = $1 AND k.id = n.cart
         JOIN guardian_child gc ON gc.creditor = $1 AND gc.child = l.child AND gc.guardian = $2
         WHERE b.creditor = $1 AND b.id = $3
-        ORDER BY n.due_date, n.number, l.line";
+        ORDER BY n.due_date, n.number, l.line"
+    );
     RECEIPT = "SELECT content_digest, outcome, entry FROM receipt WHERE creditor = $1 AND issuer = $2 AND receipt_id = $3";
     INSERT_RECEIPT = "INSERT INTO receipt (creditor, issuer, receipt_id, notice_number, received_at_ms, total_cents,
             ours_cents, outcome, entry, content_digest, message_digest, key_id, sealed)

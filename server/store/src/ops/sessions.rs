@@ -32,6 +32,7 @@ crate::tx::statements! {
     UNCOUNT_SIGN_IN = "UPDATE sign_in_failure SET failures = failures - 1
         WHERE creditor = $1 AND who = $2 AND failures > 0";
     CLEAR_SIGN_INS = "DELETE FROM sign_in_failure WHERE creditor = $1 AND who = $2";
+    SWEEP_SIGN_INS = "DELETE FROM sign_in_failure WHERE creditor = $1 AND last_at_ms < $2";
 }
 
 pub(crate) async fn insert_session(c: &mut Conn, creditor: &CreditorCode, row: &NewSession) -> sqlx::Result<()> {
@@ -99,4 +100,9 @@ pub(crate) async fn uncount_sign_in(c: &mut Conn, creditor: &CreditorCode, who: 
 
 pub(crate) async fn clear_sign_ins(c: &mut Conn, creditor: &CreditorCode, who: Hash) -> sqlx::Result<()> {
     query(CLEAR_SIGN_INS).bind(creditor.as_str()).bind(&who.0[..]).execute(c).await.map(drop)
+}
+
+/// Forgets the tries of whoever has not tried since; answers of how many.
+pub(crate) async fn sweep_sign_ins(c: &mut Conn, creditor: &CreditorCode, since: Millis) -> sqlx::Result<u64> {
+    Ok(query(SWEEP_SIGN_INS).bind(creditor.as_str()).bind(since.get()).execute(c).await?.rows_affected())
 }

@@ -213,6 +213,23 @@ pub struct HomeRow {
     pub open_cents: i64,
 }
 
+/// The columns of a [`DueRow`] where it is a bill's: `n` is the notice, `b` the bill, `a` its account, `l` the line, `v` its service, `k` the
+/// last page.
+macro_rules! bill_due {
+    ($rest:literal) => {
+        concat!(
+            "SELECT n.number, n.amount_cents, n.reason, n.state, n.created_at_ms, n.expires_at_ms, n.settled_at_ms,
+            k.url AS page_url, k.opened_at_ms AS page_opened_at_ms, n.wallet AS top_up, n.wallet,
+            CAST(NULL AS TEXT) AS pay_by, b.id AS bill, b.number AS bill_number, b.period, n.due_date, b.total_cents,
+            a.balance_cents AS bill_balance_cents, l.child AS line_child, v.name AS line_service,
+            l.cents AS line_cents, l.line, n.instalment, n.held_cents, b.withdrawn_cents, n.paid_twice_at_ms
+        ",
+            $rest
+        )
+    };
+}
+pub(crate) use bill_due;
+
 /// Something to pay on the home screen: a top-up, or one line of a bill.
 #[derive(Clone, Debug, FromRow)]
 pub struct DueRow {

@@ -184,7 +184,17 @@ async fn bills_are_ticked_and_paid_together(house: &House) {
     assert!(none.status == 422 && none.says("seleziona almeno un bollettino"), "{}", none.text());
     let answer = maria.send(&form.with("come", "online")).await;
     let leaving = maria.get(answer.location()).await;
-    assert!(leaving.says("273,33 €"), "{}", leaving.text());
+    assert!(leaving.says("273,33 €") && leaving.says("Su pagoPA si pagano insieme 2 avvisi."), "{}", leaving.text());
+    // One of them alone asks for less than the page it is on, and does not lead there unsaid.
+    let (_, ids) = answer.location().trim_end_matches("?vai").rsplit_once('/').expect("a path");
+    let (one, _) = ids.split_once('.').expect("two bills");
+    for query in ["", "?vai"] {
+        let alone = maria.get(&at(&format!("/esito/bollettino/{one}{query}"))).await;
+        let all = "Su pagoPA si pagano insieme 2 avvisi: in tutto 273,33 €.";
+        assert!(alone.says(all) && alone.header("refresh").is_empty(), "{}", alone.text());
+    }
+    let both = maria.get(answer.location().trim_end_matches("?vai")).await;
+    assert!(!both.says("si pagano insieme"), "both stand there: {}", both.text());
     let url = leaving.header("refresh").strip_prefix("0; url=").expect("pagoPA's page").to_owned();
     assert_eq!(house.pay_page(&url).await["outcome"], "paid");
     let outcome = maria.get(answer.location().trim_end_matches("?vai")).await;

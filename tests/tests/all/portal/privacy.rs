@@ -122,6 +122,23 @@ async fn a_form_waits_for_it(house: &House) {
     let notice = maria.sent(&waiting.form(&at("/ricarica"))).await;
     assert!(notice.says("33,20 €"), "{}", notice.text());
     assert_eq!(house.number("SELECT COUNT(*) FROM top_up").await, before + 1);
+
+    // A form that waited for a sign-in waits for a new version too, before anything of it is shown.
+    put(house, Some(("2", text("Altre parole.")))).await.expect("set");
+    house.advance(Duration::from_secs(31 * 60));
+    let entry = maria.send(&form).await.form(&at("/accesso")).with("utente", MARIA).with("password", PASSWORD);
+    let page = maria.send(&entry).await;
+    assert!(page.says("Altre parole.") && !page.says("33,20") && !page.says("Giulia"), "{}", page.text());
+    let waiting = maria.send(&page.form(&at("/privacy")).with("accetto", "si")).await;
+    assert!(waiting.says("Riprendi da dove eri") && waiting.says("33,20 €"), "{}", waiting.text());
+    // And where the visit is ended while the notice is read, it waits on.
+    put(house, Some(("3", text("Parole nuove.")))).await.expect("set");
+    let page = maria.send(&waiting.form(&at("/ricarica"))).await;
+    house.execute("UPDATE session SET ended_at_ms = 1").await;
+    let entry = maria.send(&page.form(&at("/privacy")).with("accetto", "si")).await.form(&at("/accesso"));
+    let page = maria.send(&entry.with("utente", MARIA).with("password", PASSWORD)).await;
+    let waiting = maria.send(&page.form(&at("/privacy")).with("accetto", "si")).await;
+    assert!(waiting.says("33,20 €"), "{}", waiting.text());
 }
 
 async fn what_is_theirs_stays_open(house: &House) {

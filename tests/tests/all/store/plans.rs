@@ -11,16 +11,16 @@ use sqlx::{AssertSqlSafe, Row};
 /// swept now and then; a creditor's one letterhead, its few privacy notices and who accepted them, its rule of access, the few services it offers without a
 /// notice, and the bills of a billing run (once a month, through its numbers); a creditor's own few questions and documents, and what
 /// the office reads and exports of its pages and messages.
-const WALKERS: [&str; 59] = [
+const WALKERS: [&str; 60] = [
     "CREDITORS", "STATIONS", "ENTRIES", "LAST_ENTRY", "ACCOUNTS", "CHAIN", "TOTALS", "STRAY_POSTING", "ORPHAN_POSTING",
     "STRAY_RECEIPT", "STRAY_ENTRY", "OUTBOX_WAITING", "PAYABLE", "QUEUED_RECEIPTS", "QUEUED_MESSAGES", "RESOLUTIONS",
     "SERVICES", "ACTIONS", "SURPLUS", "LAST_SEAL", "SEALS", "JOURNAL_PAGE_END", "UNSEALED", "UNSEALED_BEFORE",
     "COUNT_UNSEALED", "SEALED", "STRAY_SEALED", "HELD_BEFORE", "ACCOUNT_HELD_BEFORE", "BOOKED_UNDER", "DUE_FOR_PUSH",
     "HOLD_OUTBOX", "CLAIM_PUSHES", "SWEEP_PUSH_TOKENS", "PRUNE_DELIVERIES", "FEE_TABLE", "UNREGISTERED",
-    "SWEEP_RECOVERIES", "DUE_FOR_LETTERS", "CLAIM_LETTERS", "CLAIM_POST", "EXPIRE_POST", "PRUNE_POST", "LETTERS",
-    "BOUNCED_GUARDIANS", "LOW_WALLETS", "FORGET_LOW_TOLD", "DOCUMENT_CHOICE", "LETTERHEAD", "BILLS_OF_RUN",
-    "SPONTANEOUS_OFFERS", "CONTENT_OF_KIND", "ALL_CONTENT", "MESSAGES_AFTER", "PRIVACY_NOTICE", "PRIVACY_VERSION",
-    "PRIVACY_DUE", "PRIVACY_ACCEPTANCES", "ACCESS_RULE",
+    "SWEEP_RECOVERIES", "SWEEP_SIGN_INS", "DUE_FOR_LETTERS", "CLAIM_LETTERS", "CLAIM_POST", "EXPIRE_POST",
+    "PRUNE_POST", "LETTERS", "BOUNCED_GUARDIANS", "LOW_WALLETS", "FORGET_LOW_TOLD", "DOCUMENT_CHOICE", "LETTERHEAD",
+    "BILLS_OF_RUN", "SPONTANEOUS_OFFERS", "CONTENT_OF_KIND", "ALL_CONTENT", "MESSAGES_AFTER", "PRIVACY_NOTICE",
+    "PRIVACY_VERSION", "PRIVACY_DUE", "PRIVACY_ACCEPTANCES", "ACCESS_RULE",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -449,6 +449,7 @@ async fn change(tx: &mut Tx, c: &CreditorCode) -> Result<(), StoreError> {
     tx.rotate_session(c, session, (Hash::of(b"previous"), Hash::of(b"next")), NOW).await?;
     tx.use_session(c, session, NOW).await?;
     tx.end_session(c, session, NOW).await?;
+    assert_eq!(tx.sweep_sign_ins(c, NOW.plus_days(1)).await?, 1);
     tx.clear_sign_ins(c, Hash::of(WHO)).await?;
     tx.book(&top_up(*c, 92, wallet(1), 7)).await?;
     tx.number_wallet_change(c, uuid(1)).await?;
