@@ -8,12 +8,7 @@ use borsellino_domain::language::Language;
 use borsellino_domain::words::Words;
 use borsellino_proto::reason::Reason;
 
-<<<<<<< HEAD
-use super::forms::{Fields, TOKEN};
-=======
-use super::assets;
 use super::forms::{TOKEN, draft};
->>>>>>> wip-tidy
 use super::visit::{Visit, accepted, base, dismiss};
 use super::{assets, looks, offline};
 use crate::sentences;

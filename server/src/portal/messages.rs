@@ -12,12 +12,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::forms::{Fields, Posted, Wrong};
-<<<<<<< HEAD
-use super::frame::{self, Frame, ended, fault, go, refused_for, show};
-use super::movements::lines;
-=======
 use super::frame::{self, Frame, ended, fault, go, refused_for, show, stopped};
->>>>>>> wip-tidy
+use super::movements::lines;
 use super::prose::{Block, Span, blocks};
 use super::visit::{Parent, Visit, renew};
 use crate::usecases::home::{MovementsRefusal, home, movement};
@@ -313,8 +309,7 @@ async fn about_movement(parent: &Parent, asked: &Kind) -> Result<Fields, Respons
     };
     let (view, found) = match home(&visit.app, parent.who).await {
         Ok(view) => (view, movement(&visit.app, parent.who, wallet.into(), seq).await),
-        Err(Stop::Refused(refusal)) => return Err(ended(visit, refusal)),
-        Err(Stop::Fault(error)) => return Err(fault(visit, &error)),
+        Err(stop) => return Err(stopped(visit, stop)),
     };
     let found = found.map_err(|stop| match stop {
         Stop::Refused(MovementsRefusal::Session(refusal)) => ended(visit, refusal),

@@ -11,13 +11,12 @@ use borsellino_domain::words::Words;
 use serde_json::json;
 
 use super::assets;
-use super::frame::{Frame, ended, fault, show};
+use super::frame::{Frame, show, stopped};
 use super::home::{Card, cards};
 use super::looks;
 use super::notices::squares;
 use super::visit::{Parent, Visit, renew};
 use crate::auth::token::REFRESH_MILLIS;
-use crate::usecases::Stop;
 use crate::usecases::appearance::{self, Colour};
 use crate::usecases::home::home;
 use crate::usecases::views::{HomeView, NoticeView};
@@ -146,8 +145,7 @@ pub(super) async fn page(parent: Parent) -> Response {
     let visit = &parent.visit;
     let view = match home(&visit.app, parent.who).await {
         Ok(view) => view,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     // It is read later: `today` would be another day.
     let w = Words { server_now: None, ..visit.words };

@@ -26,8 +26,7 @@ pub(super) async fn page(parent: Parent) -> Response {
     };
     let question = match settings(&visit.app, parent.who).await {
         Ok(settings) => settings.asked && settings.password,
-        Err(Stop::Refused(refusal)) => return ended(visit, refusal),
-        Err(Stop::Fault(error)) => return fault(visit, &error),
+        Err(stop) => return stopped(visit, stop),
     };
     let f = visit.frame(visit.words.of(["Modifica il tuo profilo", "Your details", "Ihre Angaben"]), "-");
     let mut response = show(StatusCode::OK, &Profile { f, view, question });

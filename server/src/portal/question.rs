@@ -6,7 +6,7 @@ use axum::response::Response;
 use borsellino_domain::account::{SecretAnswer, SecretQuestion};
 
 use super::forms::{Posted, Wrong};
-use super::frame::{Frame, ended, fault, missing_here, say, show};
+use super::frame::{Frame, ended, fault, missing_here, say, show, stopped};
 use super::visit::{Parent, Visit, renew};
 use crate::sentences;
 use crate::usecases::Stop;
@@ -47,8 +47,7 @@ async fn standing(parent: &Parent) -> Result<Settings, Response> {
         // Nothing of it is shown where it is not asked, or where there is no password to forget.
         Ok(settings) if !settings.asked || !settings.password => Err(missing_here(visit)),
         Ok(settings) => Ok(settings),
-        Err(Stop::Refused(refusal)) => Err(ended(visit, refusal)),
-        Err(Stop::Fault(error)) => Err(fault(visit, &error)),
+        Err(stop) => Err(stopped(visit, stop)),
     }
 }
 
