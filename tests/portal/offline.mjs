@@ -1,8 +1,33 @@
 // A parent whose phone loses its network, played by a real browser with its service worker. The environment as for stories.mjs.
 import assert from 'node:assert/strict';
-import { at, base, press, scripts, visit, finish } from './harness.mjs';
+import net from 'node:net';
+import { at, finish, press, scripts, visit } from './harness.mjs';
+
+// The line between the phone and the server, which can be pulled out: what a browser can pretend does not reach its worker.
+const server = new URL(at.web);
+const open = new Set();
+let plugged = true;
+const line = net.createServer((near) => {
+  if (!plugged) return near.destroy();
+  const far = net.connect(Number(server.port), server.hostname);
+  for (const [one, other] of [[near, far], [far, near]]) {
+    open.add(one);
+    one.on('error', () => other.destroy());
+    one.on('close', () => { open.delete(one); other.destroy(); });
+    one.pipe(other);
+  }
+  return undefined;
+});
+await new Promise((ready) => { line.listen(0, '127.0.0.1', ready); });
+const plug = (there) => {
+  plugged = there;
+  if (!there) for (const socket of open) socket.destroy();
+};
+const base = `http://127.0.0.1:${line.address().port}/comune/${at.creditor}`;
 
 async function enter(page, stays) {
+  // The language that a window is given here does not reach its worker; the one that a parent chose does.
+  await page.context().addCookies([{ name: 'lingua', value: 'it', url: base }]);
   await page.goto(`${base}/accesso`);
   await page.fill('#utente', at.username);
   await page.fill('#password', at.password);
@@ -41,7 +66,7 @@ if (scripts) {
     const number = await page.locator('section[id^=avviso-]').first().getAttribute('id');
     await page.goto(base);
     await page.waitForSelector('.portal-child');
-    await page.context().setOffline(true);
+    plug(false);
     // Whatever is asked for, this is what there is; the notice that was asked for is where the eye goes.
     await page.goto(`${base}/avviso/${number.slice('avviso-'.length)}`);
     assert.match(await page.innerText('main'), /Ora non c'è rete/);
@@ -54,11 +79,11 @@ if (scripts) {
     assert.ok(await page.locator('.portal-child').first().isVisible());
     await look('home without a network');
     // Back with the network, the pages are the server's again.
-    await page.context().setOffline(false);
+    plug(true);
     await page.goto(`${base}/ricarica`);
     assert.ok(!(await page.innerText('main')).includes('rete'));
     await page.check('input[type=radio][value]:not([value=altro])');
-    await page.context().setOffline(true);
+    plug(false);
     await press(page, 'main form button[value=avviso], main form button:has-text("PSP")');
     await page.waitForSelector('[data-senza=invio]:not([hidden])');
     await look('the network went away while sending');
@@ -70,7 +95,7 @@ if (scripts) {
     await page.goto(base);
     assert.equal(await page.locator('.portal-child').count(), 0);
     await look('nothing is kept');
-    await page.context().setOffline(false);
+    plug(true);
   });
 
   await visit('signing out leaves nothing', async (page) => {
@@ -79,10 +104,10 @@ if (scripts) {
     await press(page, 'button:has-text("Esci")');
     await page.waitForSelector('#utente');
     assert.deepEqual(await kept(page), []);
-    await page.context().setOffline(true);
+    plug(false);
     await page.goto(base).catch(() => {});
     assert.equal(await page.locator('.portal-child').count(), 0);
-    await page.context().setOffline(false);
+    plug(true);
   });
 
   await visit('a shared computer keeps nothing', async (page) => {
@@ -101,4 +126,5 @@ if (scripts) {
   });
 }
 
+line.close();
 await finish();
