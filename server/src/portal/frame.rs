@@ -11,6 +11,7 @@ use borsellino_proto::reason::Reason;
 use super::forms::{TOKEN, draft};
 use super::visit::{Visit, accepted, base, dismiss};
 use super::{assets, looks, offline};
+use crate::auth::token::Identity;
 use crate::sentences;
 use crate::usecases::appearance::{self, Colour};
 use crate::usecases::sessions::SessionRefusal;
@@ -172,7 +173,11 @@ pub(super) fn refused(visit: &Visit, status: StatusCode, sentence: &str) -> Resp
     say(visit, (status, "stop"), title, &[sentence], home(visit))
 }
 
-/// A refusal that names no number.
+/// The target of the log's lines about what somebody asked for and may not have (docs/operators.md).
+const AUDIT: &str = "borsellino::audit";
+
+/// A refusal that names no number. Whoever is signed in and asks for what is none of theirs stands in the log, by ids alone: an old
+/// address in a browser does so, and so does somebody who tries other families' numbers.
 pub(super) fn refused_for(visit: &Visit, reason: Reason) -> Response {
     let status = match reason {
         Reason::UnknownWallet
@@ -180,7 +185,12 @@ pub(super) fn refused_for(visit: &Visit, reason: Reason) -> Response {
         | Reason::UnknownTopUp
         | Reason::UnknownNotice
         | Reason::UnknownChild
-        | Reason::UnknownDevice => StatusCode::NOT_FOUND,
+        | Reason::UnknownDevice => {
+            if let Some(Identity { creditor, guardian, session }) = visit.pass().map(|pass| pass.identity) {
+                tracing::warn!(target: AUDIT, %creditor, %guardian, %session, ?reason, "asked for what is none of theirs");
+            }
+            StatusCode::NOT_FOUND
+        }
         Reason::Unavailable | Reason::PrinterBusy => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::CONFLICT,

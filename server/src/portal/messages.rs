@@ -524,6 +524,5 @@ pub(super) async fn send(Posted { parent, fields }: Posted) -> Response {
 
 /// A child that is none of theirs stands in no form of ours: somebody changed it.
 fn foreign(parent: &Parent) -> Response {
-    tracing::warn!(guardian = %parent.who.guardian, "a form named a child that is not theirs");
     refused_for(&parent.visit, Reason::UnknownChild)
 }

@@ -251,10 +251,7 @@ pub(super) async fn bill(parent: Parent, Path((_, id)): Path<(String, String)>) 
     let bill = match read_bill(&visit.app, parent.who, id.into()).await {
         Ok(bill) => bill,
         Err(Stop::Refused(PayRefusal::Session(refusal))) => return ended(visit, refusal),
-        Err(Stop::Refused(_)) => {
-            tracing::warn!(guardian = %parent.who.guardian, "a bill was asked for that is not theirs");
-            return refused_for(visit, Reason::UnknownBill);
-        }
+        Err(Stop::Refused(_)) => return refused_for(visit, Reason::UnknownBill),
         Err(Stop::Fault(error)) => return fault(visit, &error),
     };
     let view = match home(&visit.app, parent.who).await {

@@ -241,7 +241,6 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
     }
     let places: Option<Vec<_>> = numbers.iter().map(|number| outcome(&view, number)).collect();
     let Some(places) = places else {
-        tracing::warn!(guardian = %parent.who.guardian, "a form named a notice that is not theirs, or not to pay");
         return refused_for(visit, Reason::UnknownNotice);
     };
     if fields.get("come") == "avviso" {

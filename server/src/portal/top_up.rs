@@ -210,7 +210,6 @@ pub(super) async fn start(Posted { parent, fields }: Posted) -> Response {
         .pairs()
         .any(|(name, _)| name.strip_prefix("importo-").is_some_and(|id| !theirs.iter().any(|own| own == id)));
     if foreign {
-        tracing::warn!(guardian = %parent.who.guardian, "a form named a wallet that is not theirs");
         return refused_for(visit, Reason::UnknownWallet);
     }
     let again = async |problems: Problems| {

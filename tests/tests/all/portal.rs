@@ -1,6 +1,7 @@
 //! Portale Genitori, as a browser without a screen meets it: every form and every way it can be bent. What it looks like, and what it does
 //! with a script, a real browser tries (`tests/portal`).
 
+mod audit;
 mod browser;
 mod content;
 mod entry;
