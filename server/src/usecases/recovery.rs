@@ -446,6 +446,14 @@ pub async fn list(app: &App, who: Identity) -> Result<Vec<RecoveryView>, Stop<Se
     Ok(rows.into_iter().map(view).collect())
 }
 
+/// Whether somebody asked for a recovery of this account, and it is not over.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn under_way(tx: &mut Tx, who: Identity, now: Millis) -> Result<bool, StoreError> {
+    Ok(!tx.recoveries(&who.creditor, who.guardian, (now, 1, MOST_TRIES)).await?.is_empty())
+}
+
 /// Confirms a recovery with the two digits that the other device shows, or denies it with none.
 ///
 /// # Errors
