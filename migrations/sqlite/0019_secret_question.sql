@@ -15,7 +15,7 @@ CREATE TABLE secret_question (
     guardian BLOB NOT NULL,
     -- pet, dish, street, friend, teacher; null where it was taken back
     question TEXT,
-    -- argon2id in PHC form, of the answer in small letters with single blanks.
+    -- argon2id in PHC form, of the letters and digits of the answer, small and without accents.
     answer_hash TEXT,
     PRIMARY KEY (creditor, guardian),
     FOREIGN KEY (creditor, guardian) REFERENCES guardian (creditor, id)

@@ -1,6 +1,6 @@
 // The service worker of one creditor's portal; `portal`, above, says which. Where there is no network it shows the one page that is kept
-// of a family: last balances, open notices with their QR codes. Kept only where the server says so, and gone with the sign-out, or when a
-// page of nobody, or of a shared computer, is shown.
+// of a family: last balances, open notices with their QR codes. Kept only where the server says so, and gone with the sign-out, or with the
+// first page of nobody, of a shared computer or of another visit.
 'use strict';
 const shelf = `borsellino ${portal.base} ${portal.mark}`;
 const purse = `borsellino ${portal.base} famiglia`;
@@ -12,10 +12,13 @@ const forget = async () => {
   await caches.delete(purse);
 };
 
+// What a page says of what is kept: `keep MARK`, `mine MARK` or `forget`; MARK is the visit's.
+const said = (page) => (page?.headers.get('portal-offline') || '').split(' ');
+
 const keep = async () => {
   const before = forgotten;
   const page = await fetch(portal.page, { redirect: 'error' });
-  if (!page.ok || page.headers.get('portal-offline') !== 'keep') return;
+  if (!page.ok || said(page)[0] !== 'keep') return;
   await (await caches.open(purse)).put(portal.page, page);
   if (before !== forgotten) await caches.delete(purse);
 };
@@ -46,8 +49,10 @@ const navigate = async (event) => {
   } catch {
     return instead(leaving ? 'uscita' : request.method === 'GET' ? 'lettura' : 'invio');
   }
-  const order = response.headers.get('portal-offline');
-  if (order === 'forget') await forget();
+  const [order, whose] = said(response);
+  const kept = await caches.match(portal.page, { cacheName: purse });
+  // Of nobody, or of somebody else on this device.
+  if (order === 'forget' || (kept && whose && whose !== said(kept)[1])) await forget();
   if (order === 'keep') event.waitUntil(keep().catch(() => {}));
   return response;
 };
@@ -66,11 +71,13 @@ addEventListener('activate', (event) => {
     for (const name of (await caches.keys()).filter(old)) await caches.delete(name);
     await registration.navigationPreload?.enable();
     await clients.claim();
+    // What an older worker kept names files that are gone.
+    await keep().catch(() => {});
   };
   event.waitUntil(tidy());
 });
 
-// A page that was there before the worker says that it may keep.
+// A page that was there before the worker, or saw a payment settle, says that it may keep.
 addEventListener('message', (event) => event.waitUntil(keep().catch(() => {})));
 
 addEventListener('fetch', (event) => {

@@ -68,6 +68,8 @@
     navigator.serviceWorker.register(lavoro, { scope: portale }).then(async () => {
       const { active } = await navigator.serviceWorker.ready;
       if (!navigator.serviceWorker.controller) active.postMessage('keep');
+      // A payment that settles under the parent's eyes.
+      document.addEventListener('htmx:sseMessage', () => active.postMessage('keep'));
     }, () => {});
   }
   // The notice that was asked for, on the page that is kept of all.

@@ -292,9 +292,9 @@ pub(crate) fn try_later(millis: i64, language: Language) -> Refused {
 /// The refusal of a recovery for which a secret question is to be answered: the portal asks it.
 pub(crate) fn question_in_the_portal(language: Language) -> Refused {
     let sentence = language.choose([
-        "Per questo accesso serve anche la risposta alla tua domanda segreta: ricomincia dal portale del Comune, in Problemi con accesso.",
-        "For this account the answer to your secret question is needed, too: start again on the municipality's portal, under Trouble signing in.",
-        "Für diesen Zugang braucht es auch die Antwort auf Ihre Geheimfrage: Beginnen Sie im Portal der Gemeinde neu, unter Probleme bei der Anmeldung.",
+        "Per questo accesso serve anche la risposta alla tua domanda segreta: ricomincia dal portale del Comune, in Problemi con accesso. Il codice dell'ufficio vale ancora.",
+        "For this account the answer to your secret question is needed, too: start again on the municipality's portal, under Trouble signing in. The office's code is still good.",
+        "Für diesen Zugang braucht es auch die Antwort auf Ihre Geheimfrage: Beginnen Sie im Portal der Gemeinde neu, unter Probleme bei der Anmeldung. Der Code der Gemeinde gilt noch.",
     ]);
     Refused::new(Reason::RecoveryIncomplete, sentence)
 }

@@ -7,9 +7,26 @@ import { at, finish, press, scripts, visit } from './harness.mjs';
 const server = new URL(at.web);
 const open = new Set();
 let plugged = true;
+// Whether the page that is kept is held up on its way, and what lets it go on.
+let held = false;
+const later = [];
+let here;
+let waiting;
+const hold = (on) => {
+  held = on;
+  if (on) waiting = new Promise((resolve) => { here = resolve; });
+  else for (const go of later.splice(0)) go();
+};
 const line = net.createServer((near) => {
   if (!plugged) return near.destroy();
   const far = net.connect(Number(server.port), server.hostname);
+  near.on('data', (data) => {
+    if (!held || !/^GET \S+\/senza-rete /.test(data.toString('latin1'))) return;
+    // The answer to this one lies on the line.
+    far.unpipe(near);
+    later.push(() => far.pipe(near));
+    here();
+  });
   for (const [one, other] of [[near, far], [far, near]]) {
     open.add(one);
     one.on('error', () => other.destroy());
@@ -25,11 +42,11 @@ const plug = (there) => {
 };
 const base = `http://127.0.0.1:${line.address().port}/comune/${at.creditor}`;
 
-async function enter(page, stays) {
+async function enter(page, stays, who = at.username) {
   // The language that a window is given here does not reach its worker; the one that a parent chose does.
   await page.context().addCookies([{ name: 'lingua', value: 'it', url: base }]);
   await page.goto(`${base}/accesso`);
-  await page.fill('#utente', at.username);
+  await page.fill('#utente', who);
   await page.fill('#password', at.password);
   if (stays) await page.check('#resta');
   await press(page, 'main form button:has-text("Accedi")');
@@ -82,11 +99,18 @@ if (scripts) {
     plug(true);
     await page.goto(`${base}/ricarica`);
     assert.ok(!(await page.innerText('main')).includes('rete'));
-    await page.check('input[type=radio][value]:not([value=altro])');
+    await page.locator('input[type=radio][value="2000"]').first().check();
     plug(false);
     await press(page, 'main form button[value=avviso], main form button:has-text("PSP")');
     await page.waitForSelector('[data-senza=invio]:not([hidden])');
     await look('the network went away while sending');
+    // As the page says: with the network, loading it again sends the same once more.
+    plug(true);
+    await page.reload();
+    await page.waitForSelector('.portal-qr');
+    assert.match(await page.innerText('h1'), /Avviso di pagamento/);
+    plug(false);
+    await page.goto(base);
     // Signing out is heard on this device at once, by the server when there is one.
     await press(page, 'button:has-text("Esci")');
     await page.waitForSelector('[data-senza=uscita]:not([hidden])');
@@ -108,6 +132,34 @@ if (scripts) {
     await page.goto(base).catch(() => {});
     assert.equal(await page.locator('.portal-child').count(), 0);
     plug(true);
+  });
+
+  await visit('two parents on one device', async (page) => {
+    await enter(page, true, at.other);
+    await page.waitForSelector('.portal-child');
+    const theirs = await page.context().cookies(base);
+    await page.context().clearCookies();
+    await enter(page, true);
+    await settled(page, [page_kept]);
+    // The other one comes back, by a page that says nothing of a family.
+    await page.context().clearCookies();
+    await page.context().addCookies(theirs);
+    await page.goto(`${base}/aiuto`);
+    assert.deepEqual(await kept(page), []);
+  });
+
+  await visit('a page that comes too late is not kept', async (page) => {
+    await enter(page, true);
+    await settled(page, [page_kept]);
+    hold(true);
+    await page.goto(base);
+    await waiting;
+    await press(page, 'button:has-text("Esci")');
+    await page.waitForSelector('#utente');
+    hold(false);
+    // The worker has had its answer before these.
+    for (const path of ['aiuto', 'novita', 'accesso']) await page.goto(`${base}/${path}`);
+    assert.deepEqual(await kept(page), []);
   });
 
   await visit('a shared computer keeps nothing', async (page) => {

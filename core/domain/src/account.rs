@@ -332,7 +332,7 @@ fn in_a_row(text: &[char]) -> usize {
 }
 
 crate::ledger::coded! {
-    /// A secret question. Which of them somebody chose is no secret; none of the answers stands in what the creditor knows of a family.
+    /// A secret question. Which of them somebody chose is no secret.
     SecretQuestion, "secret question" {
         /// What their pet is called.
         Pet = "pet",
@@ -358,24 +358,24 @@ impl SecretQuestion {
                 ["Qual è il nome del tuo animale domestico?", "What is your pet called?", "Wie heißt Ihr Haustier?"]
             }
             Self::Dish => [
-                "Qual era il tuo piatto preferito da bambino?",
+                "Qual era il tuo piatto preferito alle elementari?",
                 "Which dish did you like best as a child?",
                 "Was war als Kind Ihr Lieblingsgericht?",
             ],
             Self::Street => [
-                "In quale via sei cresciuto?",
-                "In which street did you grow up?",
-                "In welcher Straße sind Sie aufgewachsen?",
+                "In quale via abitavi alle elementari?",
+                "In which street did you live as a pupil?",
+                "In welcher Straße wohnten Sie in der Grundschulzeit?",
             ],
             Self::Friend => [
-                "Come si chiamava il tuo migliore amico delle elementari?",
+                "Come si chiamava l'amico o l'amica del cuore alle elementari?",
                 "Who was your best friend at primary school?",
-                "Wie hieß Ihr bester Freund in der Grundschule?",
+                "Wie hieß Ihr bester Freund oder Ihre beste Freundin in der Grundschule?",
             ],
             Self::Teacher => [
-                "Come si chiamava la tua prima maestra?",
+                "Come si chiamava chi ti insegnava in prima elementare?",
                 "What was your first teacher called?",
-                "Wie hieß Ihre erste Lehrerin?",
+                "Wie hieß Ihre Lehrkraft in der ersten Klasse?",
             ],
         })
     }
@@ -392,8 +392,45 @@ pub enum SecretAnswerError {
     Long,
 }
 
-/// The answer to a secret question, as it is compared: letters and digits in small letters, whatever stands between them. `Debug` shows
-/// nothing.
+impl SecretAnswerError {
+    /// For the parent.
+    pub fn sentence(self, language: Language) -> &'static str {
+        language.choose(match self {
+            Self::Short => [
+                "Scrivi la risposta alla domanda segreta: ha almeno tre lettere o cifre.",
+                "Type the answer to the secret question: it has three letters or digits at least.",
+                "Geben Sie die Antwort auf die Geheimfrage ein: mindestens drei Buchstaben oder Ziffern.",
+            ],
+            Self::Long => [
+                "La risposta è troppo lunga: ha al massimo 64 lettere o cifre.",
+                "The answer is too long: it has 64 letters or digits at most.",
+                "Die Antwort ist zu lang: höchstens 64 Buchstaben oder Ziffern.",
+            ],
+        })
+    }
+}
+
+/// A small letter without its accent, where it is one of those that Italian, German and their neighbours write.
+fn unaccented(c: char) -> char {
+    match c {
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ă' | 'ą' => 'a',
+        'ç' | 'ć' | 'č' => 'c',
+        'è' | 'é' | 'ê' | 'ë' | 'ě' | 'ę' => 'e',
+        'ì' | 'í' | 'î' | 'ï' => 'i',
+        'ñ' | 'ń' | 'ň' => 'n',
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' => 'o',
+        'ș' | 'ş' | 'š' | 'ś' => 's',
+        'ț' | 'ţ' => 't',
+        'ù' | 'ú' | 'û' | 'ü' | 'ů' => 'u',
+        'ý' | 'ÿ' => 'y',
+        'ź' | 'ż' | 'ž' => 'z',
+        // A combining accent is no letter, and falls away with the signs.
+        other => other,
+    }
+}
+
+/// The answer to a secret question, as it is compared: letters and digits in small letters, without accents and whatever stands between
+/// them. `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretAnswer(String);
 
@@ -409,7 +446,8 @@ impl SecretAnswer {
     /// # Errors
     /// [`SecretAnswerError`].
     pub fn parse(text: &str) -> Result<Self, SecretAnswerError> {
-        let plain: String = text.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect();
+        let low = text.chars().flat_map(char::to_lowercase);
+        let plain: String = low.map(unaccented).filter(|c| c.is_alphanumeric()).collect();
         match plain.chars().count() {
             0..=2 => Err(SecretAnswerError::Short),
             3..=64 => Ok(Self(plain)),
@@ -525,7 +563,9 @@ mod tests {
         for text in ["Via Roma, 3", " via  roma 3 ", "VIA-ROMA 3"] {
             assert_eq!(plain(text).as_deref(), Ok("viaroma3"), "{text}");
         }
-        assert_eq!(plain("Fürst Élan").as_deref(), Ok("fürstélan"));
+        for text in ["Fürst Élan", "furst elan", "Fu\u{308}rst E\u{301}lan"] {
+            assert_eq!(plain(text).as_deref(), Ok("furstelan"), "{text}");
+        }
         assert_eq!(plain("a b!"), Err(SecretAnswerError::Short));
         assert_eq!(plain(&"x".repeat(65)), Err(SecretAnswerError::Long));
         assert_eq!(format!("{:?}", SecretAnswer::parse("Fido")), "Ok(SecretAnswer(…))");

@@ -192,7 +192,12 @@ impl v1::accounts_server::Accounts for Service {
     ) -> Result<Response<v1::FinishRecoveryResponse>, Status> {
         let language = language(&request);
         let message = request.into_inner();
-        let finished = recovery::finish(&self.0, &message.recovery_token, (message.new_password, None)).await;
+        let token = &message.recovery_token;
+        let finished = recovery::finish(&self.0, token, (message.new_password, None)).await;
+        if let Err(Stop::Refused(RecoveryRefusal::Question)) = finished {
+            let left = recovery::leave_to_the_portal(&self.0, token).await;
+            left.map_err(|stop| recovery_refused(stop, language))?;
+        }
         let (tokens, guardian, creditor, username) = parts(finished.map_err(|stop| recovery_refused(stop, language))?);
         Ok(Response::new(v1::FinishRecoveryResponse { tokens, guardian, creditor, username }))
     }

@@ -9,10 +9,9 @@ use borsellino_proto::reason::Reason;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 
-use super::forms::{Posted, Sent, open_draft};
+use super::forms::{Sent, open_draft};
 use super::frame::{Frame, fault, go, refused_for, show};
 use super::identities::offered;
-use super::offline::{self, Order};
 use super::visit::{Visit, admit, dismiss, speak};
 use super::waiting::confirm;
 use crate::auth::token::Pass;
@@ -60,10 +59,7 @@ pub(super) async fn page(visit: Visit, Query(asked): Query<Asked>) -> Response {
 /// The form.
 pub(super) fn form(visit: &Visit, status: StatusCode, going: Going) -> Response {
     let title = visit.words.of(["Accedi", "Sign in", "Anmelden"]);
-    let mut response = show(status, &Access { f: visit.frame(title, "-"), going, others: offered(visit) });
-    // Nobody is signed in, or not any more: nothing of a family stays.
-    offline::tell(Order::Forget, &mut response);
-    response
+    show(status, &Access { f: visit.frame(title, "-"), going, others: offered(visit) })
 }
 
 /// A path of this portal; else its home: nobody is led elsewhere by an address that was sent to them.
@@ -167,13 +163,15 @@ pub(super) async fn enter(
     response
 }
 
-pub(super) async fn leave(Posted { parent, .. }: Posted) -> Response {
-    let visit = &parent.visit;
-    if let Err(error) = sessions::sign_out(&visit.app, parent.who).await {
-        return fault(visit, &error);
+/// Out, whichever page of ours the button stood on: it may be older than the visit.
+pub(super) async fn leave(Sent { visit, .. }: Sent) -> Response {
+    if let Some(pass) = visit.pass()
+        && let Err(error) = sessions::sign_out(&visit.app, pass.identity).await
+    {
+        return fault(&visit, &error);
     }
     let mut response = go(&format!("{}/accesso", visit.base()));
-    dismiss(visit, &mut response);
+    dismiss(&visit, &mut response);
     response
 }
 

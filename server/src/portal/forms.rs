@@ -143,8 +143,11 @@ impl FromRequest<App> for Posted {
         let visit = visit.keeping(&fields);
         let Some(who) = visit.pass().map(|pass| pass.identity) else { return Err(frame::sign_in_again(&visit)) };
         if fields.get(TOKEN) != visit.form_token() {
-            // A form of an earlier visit, or of another person's on this computer: shown to whoever is here now, and not done.
-            return Err(confirm(&visit, &visit.asked, &fields).await);
+            // Another person's on this computer is nobody's business. One of an earlier visit of theirs is shown, and not done.
+            return Err(match visit.sender() == Some(who.guardian) {
+                true => confirm(&visit, &visit.asked, &fields).await,
+                false => frame::anothers_form(&visit),
+            });
         }
         if let Some(first) = privacy::before(&visit, Some(&fields)).await {
             return Err(first);
@@ -156,7 +159,7 @@ impl FromRequest<App> for Posted {
 /// A form that waits for a sign-in: only this server reads it.
 pub(super) fn draft(visit: &Visit, fields: &Fields) -> String {
     let mut text = form_urlencoded::Serializer::new(String::new());
-    let whose = visit.whose().map(|who| who.guardian.to_string()).unwrap_or_default();
+    let Some(whose) = visit.sender().map(|guardian| guardian.to_string()) else { return String::new() };
     text.append_pair("", &visit.asked).append_pair("", &whose).append_pair("", &visit.now.get().to_string());
     for (name, value) in fields.pairs() {
         text.append_pair(name, value);

@@ -240,9 +240,10 @@ pub(super) async fn instead(visit: Visit) -> Response {
 
 /// To sign in again, where the session has ended while a page was open: the sign-in page keeps a form that was filled in.
 pub(super) fn sign_in_again(visit: &Visit) -> Response {
-    match visit.posted().filter(|_| visit.keeps()) {
-        Some(fields) => sign_in_and_go_on(visit, draft(visit, fields)),
-        None => sign_in_first(visit),
+    match visit.posted().filter(|_| visit.keeps()).map(|fields| draft(visit, fields)) {
+        // One that is nobody's waits for nobody, and nobody is told that it does.
+        Some(draft) if !draft.is_empty() => sign_in_and_go_on(visit, draft),
+        _ => sign_in_first(visit),
     }
 }
 
@@ -260,6 +261,16 @@ pub(super) fn foreign_form(visit: &Visit) -> Response {
         "Diese Anfrage kommt nicht von einer Seite des Portals: Öffnen Sie das Portal und versuchen Sie es dort.",
     ]);
     refused(visit, StatusCode::FORBIDDEN, line)
+}
+
+/// A form that somebody else filled in on this computer.
+pub(super) fn anothers_form(visit: &Visit) -> Response {
+    let line = visit.words.of([
+        "Questa pagina era di un'altra persona, che ha usato il portale prima di te su questo computer: non è stato inviato niente.",
+        "This page was another person's, who used the portal on this computer before you: nothing was sent.",
+        "Diese Seite gehörte einer anderen Person, die das Portal vor Ihnen auf diesem Computer benutzt hat: Es wurde nichts gesendet.",
+    ]);
+    refused(visit, StatusCode::CONFLICT, line)
 }
 
 /// A form longer than any of ours.

@@ -12,9 +12,8 @@ use super::frame::{Frame, show, stopped};
 use super::movements::{Line, lines};
 use super::offline::keep_up;
 use super::visit::{Parent, renew};
-use crate::usecases::content::{Board, board};
-use crate::usecases::home::home;
-use crate::usecases::recovery;
+use crate::usecases::content::Board;
+use crate::usecases::home::{FrontView, front};
 use crate::usecases::views::{BillView, ChildView, HomeView, PaymentView, WalletView};
 
 #[derive(Template)]
@@ -68,16 +67,8 @@ pub(super) struct Service {
 
 pub(super) async fn page(parent: Parent) -> Response {
     let visit = &parent.visit;
-    let view = match home(&visit.app, parent.who).await {
+    let FrontView { home: view, board, recovering } = match front(&visit.app, parent.who, visit.language).await {
         Ok(view) => view,
-        Err(stop) => return stopped(visit, stop),
-    };
-    let asked_for = match recovery::list(&visit.app, parent.who).await {
-        Ok(recoveries) => !recoveries.is_empty(),
-        Err(stop) => return stopped(visit, stop),
-    };
-    let board = match board(&visit.app, parent.who, visit.language).await {
-        Ok(board) => board,
         Err(stop) => return stopped(visit, stop),
     };
     let base = visit.base();
@@ -89,7 +80,7 @@ pub(super) async fn page(parent: Parent) -> Response {
         board,
         greeting,
         as_of: w.as_of(view.as_of),
-        asked_for,
+        asked_for: recovering,
         strip: strip(&view, &base, &w),
         all_due: several.then(|| w.money(view.total_due.get())),
         movements: lines(&view.movements, &view, &base, &w),

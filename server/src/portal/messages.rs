@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::forms::{Fields, Posted, Wrong};
-use super::frame::{self, Frame, ended, fault, go, refused_for, show, stopped};
+use super::frame::{self, Frame, ended, fault, go, missing_here, refused_for, show, stopped};
 use super::movements::lines;
 use super::prose::{Block, Span, blocks};
 use super::visit::{Parent, Visit, renew};
@@ -316,7 +316,7 @@ async fn about_movement(parent: &Parent, asked: &Kind) -> Result<Fields, Respons
         Stop::Refused(MovementsRefusal::UnknownWallet) => refused_for(visit, Reason::UnknownWallet),
         Stop::Fault(error) => fault(visit, &error),
     })?;
-    let Some(found) = found else { return Err(refused_for(visit, Reason::UnknownWallet)) };
+    let Some(found) = found else { return Err(missing_here(visit)) };
     let its = |child: &&ChildView| child.wallets.iter().any(|wallet| wallet.id == found.wallet);
     let child = view.children.iter().find(its).map(|child| child.id.to_string());
     let w = visit.words;

@@ -109,6 +109,7 @@ pub fn router(app: App) -> Router {
         .route(&at("/{*rest}"), get(frame::missing))
         .method_not_allowed_fallback(frame::missing)
         .layer(axum::middleware::map_response(guarded))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), offline::say_whose))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(app);
     Router::new().route("/assets/{file}", get(assets::file)).merge(pages)

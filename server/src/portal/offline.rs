@@ -3,11 +3,16 @@
 //! and forgets with the sign-out; the worker itself is `assets/offline.js`.
 
 use askama::Template;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use borsellino_domain::id::SessionId;
 use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
+use borsellino_domain::top_up::PaymentState;
 use borsellino_domain::words::Words;
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
 
 use super::assets;
@@ -15,8 +20,9 @@ use super::frame::{Frame, show, stopped};
 use super::home::{Card, cards};
 use super::looks;
 use super::notices::squares;
-use super::visit::{Parent, Visit, renew};
-use crate::auth::token::REFRESH_MILLIS;
+use super::visit::{PASS, Parent, Visit, cookie, renew};
+use crate::auth::token::{Pass, REFRESH_MILLIS};
+use crate::usecases::App;
 use crate::usecases::appearance::{self, Colour};
 use crate::usecases::home::home;
 use crate::usecases::views::{HomeView, NoticeView};
@@ -33,32 +39,60 @@ pub(super) const WORKER_PATH: &str = "/lavoro.js";
 /// The manifest.
 pub(super) const MANIFEST_PATH: &str = "/app.webmanifest";
 
-/// Tells the worker what to do with what it keeps of the family.
+/// Tells the worker what to do with what it keeps of a family, and with every page whose visit this is: `keep MARK`, `mine MARK`, `forget`.
 const ORDER: HeaderName = HeaderName::from_static("portal-offline");
 
 /// What the worker is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+enum Order {
     /// Balances may have changed: keep the page anew.
     Keep,
+    /// What is kept stays, if it is of this visit.
+    Mine,
     /// Nothing of a family stays on this device.
     Forget,
 }
 
-/// Tells the worker, if there is one.
-pub(super) fn tell(order: Order, response: &mut Response) {
+fn tell(order: (Order, Option<SessionId>), app: &App, response: &mut Response) {
     let text = match order {
-        Order::Keep => "keep",
-        Order::Forget => "forget",
+        (Order::Keep, Some(session)) => format!("keep {}", mark(app, session)),
+        (Order::Mine, Some(session)) => format!("mine {}", mark(app, session)),
+        _ => "forget".to_owned(),
     };
-    response.headers_mut().insert(ORDER, HeaderValue::from_static(text));
+    if let Ok(value) = HeaderValue::try_from(text) {
+        response.headers_mut().insert(ORDER, value);
+    }
+}
+
+/// By what a worker knows one visit from another.
+fn mark(app: &App, session: SessionId) -> String {
+    let stamp = app.keys.stamp(&[b"borsellino.offline.v1".as_slice(), session.uuid().as_bytes()].concat());
+    BASE64URL_NOPAD.encode(&stamp)
 }
 
 /// After a page that shows how things stand: where the device is theirs, the kept page is to say the same.
 pub(super) fn keep_up(visit: &Visit, response: &mut Response) {
-    if visit.stays() {
-        tell(Order::Keep, response);
+    if let Some(pass) = visit.pass().filter(|pass| pass.stays) {
+        tell((Order::Keep, Some(pass.identity.session)), &visit.app, response);
     }
+}
+
+/// Nothing of a family stays.
+pub(super) fn forget(visit: &Visit, response: &mut Response) {
+    tell((Order::Forget, None), &visit.app, response);
+}
+
+/// On every page: whose visit it is, where the device is theirs; else nothing stays.
+pub(super) async fn say_whose(State(app): State<App>, request: Request, next: Next) -> Response {
+    let now = app.now();
+    let pass = cookie(request.headers(), PASS).and_then(|token| Pass::read(&app.keys, token, now).ok());
+    let mut response = next.run(request).await;
+    if !response.headers().contains_key(&ORDER) {
+        let session = pass.filter(|pass| pass.stays).map(|pass| pass.identity.session);
+        let order = if session.is_some() { Order::Mine } else { Order::Forget };
+        tell((order, session), &app, &mut response);
+    }
+    response
 }
 
 /// What a page of the portal that is kept is shown as in an app.
@@ -99,7 +133,9 @@ pub(super) async fn worker(visit: Visit) -> Response {
     files.extend(looks::colours_path(&visit));
     files.extend(looks::logo_path(&visit));
     let page = format!("{base}{EMPTY_PATH}");
-    let mark = Hash::of(format!("{files:?}{page}{WORKER}").as_bytes()).to_string();
+    // With what the page says: another phone number makes another worker.
+    let text = nothing(&visit).render().unwrap_or_default();
+    let mark = Hash::of(format!("{files:?}{text}{WORKER}").as_bytes()).to_string();
     let portal = json!({
         "base": base, "page": format!("{base}{PATH}"), "empty": page, "leave": format!("{base}/esci"), "files": files, "mark": mark,
         "longest": REFRESH_MILLIS,
@@ -168,12 +204,13 @@ pub(super) async fn page(parent: Parent) -> Response {
 
 /// What is shown where nothing is kept.
 pub(super) async fn empty(visit: Visit) -> Response {
+    show(StatusCode::OK, &nothing(&visit))
+}
+
+fn nothing(visit: &Visit) -> Offline {
     let mut f = visit.frame(title(visit.language), "-");
-    (f.inside, f.menu, f.token, f.asked) = (false, Vec::new(), String::new(), visit.base());
-    show(
-        StatusCode::OK,
-        &Offline { f, as_of: String::new(), children: Vec::new(), notices: Vec::new(), kept: false, stays: false },
-    )
+    (f.inside, f.menu, f.token, f.asked, f.worker) = (false, Vec::new(), String::new(), visit.base(), None);
+    Offline { f, as_of: String::new(), children: Vec::new(), notices: Vec::new(), kept: false, stays: false }
 }
 
 fn title(language: Language) -> &'static str {
@@ -183,9 +220,13 @@ fn title(language: Language) -> &'static str {
 /// The notices that can be paid, each once, bills first.
 fn open(visit: &Visit, view: &HomeView, w: &Words) -> Vec<Open> {
     let mut notices: Vec<(&NoticeView, String)> = Vec::new();
+    // Not what is being paid: who shows it in a bar meanwhile pays it twice.
+    let waits = |payment: PaymentState| matches!(payment, PaymentState::Payable | PaymentState::NotCompleted);
     for bill in &view.bills {
-        let whole = bill.notice.iter().map(|notice| (notice, w.iso_day(&bill.due_date)));
-        let parts = bill.instalments.iter().filter_map(|part| Some((part.notice.as_ref()?, w.iso_day(&part.due_date))));
+        let whole = bill.notice.iter().filter(|_| waits(bill.payment));
+        let whole = whole.map(|notice| (notice, w.iso_day(&bill.due_date)));
+        let parts = bill.instalments.iter().filter(|part| waits(part.payment));
+        let parts = parts.filter_map(|part| Some((part.notice.as_ref()?, w.iso_day(&part.due_date))));
         notices.extend(parts.chain(whole));
     }
     let payable = view.payments.iter().filter(|payment| payment.can_be_paid());

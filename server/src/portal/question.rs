@@ -78,12 +78,8 @@ pub(super) async fn send(Posted { parent, fields }: Posted) -> Response {
         }
         (_, Ok(question)) => match SecretAnswer::parse(fields.get("risposta")) {
             Ok(answer) => Some((question, answer)),
-            Err(_) => {
-                let told = w.of([
-                    "La risposta ha da 3 a 64 lettere o cifre.",
-                    "The answer has 3 to 64 letters or digits.",
-                    "Die Antwort hat 3 bis 64 Buchstaben oder Ziffern.",
-                ]);
+            Err(error) => {
+                let told = error.sentence(visit.language);
                 return again(StatusCode::UNPROCESSABLE_ENTITY, Wrong::at("risposta", told));
             }
         },

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use borsellino_domain::account::{OfficeCode, SecretAnswer};
+use borsellino_domain::account::{OfficeCode, SecretAnswer, SecretAnswerError};
 use borsellino_domain::time::Millis;
 use borsellino_proto::reason::Reason;
 use data_encoding::BASE64URL_NOPAD;
@@ -299,7 +299,10 @@ async fn refused(visit: &Visit, kept: &Kept, field: &'static str, stop: Stop<Rec
         RecoveryRefusal::TryLater(millis) => {
             (StatusCode::TOO_MANY_REQUESTS, Said::problem(sentences::try_later(millis, visit.language).sentence))
         }
-        RecoveryRefusal::Question => (StatusCode::UNPROCESSABLE_ENTITY, Said::wrong("risposta", unanswered(visit))),
+        RecoveryRefusal::Question => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Said::wrong("risposta", SecretAnswerError::Short.sentence(visit.language)),
+        ),
         RecoveryRefusal::WrongAnswer => {
             let sentence = visit.words.of([
                 "La risposta non è quella che avevi dato. Dopo cinque errori si ricomincia; se non la ricordi, chiama l'ufficio scuola.",
@@ -320,14 +323,6 @@ async fn refused(visit: &Visit, kept: &Kept, field: &'static str, stop: Stop<Rec
     stands(visit, kept, status, said).await
 }
 
-fn unanswered(visit: &Visit) -> &'static str {
-    visit.words.of([
-        "Scrivi la risposta alla domanda segreta: ha almeno tre lettere.",
-        "Type the answer to the secret question: it has three letters at least.",
-        "Geben Sie die Antwort auf die Geheimfrage ein: Sie hat mindestens drei Buchstaben.",
-    ])
-}
-
 async fn end(visit: &Visit, kept: &Kept, fields: &Fields) -> Response {
     let password = fields.raw("password");
     if password != fields.raw("password-ripetuta") {
@@ -338,8 +333,8 @@ async fn end(visit: &Visit, kept: &Kept, fields: &Fields) -> Response {
         "" => None,
         text => match SecretAnswer::parse(text) {
             Ok(answer) => Some(answer),
-            Err(_) => {
-                let said = Said::wrong("risposta", unanswered(visit));
+            Err(error) => {
+                let said = Said::wrong("risposta", error.sentence(visit.language));
                 return stands(visit, kept, StatusCode::UNPROCESSABLE_ENTITY, said).await;
             }
         },

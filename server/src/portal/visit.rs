@@ -5,24 +5,26 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use borsellino_domain::id::GuardianId;
 use borsellino_domain::language::Language;
 use borsellino_domain::time::Millis;
 use borsellino_domain::words::Words;
 use borsellino_store::rows::CreditorRow;
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
+use uuid::Uuid;
 
 use super::forms::Fields;
+use super::forms::TOKEN;
 use super::frame::{self, Frame};
-use super::offline::{self, Order};
-use super::privacy;
+use super::{offline, privacy, question};
 use crate::auth::token::{IDLE_MILLIS, Identity, Pass, REFRESH_MILLIS};
 use crate::usecases::App;
 use crate::usecases::open_notices::OUTCOME_MILLIS;
 use crate::usecases::sessions::go_on;
 
 /// The cookie of the pass.
-const PASS: &str = "borsellino";
+pub(super) const PASS: &str = "borsellino";
 
 /// The cookie of the language, which a parent chose.
 const LANGUAGE: &str = "lingua";
@@ -114,9 +116,9 @@ impl Visit {
         path.strip_prefix(&self.base()).unwrap_or_default()
     }
 
-    /// Whether a form that is sent here is worth keeping: passwords are typed again, and whoever wanted out is.
+    /// Whether a form that is sent here is kept: secrets are typed again.
     pub(super) fn keeps(&self) -> bool {
-        !["/password", "/esci"].contains(&self.below())
+        !["/password", question::PATH].contains(&self.below())
     }
 
     /// What every page of this visit has around it.
@@ -124,12 +126,31 @@ impl Visit {
         Frame::new(self, title, active)
     }
 
-    /// What a form of this visit has to carry: nobody else's page knows it.
+    /// What a form of this visit has to carry: nobody else's page knows it. It says whose form it is, also when the visit is long over.
     pub(super) fn form_token(&self) -> String {
         self.pass.as_ref().map_or_else(String::new, |pass| {
-            let message = [b"borsellino.form.v1".as_slice(), pass.identity.session.uuid().as_bytes()].concat();
-            BASE64URL_NOPAD.encode(&self.app.keys.stamp(&message))
+            let Identity { guardian, session, .. } = pass.identity;
+            let whose = [*guardian.uuid().as_bytes(), *session.uuid().as_bytes()].concat();
+            BASE64URL_NOPAD.encode(&[whose.as_slice(), &self.app.keys.stamp(&self.form_of(&whose))].concat())
         })
+    }
+
+    fn form_of(&self, whose: &[u8]) -> Vec<u8> {
+        [b"borsellino.form.v2".as_slice(), self.creditor.fiscal_code.as_str().as_bytes(), whose].concat()
+    }
+
+    /// Whose form carries this token; `None` where it is none of this portal's.
+    fn owner(&self, token: &str) -> Option<GuardianId> {
+        let token = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        let (whose, stamp) = token.split_at_checked(32)?;
+        let theirs = self.app.keys.stamped(&self.form_of(whose), stamp);
+        theirs.then(|| Uuid::from_slice(whose.get(..16)?).ok()).flatten().map(GuardianId::from)
+    }
+
+    /// Whose the form is that is being sent: as it says itself, or else as the visit does.
+    pub(super) fn sender(&self) -> Option<GuardianId> {
+        let says = self.posted.as_ref().and_then(|fields| self.owner(fields.get(TOKEN)));
+        says.or_else(|| self.whose().map(|who| who.guardian))
     }
 }
 
@@ -200,6 +221,10 @@ pub(super) fn admit(visit: &Visit, pass: &Pass, response: &mut Response) {
     let age = pass.stays.then_some(REFRESH_MILLIS / 1_000);
     let line = set(&visit.app, PASS, &pass.encode(&visit.app.keys), &visit.base(), age);
     response.headers_mut().append(header::SET_COOKIE, line);
+    // Whatever was kept here was of another visit, unless this one says otherwise.
+    if visit.whose().is_none_or(|who| who.session != pass.identity.session) {
+        offline::forget(visit, response);
+    }
 }
 
 /// Shows a browser out: its pass goes, and what it has kept of these pages.
@@ -208,7 +233,7 @@ pub(super) fn dismiss(visit: &Visit, response: &mut Response) {
     headers.append(header::SET_COOKIE, set(&visit.app, PASS, "", &visit.base(), Some(0)));
     headers.append(header::SET_COOKIE, set(&visit.app, PAYING, "", RETURN_PATH, Some(0)));
     headers.insert("clear-site-data", HeaderValue::from_static("\"cache\", \"storage\""));
-    offline::tell(Order::Forget, response);
+    offline::forget(visit, response);
 }
 
 /// Keeps the language that a parent chose.
@@ -245,9 +270,6 @@ pub(crate) fn returning(headers: &HeaderMap) -> Option<String> {
 /// Renews the pass of a visit that goes on, so that it does not end under somebody's hands.
 pub(super) async fn renew(parent: &Parent, response: &mut Response) {
     let Some(pass) = parent.visit.pass() else { return };
-    if !pass.stays {
-        offline::tell(Order::Forget, response);
-    }
     let old = if pass.stays { REFRESH_MILLIS / 60 } else { IDLE_MILLIS / 6 };
     let now = parent.visit.now;
     if now < pass.renewed.plus(old) {

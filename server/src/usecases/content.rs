@@ -14,7 +14,6 @@ use jiff::civil::Date;
 use thiserror::Error;
 
 use super::office::{Act, OfficeRefusal, check};
-use super::sessions::{SessionRefusal, standing};
 use super::{App, Fault, Stop};
 use crate::auth::token::Identity;
 
@@ -305,23 +304,11 @@ pub struct Board {
     pub answers: i64,
 }
 
-/// The board on home, in one read.
+/// The board on home.
 ///
 /// # Errors
-/// [`SessionRefusal`], or a [`Fault`].
-pub async fn board(app: &App, who: Identity, language: Language) -> Result<Board, Stop<SessionRefusal>> {
-    let now = app.now();
-    let today = today(app)?.to_string();
-    let read = app.store.read(move |tx| {
-        Box::pin(async move {
-            let session = tx.session(&who.creditor, who.session).await?;
-            if let Err(refusal) = standing(session.as_ref(), now) {
-                return Ok(Err(refusal));
-            }
-            let news = tx.news(&who.creditor, (language, &today), LAST, TITLES).await?;
-            Ok(Ok((news, tx.unread_answers(&who.creditor, who.guardian).await?)))
-        })
-    });
-    let (news, answers) = read.await?.map_err(Stop::Refused)?;
-    Ok(Board { news: views(news), answers })
+/// [`StoreError`].
+pub(super) async fn told(tx: &mut Tx, who: Identity, (language, today): (Language, &str)) -> Result<Board, StoreError> {
+    let news = tx.news(&who.creditor, (language, today), LAST, TITLES).await?;
+    Ok(Board { news: views(news), answers: tx.unread_answers(&who.creditor, who.guardian).await? })
 }

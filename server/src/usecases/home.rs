@@ -1,13 +1,18 @@
-//! The home screen in one call and three statements, and movements by page.
+//! The home screen in one call and three statements, the portal's front page with what the office tells besides, and movements by page.
 
 use borsellino_domain::id::WalletId;
+use borsellino_domain::language::Language;
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::service::{ServiceKind, covers};
 use borsellino_domain::time::{Millis, SchoolYear};
 use borsellino_domain::top_up::PAYMENT_TOKEN_MILLIS;
 use borsellino_store::rows::{DueRow, HomeRow, MovementRow};
+use borsellino_store::{StoreError, Tx};
+use jiff::civil::Date;
 use uuid::Uuid;
 
+use super::content::{Board, told};
+use super::recovery::under_way;
 use super::sessions::{SessionRefusal, standing};
 use super::views::{BillView, ChildView, ChoicesView, HomeView, MovementView, PaymentView, WalletView};
 use super::{App, Fault, Stop};
@@ -25,21 +30,64 @@ pub const MAX_PAGE: u32 = 100;
 /// [`SessionRefusal`], or a [`Fault`].
 pub async fn home(app: &App, who: Identity) -> Result<HomeView, Stop<SessionRefusal>> {
     let now = app.now();
-    let today = now.day_in_italy().ok_or(Fault::BadData("the clock is outside the calendar"))?;
-    let school_year = i64::from(SchoolYear::of(today).begins());
-    let (rows, dues, movements) = app
+    let school_year = school_year(today(now)?);
+    let rows = app.store.read(move |tx| Box::pin(async move { rows(tx, who, now, school_year).await })).await?;
+    view(who, rows, now)
+}
+
+/// The portal's front page.
+#[derive(Clone, Debug)]
+pub struct FrontView {
+    /// The home screen.
+    pub home: HomeView,
+    /// What the office tells.
+    pub board: Board,
+    /// A recovery of this account is under way somewhere.
+    pub recovering: bool,
+}
+
+/// The front page of the portal for `who`, in one read. The session is asked for once, by the home screen's own statement; a pass ends
+/// before a session that nobody used does.
+///
+/// # Errors
+/// [`SessionRefusal`], or a [`Fault`].
+pub async fn front(app: &App, who: Identity, language: Language) -> Result<FrontView, Stop<SessionRefusal>> {
+    let now = app.now();
+    let today = today(now)?;
+    let (rows, board, recovering) = app
         .store
         .read(move |tx| {
             Box::pin(async move {
-                // The feed's number is read first: what changes later is in the feed after it.
-                let rows = tx.home(&who.creditor, (who.guardian, who.session), now, school_year).await?;
-                let still_held = now.plus(-PAYMENT_TOKEN_MILLIS);
-                let dues = tx.dues(&who.creditor, who.guardian, still_held).await?;
-                let movements = tx.last_movements(&who.creditor, who.guardian.uuid(), LAST_MOVEMENTS).await?;
-                Ok((rows, dues, movements))
+                let rows = rows(tx, who, now, school_year(today)).await?;
+                let board = told(tx, who, (language, &today.to_string())).await?;
+                Ok((rows, board, under_way(tx, who, now).await?))
             })
         })
         .await?;
+    Ok(FrontView { home: view(who, rows, now)?, board, recovering })
+}
+
+fn today(now: Millis) -> Result<Date, Fault> {
+    now.day_in_italy().ok_or(Fault::BadData("the clock is outside the calendar"))
+}
+
+fn school_year(today: Date) -> i64 {
+    i64::from(SchoolYear::of(today).begins())
+}
+
+/// What the home screen is made of.
+type Rows = (Vec<HomeRow>, Vec<DueRow>, Vec<MovementRow>);
+
+async fn rows(tx: &mut Tx, who: Identity, now: Millis, school_year: i64) -> Result<Rows, StoreError> {
+    // The feed's number is read first: what changes later is in the feed after it.
+    let rows = tx.home(&who.creditor, (who.guardian, who.session), now, school_year).await?;
+    let still_held = now.plus(-PAYMENT_TOKEN_MILLIS);
+    let dues = tx.dues(&who.creditor, who.guardian, still_held).await?;
+    let movements = tx.last_movements(&who.creditor, who.guardian.uuid(), LAST_MOVEMENTS).await?;
+    Ok((rows, dues, movements))
+}
+
+fn view(who: Identity, (rows, dues, movements): Rows, now: Millis) -> Result<HomeView, Stop<SessionRefusal>> {
     let first = rows.first().ok_or(Stop::Refused(SessionRefusal::Ended))?;
     if first.ended_at_ms.is_some() || first.disabled_at_ms.is_some() {
         return Err(Stop::Refused(if first.wipe == 1 { SessionRefusal::Wiped } else { SessionRefusal::Ended }));

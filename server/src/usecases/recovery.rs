@@ -341,21 +341,67 @@ async fn asked(
 /// Holds an answer against what is asked. A wrong one counts as a wrong proof does, before it is looked at.
 async fn answered(
     app: &App,
-    token: &RecoveryToken,
+    (token, guardian): (&RecoveryToken, GuardianId),
     (asked, answer): (&SecretQuestionRow, Option<&SecretAnswer>),
 ) -> Result<(), Stop<RecoveryRefusal>> {
     let Some(answer) = answer else { return Err(Stop::Refused(RecoveryRefusal::Question)) };
-    let (creditor, id) = (token.creditor, token.id);
-    let counted = app.store.write::<_, (), _>("count an answer", move |tx| {
-        Box::pin(async move { tx.try_recovery(&creditor, id).await.map(Ok) })
+    let (creditor, id, now, tries) = (token.creditor, token.id, app.now(), answers(guardian));
+    let counted = app.store.write("count an answer", move |tx| {
+        let tries = tries.clone();
+        Box::pin(async move {
+            if let Some(wait) = tries.count(tx, &creditor, now).await? {
+                return Ok(Err(RecoveryRefusal::TryLater(wait)));
+            }
+            let tried = tx.try_recovery(&creditor, id).await?;
+            Ok(if tried.is_none_or(|row| row.tries > MOST_TRIES) { Err(RecoveryRefusal::Ended) } else { Ok(()) })
+        })
     });
-    if counted.await?.unwrap_or_default().is_none_or(|row| row.tries > MOST_TRIES) {
-        return Err(Stop::Refused(RecoveryRefusal::Ended));
+    counted.await?.map_err(Stop::Refused)?;
+    match check(app, (answer.as_str(), Some(&asked.answer_hash)), RecoveryRefusal::TryLater).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Stop::Refused(RecoveryRefusal::WrongAnswer)),
+        Err(stop) => {
+            // Nobody looked at it: it was no try.
+            let given_back = app.store.write::<_, (), _>("give a try back", move |tx| {
+                Box::pin(async move { tx.untry_recovery(&creditor, id).await.map(Ok) })
+            });
+            let _committed = given_back.await?;
+            Err(stop)
+        }
     }
-    match check(app, (answer.as_str(), Some(&asked.answer_hash)), RecoveryRefusal::TryLater).await? {
-        true => Ok(()),
-        false => Err(Stop::Refused(RecoveryRefusal::WrongAnswer)),
-    }
+}
+
+/// Wrong answers of one account, whichever recovery they belong to: a new one brings no new guesses at once.
+fn answers(guardian: GuardianId) -> Tries {
+    Tries::new(answers_key(guardian), None)
+}
+
+fn answers_key(guardian: GuardianId) -> Hash {
+    Hash::of(format!("answer|{guardian}").as_bytes())
+}
+
+/// In the app nothing can be answered: the recovery ends, and the office's code that was used for it is good again, for the portal.
+///
+/// # Errors
+/// [`RecoveryRefusal`], or a [`super::Fault`].
+pub async fn leave_to_the_portal(app: &App, token: &str) -> Result<(), Stop<RecoveryRefusal>> {
+    let (token, now) = (decode(token)?, app.now());
+    let (creditor, id, digest) = (token.creditor, token.id, token.digest());
+    let left = app.store.write::<_, (), _>("leave a recovery to the portal", move |tx| {
+        Box::pin(async move {
+            let row = tx.recovery(&creditor, id).await?;
+            let row = row.filter(|row| row.digest == digest && open(row, now) && row.ended_at_ms.is_none());
+            if let Some(row) = row {
+                tx.end_recovery(&creditor, id, now).await?;
+                if let (Some(guardian), Some(used)) = (row.guardian, row.office_at_ms) {
+                    tx.give_back_office_code(&creditor, guardian.into(), Millis::new(used)).await?;
+                }
+            }
+            Ok(Ok(()))
+        })
+    });
+    let _committed = left.await?;
+    Ok(())
 }
 
 /// Sets the new password, ends every session, and signs in. The same again, because the answer was lost, signs in again.
@@ -384,24 +430,26 @@ async fn finish_once(
 ) -> Result<Option<(SignedIn, String)>, Stop<RecoveryRefusal>> {
     let refused = |refusal| Stop::Refused(refusal);
     let (token, now) = (decode(token)?, app.now());
-    let creditor = token.creditor;
+    let (creditor, id, digest) = (token.creditor, token.id, token.digest());
     // Whatever can be said without knowing whose account it is.
     let password = NewPassword::parse(new, &[]).map_err(|rule| refused(RecoveryRefusal::Password(rule)))?;
     let read = app.store.read(move |tx| {
         Box::pin(async move {
-            let Some(row) = tx.recovery(&creditor, token.id).await? else { return Ok(None) };
-            let holder = match row.guardian {
-                Some(guardian) => tx.holder(&creditor, guardian.into()).await?,
-                None => None,
+            let row = tx.recovery(&creditor, id).await?.filter(|row| row.digest == digest);
+            let Some(row) = row else { return Ok(None) };
+            // Before it is proved whose account it is, nobody's is looked at: that would take its time.
+            let Some(guardian) = row.guardian.filter(|_| proofs(&row).len() >= PROOFS) else {
+                return Ok(Some((row, None, None)));
             };
-            let asked = asked(tx, &creditor, row.guardian).await?;
+            let holder = tx.holder(&creditor, guardian.into()).await?;
+            let asked = asked(tx, &creditor, Some(guardian)).await?;
             Ok(Some((row, holder, asked)))
         })
     });
     let (row, holder, asked) = read.await?.ok_or(refused(RecoveryRefusal::Ended))?;
     let repeated = row.finished_at_ms.is_some();
     let over = row.expires_at_ms <= now || row.tries >= MOST_TRIES || (repeated && row.ended_at_ms.is_some());
-    if row.digest != token.digest() || over {
+    if over {
         return Err(refused(RecoveryRefusal::Ended));
     }
     if proofs(&row).len() < PROOFS {
@@ -412,7 +460,7 @@ async fn finish_once(
     let view = app.directory.listing().creditor(creditor.as_str()).map(Into::into);
     let view = view.ok_or(refused(RecoveryRefusal::Ended))?;
     if let Some(asked) = asked.as_ref().filter(|_| !repeated) {
-        answered(app, &token, (asked, answer)).await?;
+        answered(app, (&token, holder.id), (asked, answer)).await?;
     }
     let counted = asked.is_some();
     let opening = Opening::new(app, (creditor, holder.id), (&row.device_name, None))?;
@@ -455,6 +503,7 @@ async fn finish_once(
                     tx.clear_sign_ins(&creditor, account).await?;
                     if counted {
                         tx.untry_recovery(&creditor, token.id).await?;
+                        tx.clear_sign_ins(&creditor, answers_key(guardian)).await?;
                     }
                     lay_event(tx, &creditor, (guardian, Event::PasswordRecovered, token.id), now).await?;
                 }
@@ -515,6 +564,14 @@ pub async fn list(app: &App, who: Identity) -> Result<Vec<RecoveryView>, Stop<Se
         confirmed: row.device_at_ms.is_some(),
     };
     Ok(rows.into_iter().map(view).collect())
+}
+
+/// Whether somebody asked for a recovery of this account, and it is not over.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn under_way(tx: &mut Tx, who: Identity, now: Millis) -> Result<bool, StoreError> {
+    Ok(!tx.recoveries(&who.creditor, who.guardian, (now, 1, MOST_TRIES)).await?.is_empty())
 }
 
 /// Confirms a recovery with the two digits that the other device shows, or denies it with none.

@@ -182,6 +182,8 @@ forward! {
     fn end_sessions_but(creditor: &CreditorCode, guardian_kept: (GuardianId, SessionId), at: Millis) -> u64;
     /// Forgets the push tokens of a guardian, but for one session's.
     fn forget_push_but(creditor: &CreditorCode, guardian_kept: (GuardianId, SessionId)) -> ();
+    /// A code of the office that was used at this instant is good again.
+    fn give_back_office_code(creditor: &CreditorCode, guardian: GuardianId, used: Millis) -> ();
     /// Keeps the code that the office gives to a guardian, in place of the one before.
     fn put_office_code(creditor: &CreditorCode, guardian_digest: (GuardianId, Hash), issued_expires: (Millis, Millis)) -> ();
     /// The code that the office gave to a guardian last.

@@ -30,7 +30,7 @@ use crate::report::{Limit, heading, judge, median, note, rate, ratios};
 use crate::{Sizes, durable};
 
 /// As many phones at once.
-const IN_FLIGHT: [usize; 2] = [16, 64];
+pub(crate) const IN_FLIGHT: [usize; 2] = [16, 64];
 
 /// Home's statements, by name.
 const STATEMENTS: [&str; 3] = ["HOME", "OPEN_TOP_UPS", "LAST_MOVEMENTS"];
@@ -47,10 +47,12 @@ struct Question {
 }
 
 /// A demo and somebody who is signed in to it.
-struct Demo {
+pub(crate) struct Demo {
     url: String,
     bearer: HeaderValue,
     data: TempDir,
+    /// What it said when it was ready.
+    pub(crate) ready: Value,
     _process: Running,
 }
 
@@ -165,7 +167,7 @@ where
 }
 
 /// Runs each of `works` over and over, all at once, for `window`; answers how many a second.
-async fn hammer<W, Fut>(runtime: &Handle, works: Vec<W>, window: Duration) -> anyhow::Result<f64>
+pub(crate) async fn hammer<W, Fut>(runtime: &Handle, works: Vec<W>, window: Duration) -> anyhow::Result<f64>
 where
     W: Fn() -> Fut + Send + 'static,
     Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -192,7 +194,7 @@ where
 }
 
 impl Demo {
-    async fn start(database: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(database: Option<&str>) -> anyhow::Result<Self> {
         let data = TempDir::with_prefix_in("borsellino-bench-", "/var/tmp")?;
         let mut command = Command::new(binary()?);
         command.args(["demo", "--json", "--port", "0", "--node-port", "0", "--sandbox-port", "0", "--data"]);
@@ -217,15 +219,15 @@ impl Demo {
         };
         let tokens = accounts.sign_in(request).await?.into_inner().tokens.context("no tokens")?;
         let bearer = format!("Bearer {}", tokens.access_token).parse()?;
-        Ok(Self { url, bearer, data, _process: process })
+        Ok(Self { url, bearer, data, ready, _process: process })
     }
 
     /// Waits for its end beside the runtime, on which the phones still have to hang up.
-    async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         Ok(tokio::task::spawn_blocking(move || drop(self)).await?)
     }
 
-    async fn phone(&self) -> anyhow::Result<Phone> {
+    pub(crate) async fn phone(&self) -> anyhow::Result<Phone> {
         let url: http::Uri = format!("{}/borsellino.v1.Family/Home", self.url).parse()?;
         let address = url.authority().context("no address")?.as_str();
         let stream = TcpStream::connect(address).await?;
@@ -252,14 +254,14 @@ const PREFIX: usize = 5;
 /// A phone on a connection of its own. By hand, so that it costs the machine which it shares with the server little: a
 /// real phone reads the answer on a processor of its own.
 #[derive(Clone, Debug)]
-struct Phone {
+pub(crate) struct Phone {
     connection: SendRequest<Bytes>,
     request: Request<()>,
 }
 
 impl Phone {
     /// The answer, a message with its prefix; an error unless its status is OK.
-    async fn home(&self) -> anyhow::Result<Vec<u8>> {
+    pub(crate) async fn home(&self) -> anyhow::Result<Vec<u8>> {
         let mut connection = self.connection.clone().ready().await?;
         let (answer, mut question) = connection.send_request(self.request.clone(), false)?;
         question.send_data(Bytes::from_static(&[0; PREFIX]), true)?;

@@ -37,14 +37,19 @@ pub(crate) struct Lap {
 
 /// The receipt for notice `k`, whole, as it goes over the wire.
 pub(crate) fn receipt(k: u64) -> Vec<u8> {
+    receipt_of(&creditor(k), &number(k), &receipt_id(k))
+}
+
+/// The receipt for any notice that asks for as much.
+pub(crate) fn receipt_of(creditor: &str, number: &str, id: &str) -> Vec<u8> {
     let body = RECEIPT
-        .replace("99900010010", &creditor(k))
-        .replace("99900040017", &creditor(k))
+        .replace("99900010010", creditor)
+        .replace("99900040017", creditor)
         .replace("99900020019", BROKER)
-        .replace("302202600000012372", &number(k))
+        .replace("302202600000012372", number)
         // The reference is the number without its first digit; a receipt with another's would wait in suspense.
-        .replace("02202600000012372", number(k).get(1..).unwrap_or_default())
-        .replace("0a4be1c7d5934b6f8f6c2d1b9e7a3055", &receipt_id(k));
+        .replace("02202600000012372", number.get(1..).unwrap_or_default())
+        .replace("0a4be1c7d5934b6f8f6c2d1b9e7a3055", id);
     let head = format!(
         "POST {PATH} HTTP/1.1\r\nHost: node\r\nContent-Type: text/xml\r\nSOAPAction: \"paSendRTV2\"\r\n\
          Content-Length: {}\r\n\r\n",

@@ -10,6 +10,10 @@
 //! cargo bench -p borsellino-tests -- load --find --sqlite             the highest rate that is answered in time
 //! cargo bench -p borsellino-tests -- push                             pushes a second against a fake of FCM
 //! cargo bench -p borsellino-tests -- batch                            10,000 notices printed, and receipts beside it
+//! cargo bench -p borsellino-tests -- portal-home                      the portal's home page against Home over gRPC
+//! cargo bench -p borsellino-tests -- portal-lookup                    a notice without signing in: does time tell?
+//! cargo bench -p borsellino-tests -- portal-live                      2,000 outcome pages open at once
+//! cargo bench -p borsellino-tests -- portal-phone                     the portal on a slow phone and a slow line
 //! ```
 
 // Ratios and rates, never money.
@@ -23,6 +27,7 @@ mod load;
 mod mixed;
 mod pgbench;
 mod phone;
+mod portal;
 mod product;
 mod push;
 mod receipts;
@@ -53,6 +58,9 @@ const BATCH: &str = "batch";
 /// What runs only where it is named: the app core is no part of the server's promises.
 const PHONE: &str = "phone";
 
+/// The same, for the portal: a browser may be needed.
+const PORTAL: [&str; 4] = ["portal-home", "portal-lookup", "portal-live", "portal-phone"];
+
 const ALL: [&str; 5] = ["start", "home-sqlite", "home-postgres", "receipts-sqlite", "receipts-postgres"];
 
 /// How much is measured.
@@ -72,6 +80,12 @@ struct Sizes {
     starts: u64,
     /// Pushes a round.
     pushes: u64,
+    /// Tries of each case a round.
+    tries: u64,
+    /// What their order is drawn from.
+    seed: u64,
+    /// Outcome pages that are open at once.
+    pages: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -86,8 +100,18 @@ fn main() -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         return runtime.block_on(receipts::serve_one_each(Path::new(file)));
     }
-    let mut sizes =
-        Sizes { rounds: 3, receipts: 8_192, seconds: 5, home_seconds: 2, scale: 100, starts: 5, pushes: 20_000 };
+    let mut sizes = Sizes {
+        rounds: 3,
+        receipts: 8_192,
+        seconds: 5,
+        home_seconds: 2,
+        scale: 100,
+        starts: 5,
+        pushes: 20_000,
+        tries: 1_000,
+        seed: fastrand::u64(..1_000_000),
+        pages: 2_000,
+    };
     let mut mix = mixed::Options::default();
     let mut chosen = Vec::new();
     let mut arguments = arguments.into_iter();
@@ -110,12 +134,17 @@ fn main() -> anyhow::Result<()> {
             "--find" => mix.find = true,
             "--sqlite" => mix.sqlite = true,
             "--pushes" => sizes.pushes = number()?.max(1),
+            "--tries" => sizes.tries = number()?.max(1),
+            "--seed" => sizes.seed = number()?,
+            "--pages" => sizes.pages = number()?.clamp(1, portal::MOST_PAGES),
             LOAD | PHONE | PUSH | BATCH => chosen.push(argument),
+            name if PORTAL.contains(&name) => chosen.push(argument),
             name if ALL.contains(&name) => chosen.push(name.to_owned()),
             other => bail!(
-                "{other}? One of {}, {LOAD}, {PHONE}, {PUSH}, {BATCH}, --rounds N, --receipts N, --seconds N, --scale N, --pushes N; for \
-                 {LOAD} also --rate N, --streams N, --connections N, --find, --sqlite",
-                ALL.join(", ")
+                "{other}? One of {}, {LOAD}, {PHONE}, {PUSH}, {BATCH}, {}, --rounds N, --receipts N, --seconds N, --scale N, \
+                 --pushes N, --tries N, --seed N, --pages N; for {LOAD} also --rate N, --streams N, --connections N, --find, --sqlite",
+                ALL.join(", "),
+                PORTAL.join(", ")
             ),
         }
     }
@@ -142,6 +171,9 @@ fn main() -> anyhow::Result<()> {
     }
     if chosen.iter().any(|chosen| chosen == PHONE) {
         runtime.block_on(phone::run())?;
+    }
+    for name in PORTAL.into_iter().filter(|name| chosen.iter().any(|chosen| chosen == name)) {
+        runtime.block_on(portal::run(name, sizes))?;
     }
     println!("load average after: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     Ok(())

@@ -13,14 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use borsellino_domain::creditor::CreditorCode;
-use borsellino_domain::ledger::Hash;
 use borsellino_server::auth::keys::Keys;
-use borsellino_server::auth::token::{ACCESS_MILLIS, Identity, issue_access};
+use borsellino_server::auth::token::{ACCESS_MILLIS, issue_access};
 use borsellino_server::clock::Clock;
 use borsellino_server::config::parse_secret;
 use borsellino_store::Store;
-use borsellino_store::rows::NewSession;
 use borsellino_tests::certificates::{Authority, Client, Files, NODE, Subject};
 use borsellino_tests::postgres::Server;
 use sqlx::{Connection, PgConnection};
@@ -221,30 +218,8 @@ async fn fill(store: &Store, notices: u64) -> anyhow::Result<Vec<String>> {
     let now = Clock::system().now();
     // Long enough for any run; the server asks only whether it has expired.
     let expires = now.plus(96 * ACCESS_MILLIS);
-    let mut bearers = Vec::new();
-    for g in 0..town::GUARDIANS {
-        let creditor = CreditorCode::from_digits(&town::creditor(g))?;
-        let id = town::guardian(g)?;
-        let identity = Identity { creditor, guardian: id.into(), session: id.into() };
-        bearers.push(format!("Bearer {}", issue_access(&keys, &identity, expires)));
-        let row = NewSession {
-            id: id.into(),
-            guardian: id.into(),
-            device_name: "bench".to_owned(),
-            created_at: now,
-            refresh_digest: Hash::of(id.as_bytes()),
-        };
-        let row = Arc::new(row);
-        store
-            .write::<(), std::convert::Infallible, _>("open a session", move |tx| {
-                let row = Arc::clone(&row);
-                Box::pin(async move {
-                    tx.insert_session(&creditor, &row).await?;
-                    Ok(Ok(()))
-                })
-            })
-            .await??;
-    }
+    let everybody = town::sign_everybody_in(store).await?;
+    let bearers = everybody.iter().map(|who| format!("Bearer {}", issue_access(&keys, who, expires))).collect();
     store.clone().close().await;
     Ok(bearers)
 }

@@ -14,8 +14,14 @@ use tempfile::TempDir;
 /// The secret of every server here.
 pub(crate) const SECRET: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 
+/// Names another build of the product, to be measured in place of this one.
+const ANOTHER: &str = "BORSELLINO_BENCH_BINARY";
+
 /// Builds the release binary (a moment where it is fresh) and answers where it is.
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
+    if let Some(another) = std::env::var_os(ANOTHER) {
+        return Ok(another.into());
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--release", "--quiet", "-p", "borsellino-server", "--bin", "borsellino"];
     ensure!(Command::new(cargo).args(build).status()?.success(), "the server does not build");
@@ -42,7 +48,7 @@ impl Drop for Running {
 pub(crate) struct Serving {
     pub(crate) node: SocketAddr,
     pub(crate) public: SocketAddr,
-    _process: Running,
+    process: Running,
     _settings: TempDir,
 }
 
@@ -54,11 +60,26 @@ impl Serving {
 
     /// Starts it with more settings at the end of its configuration, where `[node]` stands.
     pub(crate) fn start_with(url: &str, more: &str) -> anyhow::Result<Self> {
+        Self::configured(url, "", more)
+    }
+
+    /// Starts it behind a proxy, which says where each call comes from.
+    pub(crate) fn behind_proxy(url: &str) -> anyhow::Result<Self> {
+        Self::configured(url, "url = 'https://portal.example'\ntls_at_proxy = true\n", "")
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// With settings for its public port, and more at the end.
+    fn configured(url: &str, public: &str, more: &str) -> anyhow::Result<Self> {
         let settings = TempDir::with_prefix("borsellino-bench-")?;
         let config = settings.path().join("borsellino.toml");
         let any = "listen = '127.0.0.1:0'";
         let log = "[log]\njson = true";
-        let text = format!("[database]\nurl = '{url}'\n[public]\n{any}\n{log}\n[node]\n{any}\n{more}");
+        let text = format!("[database]\nurl = '{url}'\n[public]\n{any}\n{public}{log}\n[node]\n{any}\n{more}");
         std::fs::write(&config, text)?;
         let mut command = Command::new(binary()?);
         command.arg("serve").arg("--config").arg(&config).env("BORSELLINO_SECRET", SECRET);
@@ -78,7 +99,7 @@ impl Serving {
         };
         // Somebody has to read the log, or the server would wait for them.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Ok(Self { node, public, _process: process, _settings: settings })
+        Ok(Self { node, public, process, _settings: settings })
     }
 }
 

@@ -11,7 +11,6 @@ use borsellino_domain::id::{SessionId, uuid_v7};
 use borsellino_domain::language::Language;
 use borsellino_domain::ledger::Hash;
 use borsellino_domain::time::Millis;
-use borsellino_server::auth::token::Identity;
 use borsellino_server::clock::{Clock, random};
 use borsellino_server::config::parse_secret;
 use borsellino_server::notify::fcm::Answer;
@@ -19,7 +18,6 @@ use borsellino_server::notify::{Kind, Platform, Push, PushMessage, PushToken, Se
 use borsellino_server::usecases::App;
 use borsellino_server::usecases::devices::{Registration, register};
 use borsellino_server::{Parts, jobs};
-use borsellino_store::rows::NewSession;
 use borsellino_store::{RawPool, Store};
 use borsellino_tests::fcm::Fcm;
 use tempfile::TempDir;
@@ -177,21 +175,7 @@ async fn prepare(store: Store, notices: u64) -> anyhow::Result<App> {
         public_url: String::new(),
     };
     let (app, _) = borsellino_server::open(parts).await?;
-    for g in 0..town::GUARDIANS {
-        let (creditor, id) = (CreditorCode::from_digits(&town::creditor(g))?, town::guardian(g)?);
-        let row = NewSession {
-            id: id.into(),
-            guardian: id.into(),
-            device_name: "bench".to_owned(),
-            created_at: app.now(),
-            refresh_digest: Hash::of(id.as_bytes()),
-        };
-        let opened = store.write::<(), (), _>("open a session", move |tx| {
-            let row = row.clone();
-            Box::pin(async move { Ok(Ok(tx.insert_session(&creditor, &row).await?)) })
-        });
-        ensure!(opened.await?.is_ok(), "no session");
-        let who = Identity { creditor, guardian: id.into(), session: id.into() };
+    for (g, who) in town::sign_everybody_in(&store).await?.into_iter().enumerate() {
         let token = PushToken::parse(&format!("android-{g}")).context("a token")?;
         let wish = Registration { token, platform: Platform::Android, language: Language::Italian };
         register(&app, who, wish).await.map_err(|stop| anyhow::anyhow!("{stop:?}"))?;

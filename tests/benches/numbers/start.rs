@@ -39,7 +39,8 @@ pub(crate) fn start(sizes: Sizes) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn resident_mib(process: u32) -> anyhow::Result<f64> {
+/// What a process has in memory, in MiB.
+pub(crate) fn resident_mib(process: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;

@@ -6,12 +6,13 @@ use std::ops::Range;
 use anyhow::Context;
 use borsellino_domain::creditor::CreditorCode;
 use borsellino_domain::id::uuid_v7;
-use borsellino_domain::ledger::{Account, Head};
+use borsellino_domain::ledger::{Account, Hash, Head};
 use borsellino_domain::money::{Amount, Cents};
 use borsellino_domain::service::{ServiceKind, TopUpRules};
 use borsellino_domain::time::Millis;
+use borsellino_server::auth::token::Identity;
 use borsellino_server::clock::{Clock, random};
-use borsellino_store::rows::{NewChild, NewGuardian, NewNotice, NewService};
+use borsellino_store::rows::{NewChild, NewGuardian, NewNotice, NewService, NewSession};
 use borsellino_store::{Store, StoreError, Tx};
 use borsellino_tests::stores::add_creditors;
 use uuid::Uuid;
@@ -70,6 +71,11 @@ pub(crate) fn guardian(g: u64) -> anyhow::Result<Uuid> {
     Ok(Uuid::parse_str(&format!("{:032}", 1_000_000 + g))?)
 }
 
+/// Wallet `which` (0 to 3) of the family of guardian `g`.
+pub(crate) fn family_wallet(g: u64, which: u64) -> anyhow::Result<Uuid> {
+    wallet_id((g / CREDITORS * 4 + which) * CREDITORS + g % CREDITORS)
+}
+
 /// Which wallet an id of the town's is, from 0 to [`WALLETS`].
 pub(crate) fn wallet_number(id: &str) -> Option<u64> {
     id.replace('-', "").parse::<u64>().ok()?.checked_sub(1).filter(|number| *number < WALLETS)
@@ -89,6 +95,36 @@ pub(crate) async fn build(store: &Store, notices: u64) -> anyhow::Result<()> {
         write(store, move |tx| Box::pin(add_notices(tx, range.clone(), now))).await?;
     }
     Ok(())
+}
+
+/// Opens a session for each guardian, which has their id; answers who they are.
+pub(crate) async fn sign_everybody_in(store: &Store) -> anyhow::Result<Vec<Identity>> {
+    let now = Clock::system().now();
+    let mut all = Vec::new();
+    for g in 0..GUARDIANS {
+        let (creditor, id) = (CreditorCode::from_digits(&creditor(g))?, guardian(g)?);
+        let row = NewSession {
+            id: id.into(),
+            guardian: id.into(),
+            device_name: "bench".to_owned(),
+            created_at: now,
+            refresh_digest: Hash::of(id.as_bytes()),
+        };
+        all.push((Identity { creditor, guardian: id.into(), session: id.into() }, row));
+    }
+    let rows = std::sync::Arc::new(all);
+    let written = std::sync::Arc::clone(&rows);
+    write(store, move |tx| {
+        let rows = std::sync::Arc::clone(&written);
+        Box::pin(async move {
+            for (who, row) in rows.iter() {
+                tx.insert_session(&who.creditor, row).await?;
+            }
+            Ok(())
+        })
+    })
+    .await?;
+    Ok(rows.iter().map(|(who, _)| *who).collect())
 }
 
 async fn write<F>(store: &Store, body: F) -> anyhow::Result<()>

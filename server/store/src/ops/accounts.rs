@@ -48,6 +48,8 @@ crate::tx::statements! {
     COUNT_OFFICE_CODE = "UPDATE office_code SET tries = tries + 1 WHERE creditor = $1 AND guardian = $2 AND used_at_ms IS NULL";
     USE_OFFICE_CODE = "UPDATE office_code SET used_at_ms = $4
         WHERE creditor = $1 AND guardian = $2 AND digest = $3 AND used_at_ms IS NULL AND expires_at_ms > $4 AND tries < $5";
+    // Of no recovery that came after.
+    GIVE_BACK_OFFICE_CODE = "UPDATE office_code SET used_at_ms = NULL WHERE creditor = $1 AND guardian = $2 AND used_at_ms = $3";
     DROP_OFFICE_CODE = "DELETE FROM office_code WHERE creditor = $1 AND guardian = $2";
     TOLD_DEVICES = "SELECT t.session, g.feed_seq, CAST(1 AS BIGINT) AS payer FROM guardian g
         JOIN session s ON s.creditor = $1 AND s.guardian = g.id AND s.ended_at_ms IS NULL AND s.last_used_at_ms > $3
@@ -374,4 +376,15 @@ pub(crate) async fn settle_letter(
 ) -> sqlx::Result<()> {
     let settle = query(SETTLE_LETTER).bind(creditor.as_str()).bind(id).bind(due.map(Millis::get)).bind(code);
     settle.bind(attempts).execute(c).await.map(drop)
+}
+
+/// An office's code that was used at this instant is good again.
+pub(crate) async fn give_back_office_code(
+    c: &mut Conn,
+    creditor: &CreditorCode,
+    guardian: GuardianId,
+    used: Millis,
+) -> sqlx::Result<()> {
+    let give = query(GIVE_BACK_OFFICE_CODE).bind(creditor.as_str()).bind(guardian.uuid()).bind(used.get());
+    give.execute(c).await.map(drop)
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use borsellino_tests::house::{House, MARIA, PASSWORD, TOWN};
+use borsellino_tests::house::{AMINA, House, MARIA, PASSWORD, TOWN};
 use borsellino_tests::stores::Fresh;
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -22,7 +22,7 @@ async fn play(house: &House, script: &str, device: &str, scripts: &str) {
     let notice = home.bills.last().and_then(|bill| bill.notice.clone()).expect("a bill");
     let about = json!({
         "notice": notice.number, "debtor": "BNCMRA85D52F205Y",
-        "web": house.at.web, "sandbox": house.at.sandbox, "creditor": TOWN, "username": MARIA, "password": PASSWORD,
+        "web": house.at.web, "sandbox": house.at.sandbox, "creditor": TOWN, "username": MARIA, "password": PASSWORD, "other": AMINA,
     });
     let mut node = Command::new("node");
     node.arg(root.join(format!("portal/{script}.mjs"))).env("PORTAL", about.to_string()).env("SHOTS", &shots);

@@ -25,7 +25,12 @@ fn at(path: &str) -> String {
 
 /// What the worker is told by a page.
 fn order(page: &Page) -> &str {
-    page.header("portal-offline")
+    page.header("portal-offline").split(' ').next().unwrap_or_default()
+}
+
+/// Whose visit it is told that this is.
+fn mark(page: &Page) -> &str {
+    page.header("portal-offline").split_once(' ').map_or("", |(_, mark)| mark)
 }
 
 /// Somebody on a device of their own.
@@ -40,7 +45,7 @@ async fn at_home(house: &House, username: &str) -> Browser {
 async fn a_portal_is_installed_under_its_own_name(house: &House) {
     let stranger = house.browser().saying("accept-language", "de");
     let page = stranger.get(&at("/accesso")).await;
-    assert!(page.says(&format!("<link rel=\"manifest\" href=\"{}\">", at("/app.webmanifest"))), "{}", page.text());
+    assert!(page.says(&format!("<link rel=\"manifest\" href=\"{}\"", at("/app.webmanifest"))), "{}", page.text());
     assert!(page.says("<meta name=\"theme-color\" content=\"#0059b3\">"));
     let manifest = stranger.get(&at("/app.webmanifest")).await;
     assert_eq!((manifest.status, manifest.header("content-type")), (200, "application/manifest+json"));
@@ -99,6 +104,17 @@ async fn only_a_device_of_their_own_keeps_anything(house: &House) {
         assert!(page.says(&format!("data-lavoro=\"{}\"", at("/lavoro.js"))));
         assert_eq!(page.header("cache-control"), "no-store", "the browser itself keeps nothing");
     }
+    // Whose it is stands on every page, so that another visit's shows: the same one's is the same, another one's is another.
+    let other = at_home(house, MARIA).await;
+    let (home, help) = (own.get(BASE).await, own.get(&at("/aiuto")).await);
+    assert_eq!((order(&help), mark(&help)), ("mine", mark(&home)));
+    let others = other.get(BASE).await;
+    assert!(mark(&home).len() > 16 && mark(&home) != mark(&others));
+    assert_eq!(
+        (order(&shared.get(&at("/aiuto")).await), order(&stranger.get(&at("/aiuto")).await)),
+        ("forget", "forget")
+    );
+    assert_eq!(order(&own.get(&at("/nessuna-pagina")).await), "mine");
     // What nobody signed in to is never in it.
     let empty = own.get(&at("/senza-rete/vuoto")).await;
     assert!(!empty.says("Giulia") && !empty.says("name=\"modulo\"") && !empty.says("/esci\""), "{}", empty.text());
@@ -141,6 +157,14 @@ async fn the_kept_page_has_balances_and_notices(house: &House) {
         assert!(page.says(&format!("id=\"avviso-{}\"", notice.number)), "{}", notice.number);
         assert!(page.says(&code(&own)), "the same code as on its own page");
     }
+    // What is being paid is not to be paid in a bar meanwhile.
+    let bill = home.bills.iter().find(|bill| bill.notice.is_some()).expect("a bill");
+    let number = bill.notice.as_ref().expect("a notice").number.clone();
+    let pay = maria.get(&at("/paga")).await.form(&at("/paga"));
+    let pay = pay.without("avviso").with("avviso", &number).with("come", "online");
+    assert_eq!(maria.send(&pay).await.status, 303);
+    let page = maria.get(&at("/senza-rete")).await;
+    assert!(!page.says(&format!("avviso-{number}")) && page.says("Giulia"), "{}", page.text());
     // Nobody else's.
     let amina = at_home(house, AMINA).await.get(&at("/senza-rete")).await;
     assert!(!amina.says("Giulia") && !amina.says("237,33"), "{}", amina.text());

@@ -1,11 +1,14 @@
 //! The secret question: a brake before a forgotten password is set anew. It opens nothing, and nobody learns by it who has an account.
 
 use borsellino_domain::creditor::CreditorCode;
+use std::time::Duration;
+
 use borsellino_proto::reason::Reason;
+use borsellino_proto::v1::Proof;
 use borsellino_server::usecases::guardians::{Change, change, give_code};
 use borsellino_server::usecases::office::Act;
 use borsellino_server::usecases::questions::set_asks;
-use borsellino_tests::house::{Browser, Form, House, MARIA, PAOLO, PASSWORD, Page, TOWN, refused};
+use borsellino_tests::house::{Browser, Form, House, MARIA, PAOLO, PASSWORD, Page, TOWN, reason, refused};
 
 borsellino_tests::in_both_houses! {
     a_question_is_chosen_with_the_password;
@@ -152,12 +155,24 @@ async fn wrong_answers_come_to_an_end(house: &House) {
     let (browser, page) = proved(house, MARIA).await;
     for _ in 0..4 {
         assert!(browser.send(&step(&page, "password", &new_password("Rex"))).await.says("non è quella che avevi dato"));
+        house.advance(Duration::from_secs(3_600));
     }
     browser.send(&step(&page, "password", &new_password("Rex"))).await;
+    house.advance(Duration::from_secs(3_600));
     let late = browser.send(&step(&page, "password", &new_password("Fido"))).await;
     assert!(!late.says("Password nuova impostata"), "{}", late.text());
+    // Another recovery brings no five guesses at once.
+    let (browser, page) = proved(house, MARIA).await;
+    let mut last = browser.send(&step(&page, "password", &new_password("Rex"))).await;
+    for _ in 0..3 {
+        last = browser.send(&step(&page, "password", &new_password("Rex"))).await;
+    }
+    assert!(last.status == 429 && last.says("Troppi tentativi"), "{}", last.text());
     assert!(house.try_sign_in(TOWN, MARIA, PASSWORD).await.is_ok());
-    assert!(house.try_sign_in(TOWN, MARIA, SENTENCE).await.is_err());
+    // Whoever waits and knows it gets in.
+    house.advance(Duration::from_secs(3_600));
+    let done = browser.send(&step(&page, "password", &new_password("Fido"))).await;
+    assert!(done.says("Password nuova impostata"), "{}", done.text());
 }
 
 async fn the_app_says_where_it_is_asked(house: &House) {
@@ -177,4 +192,8 @@ async fn the_app_says_where_it_is_asked(house: &House) {
         refusal.sentence
     );
     assert!(house.try_sign_in(TOWN, MARIA, PASSWORD).await.is_ok());
+    // The office's code was not used up for nothing, and what was begun in the app is over.
+    assert_eq!(reason(door.finish(&asked.recovery_token, SENTENCE).await), Reason::RecoveryIncomplete);
+    let next = door.recover(MARIA).await.expect("started");
+    assert_eq!(door.prove_office(&next.recovery_token, &code).await.expect("still good"), [Proof::Office]);
 }

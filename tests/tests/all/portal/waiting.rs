@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use borsellino_tests::house::{AMINA, Form, House, MARIA, PASSWORD, Page, TOWN, new_id, wallet};
+use borsellino_tests::house::{AMINA, Browser, Form, House, MARIA, PASSWORD, Page, TOWN, new_id, wallet};
 
 borsellino_tests::in_both_houses! {
     a_form_is_kept_when_the_visit_is_ended_from_elsewhere;
     a_form_that_waited_says_what_it_is;
     passwords_do_not_wait;
+    a_form_says_whose_it_is;
+    whoever_wants_out_gets_out;
 }
 
 const BASE: &str = "/comune/99900010010";
@@ -148,11 +150,10 @@ async fn passwords_do_not_wait(house: &House) {
     let page = maria.send(&change.clone().without("modulo")).await;
     assert_eq!((page.status, page.location()), (303, &*at("/password")), "{}", page.text());
     house.advance(Duration::from_secs(31 * 60));
-    for (form, path) in [(&change, "password"), (&out, "esci")] {
-        let page = maria.send(form).await;
-        assert!(page.status == 303 && page.location().starts_with(&at("/accesso?poi=")), "{}", page.text());
-        assert!(page.location().ends_with(path) && !page.location().contains("frase"), "{}", page.location());
-    }
+    let page = maria.send(&change).await;
+    assert!(page.status == 303 && page.location().starts_with(&at("/accesso?poi=")), "{}", page.text());
+    assert!(page.location().ends_with("password") && !page.location().contains("frase"), "{}", page.location());
+    assert_eq!(maria.send(&out).await.location(), at("/accesso"));
     let again = maria.get(&at("/accesso?poi=%2Fcomune%2F99900010010%2Fpassword")).await.form(&at("/accesso"));
     let entered = maria.send(&again.with("utente", MARIA).with("password", PASSWORD)).await;
     assert_eq!((entered.status, entered.location()), (303, &*at("/password")));
@@ -162,4 +163,53 @@ async fn passwords_do_not_wait(house: &House) {
     let page = maria.send(&change.with("password-nuova", SENTENCE).with("password-ripetuta", SENTENCE)).await;
     assert!(page.status == 303 && page.location().ends_with("password"), "{}: {}", page.location(), page.text());
     assert_eq!(maria.cookie("borsellino"), None);
+}
+
+async fn a_form_says_whose_it_is(house: &House) {
+    let message = [("testo", "Buongiorno, una domanda"), ("tipo", "generica")];
+    let fill = async |browser: &Browser| {
+        let form = browser.get(&at("/messaggi/nuovo?tipo=generica")).await.form(&at("/messaggi/nuovo"));
+        message.iter().fold(form, |form, (name, value)| form.with(name, value))
+    };
+    // Two tabs: the first one hears that the session has ended, and takes the cookie along. The second one's form is still Maria's.
+    let maria = house.visitor(TOWN, MARIA).await;
+    let (first, second) = (fill(&maria).await, fill(&maria).await);
+    house.execute("UPDATE session SET ended_at_ms = 1").await;
+    assert!(maria.send(&first).await.says("non è perso"));
+    assert_eq!(maria.cookie("borsellino"), None);
+    let page = maria.send(&second).await;
+    assert!(page.says("non è perso"), "{}", page.text());
+    let entry = page.form(&at("/accesso")).with("utente", MARIA).with("password", PASSWORD);
+    let waiting = maria.send(&entry).await;
+    assert!(waiting.says("Riprendi da dove eri") && waiting.says("Buongiorno, una domanda"), "{}", waiting.text());
+    // Somebody else is there now: what she typed is not shown to them, and not sent as theirs.
+    let sent = "SELECT COUNT(*) FROM message";
+    let form = fill(&maria).await;
+    maria.send(&maria.get(BASE).await.form(&at("/esci"))).await;
+    assert_eq!(maria.enter(TOWN, AMINA, PASSWORD).await.status, 303);
+    let page = maria.send(&form).await;
+    assert!(page.status == 409 && page.says("di un&#39;altra persona") && !page.says("Buongiorno"), "{}", page.text());
+    assert_eq!(house.number(sent).await, 0);
+    // What says of nobody whose it is, and comes from nobody, is not promised to anybody.
+    let stranger = house.browser();
+    let page = stranger.send(&form.without("modulo")).await;
+    assert!(page.status == 303 && page.location().starts_with(&at("/accesso?poi=")), "{}", page.text());
+}
+
+async fn whoever_wants_out_gets_out(house: &House) {
+    let maria = house.visitor(TOWN, MARIA).await;
+    let old = maria.get(BASE).await.form(&at("/esci"));
+    // Signed in anew in another tab: the button on the old page ends what is there now.
+    maria.send(&old).await;
+    assert_eq!(maria.enter(TOWN, MARIA, PASSWORD).await.status, 303);
+    let pass = maria.cookie("borsellino").expect("a pass");
+    let out = maria.send(&old).await;
+    assert_eq!((out.status, out.location(), maria.cookie("borsellino")), (303, &*at("/accesso"), None));
+    let thief = house.visitor(TOWN, AMINA).await;
+    thief.put_cookie("borsellino", &pass);
+    assert_eq!(thief.get(BASE).await.status, 303, "the session has ended");
+    // Not by a page of another site.
+    let other = house.visitor(TOWN, AMINA).await.saying("sec-fetch-site", "cross-site");
+    assert_eq!(other.send(&old).await.status, 403);
+    assert_eq!(other.get(BASE).await.status, 200);
 }
