@@ -52,6 +52,8 @@ stories! {
     at_a_desk: Fresh::sqlite(), "stories", "desktop", "yes";
     at_a_desk_without_scripts: Fresh::sqlite(), "stories", "desktop", "no";
     what_everybody_reads_on_a_phone: Fresh::sqlite(), "content", "phone", "yes";
+    what_everybody_reads_on_a_phone_without_scripts: Fresh::sqlite(), "content", "phone", "no";
+    what_everybody_reads_at_a_desk_without_scripts: Fresh::sqlite(), "content", "desktop", "no";
     on_a_phone_without_a_network: Fresh::sqlite(), "offline", "phone", "yes";
     what_everybody_reads_at_a_desk: Fresh::sqlite(), "content", "desktop", "yes";
     on_a_phone_with_postgresql: Fresh::postgres("portal"), "stories", "phone", "yes";

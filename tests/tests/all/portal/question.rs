@@ -50,7 +50,7 @@ fn step(page: &Page, name: &str, fields: &[(&str, &str)]) -> Form {
     Form { action: at("/problemi-accesso"), fields: all.collect() }
 }
 
-fn new_password<'a>(answer: &'a str) -> [(&'static str, &'a str); 3] {
+fn new_password(answer: &str) -> [(&'static str, &str); 3] {
     [("password", SENTENCE), ("password-ripetuta", SENTENCE), ("risposta", answer)]
 }
 
