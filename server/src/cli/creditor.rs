@@ -1,4 +1,4 @@
-//! `borsellino creditor`: what a creditor has its guardians accept; beside a running server, on its database.
+//! `borsellino creditor`: what a creditor asks of its guardians; beside a running server, on its database.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -153,7 +153,7 @@ async fn question(command: QuestionCommand) -> anyhow::Result<ExitCode> {
     let (act, town) = (desk.act()?, desk.creditor.name.clone());
     let outcome = questions::set_asks(&desk.store, act, asked).await;
     desk.close(outcome).await?;
-    println!("{town}: the secret question {} from now on", words(asked));
+    println!("{town}: from now on the secret question {}", words(asked));
     Ok(ExitCode::SUCCESS)
 }
 

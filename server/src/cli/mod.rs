@@ -114,7 +114,7 @@ enum Command {
         #[command(subcommand)]
         command: message::MessageCommand,
     },
-    /// What a creditor has its guardians accept.
+    /// What a creditor asks of its guardians.
     Creditor {
         #[command(subcommand)]
         command: creditor::CreditorCommand,

@@ -329,7 +329,7 @@ async fn about_movement(parent: &Parent, asked: &Kind) -> Result<Fields, Respons
         ]);
         let after = w.of(["saldo dopo", "balance after", "Guthaben danach"]);
         let whose = if line.whose.is_empty() { String::new() } else { format!("{}\n", line.whose) };
-        format!("{begins}\n{}\n{whose}{}, {after} {}\n\n", line.why, line.amount, line.after)
+        format!("{begins}\n{}\n{whose}{}, {after}: {}\n\n", line.why, line.amount, line.after)
     });
     let fields = [("figlio", child), ("testo", text)];
     Ok(Fields::of(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))))
