@@ -29,6 +29,15 @@ await visit('spid', async (page, look) => {
   await look('profile');
 });
 
+await visit('on the way', async (page, look) => {
+  await page.goto(`${base}/accesso`);
+  // Where the way leads answers nothing, so the page before it stays.
+  await page.route(`${at.issuer}/**`, (route) => route.fulfill({ status: 204 }));
+  await page.locator('button[formaction$="/accesso/spid"]').press('Enter');
+  await page.waitForSelector('main a[rel=noreferrer]');
+  await look('to the provider');
+});
+
 await visit('back', async (page, look) => {
   await page.goto(`${base}/accesso`);
   await leave(page);
