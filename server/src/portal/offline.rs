@@ -39,25 +39,25 @@ pub(super) const WORKER_PATH: &str = "/lavoro.js";
 /// The manifest.
 pub(super) const MANIFEST_PATH: &str = "/app.webmanifest";
 
-/// Tells the worker what to do with what it keeps of a family, and with every page whose visit this is: `keep MARK`, `mine MARK`, `forget`.
+/// Tells the worker with every page what to do with what it keeps of a family: `keep MARK`, `mine MARK`, `forget`; MARK is the visit's.
 const ORDER: HeaderName = HeaderName::from_static("portal-offline");
 
 /// What the worker is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
-    /// Balances may have changed: keep the page anew.
-    Keep,
+    /// Balances may have changed: keep the page anew, of this visit.
+    Keep(SessionId),
     /// What is kept stays, if it is of this visit.
-    Mine,
+    Mine(SessionId),
     /// Nothing of a family stays on this device.
     Forget,
 }
 
-fn tell(order: (Order, Option<SessionId>), app: &App, response: &mut Response) {
+fn tell(order: Order, app: &App, response: &mut Response) {
     let text = match order {
-        (Order::Keep, Some(session)) => format!("keep {}", mark(app, session)),
-        (Order::Mine, Some(session)) => format!("mine {}", mark(app, session)),
-        _ => "forget".to_owned(),
+        Order::Keep(session) => format!("keep {}", mark(app, session)),
+        Order::Mine(session) => format!("mine {}", mark(app, session)),
+        Order::Forget => "forget".to_owned(),
     };
     if let Ok(value) = HeaderValue::try_from(text) {
         response.headers_mut().insert(ORDER, value);
@@ -73,13 +73,13 @@ fn mark(app: &App, session: SessionId) -> String {
 /// After a page that shows how things stand: where the device is theirs, the kept page is to say the same.
 pub(super) fn keep_up(visit: &Visit, response: &mut Response) {
     if let Some(pass) = visit.pass().filter(|pass| pass.stays) {
-        tell((Order::Keep, Some(pass.identity.session)), &visit.app, response);
+        tell(Order::Keep(pass.identity.session), &visit.app, response);
     }
 }
 
 /// Nothing of a family stays.
 pub(super) fn forget(visit: &Visit, response: &mut Response) {
-    tell((Order::Forget, None), &visit.app, response);
+    tell(Order::Forget, &visit.app, response);
 }
 
 /// On every page: whose visit it is, where the device is theirs; else nothing stays.
@@ -88,14 +88,13 @@ pub(super) async fn say_whose(State(app): State<App>, request: Request, next: Ne
     let pass = cookie(request.headers(), PASS).and_then(|token| Pass::read(&app.keys, token, now).ok());
     let mut response = next.run(request).await;
     if !response.headers().contains_key(&ORDER) {
-        let session = pass.filter(|pass| pass.stays).map(|pass| pass.identity.session);
-        let order = if session.is_some() { Order::Mine } else { Order::Forget };
-        tell((order, session), &app, &mut response);
+        let own = pass.filter(|pass| pass.stays);
+        tell(own.map_or(Order::Forget, |pass| Order::Mine(pass.identity.session)), &app, &mut response);
     }
     response
 }
 
-/// What a page of the portal that is kept is shown as in an app.
+/// What the portal is called and looks like on a home screen.
 pub(super) async fn manifest(visit: Visit) -> Response {
     let (w, base, town) = (visit.words, visit.base(), &visit.creditor.name);
     let colour = appearance::colour(&visit.creditor).unwrap_or(Colour::OWN).to_string();

@@ -14,7 +14,7 @@ pub const HEAVIEST_LOGO: usize = 64 << 10;
 /// The lightest ground that letters in the creditor's colour stand on: the foot of each page.
 const LIGHTEST_GROUND: Colour = Colour([0xe3, 0xed, 0xf7]);
 
-/// The least contrast of letters with their ground, in tenths (WCAG 2.1, 1.4.3).
+/// The least contrast of letters with their ground, to one (WCAG 2.1, 1.4.3).
 const LEAST_CONTRAST: f64 = 4.5;
 
 /// The colour of a creditor's pages: dark enough for white letters on it, and for itself as letters on light grounds.
@@ -116,8 +116,9 @@ mod tests {
             ("#0059b3", Ok("#0059b3")),
             (" #7A1F2B ", Ok("#7a1f2b")),
             ("#000000", Ok("#000000")),
-            // 4.49 to 1 on the foot of a page, and 4.55.
-            ("#696969", Err(ColourError::TooLight)),
+            // 4.57 to 1 on the foot of a page, and 4.498.
+            ("#6a6a6a", Ok("#6a6a6a")),
+            ("#6b6b6b", Err(ColourError::TooLight)),
             ("#ffcc00", Err(ColourError::TooLight)),
             ("#e3edf7", Err(ColourError::TooLight)),
             ("0059b3", Err(ColourError::Shape)),
